@@ -1,0 +1,134 @@
+"""The command tree, and the boundary at which errors become messages and exit codes.
+
+A command is added by writing a module with a function and naming it here; its module is imported when it runs.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from meshproxy_cli import __version__
+from meshproxy_cli.cli import output
+from meshproxy_cli.cli.lazy import Command, Group, build
+from meshproxy_cli.errors import ExitCode, MeshproxyError, UsageError
+
+_START = "Start here"
+_CREDENTIALS = "Keys, tokens, secrets"
+_AGENTS = "Agents"
+_SERVER = "Server"
+
+TREE = Group(
+    help="Coding agents through a Room Proxy: no provider keys on developer machines, and usage that adds up.",
+    commands={
+        "setup": Command("setup:setup", "Go from nothing to a working agent, step by step.", _START),
+        "doctor": Command("doctor:doctor", "Find out why an agent does not work, and mend it.", _START),
+        "configure": Command("configure:configure", "Make an agent use a room (or undo that).", _AGENTS),
+        "launch": Command(
+            "launch:launch", "Run an agent once through a room, writing nothing.", _AGENTS, passes_arguments=True
+        ),
+        "env": Command("env:env", "Print variables for any OpenAI- or Anthropic-compatible program.", _AGENTS),
+        "token": Group(
+            help="Participant tokens.",
+            panel=_CREDENTIALS,
+            commands={
+                "generate": Command("token.generate:generate", "Sign a participant token from a token spec."),
+                "get": Command("token.get:get", "Print a short-lived token for a room (agents call this)."),
+                "inspect": Command("token.inspect:inspect", "Say what a token allows, and whether it is valid."),
+                "import": Command("token.store:import_", "Keep a token that somebody gave you."),
+                "forget": Command("token.store:forget", "Remove an imported token."),
+                "schema": Command("token.schema:schema", "Print the JSON Schema of the token spec."),
+            },
+        ),
+        "api-key": Group(
+            help="API keys: they sign participant tokens.",
+            panel=_CREDENTIALS,
+            commands={
+                "create": Command("api_key.create:create", "Create a key on the server; it is shown once."),
+                "list": Command("api_key.manage:list_", "List the project's keys."),
+                "activate": Command("api_key.manage:activate", "Choose the key that signs tokens here."),
+                "revoke": Command("api_key.manage:revoke", "Revoke a key: its tokens stop working."),
+                "import": Command("api_key.manage:import_", "Keep a key that was made elsewhere."),
+                "env": Command("api_key.manage:env", "Print an export line with the active key."),
+            },
+        ),
+        "secret": Group(
+            help="What meshproxy keeps in the keyring.",
+            panel=_CREDENTIALS,
+            commands={
+                "list": Command("secret:list_", "List names and places of secrets, never values."),
+                "move": Command("secret:move", "Move all secrets to the OS keyring or to the file."),
+                "forget": Command("secret:forget", "Remove one secret."),
+            },
+        ),
+        "logout": Command("logout:logout", "Remove every secret of meshproxy from this machine.", _CREDENTIALS),
+        "server": Group(
+            help="Which Room Proxy is used.",
+            panel=_SERVER,
+            commands={
+                "add": Command("server:add", "Add a server by name and URL."),
+                "use": Command("server:use", "Choose the current server."),
+                "list": Command("server:list_", "List the known servers."),
+                "remove": Command("server:remove", "Forget a server."),
+            },
+        ),
+        "config": Group(
+            help="The settings file.",
+            panel=_SERVER,
+            commands={
+                "show": Command("config:show", "Show the settings and where each comes from."),
+                "path": Command("config:path", "Print where the settings file lies."),
+                "set": Command("config:set_", "Change one setting."),
+            },
+        ),
+        "usage": Group(
+            help="Tokens and cost by room, session, participant and model.",
+            panel=_SERVER,
+            default="show",
+            commands={
+                "show": Command("usage.show:show", "Show a table of usage (also: `meshproxy usage`)."),
+                "tail": Command("usage.events:tail", "Print events as they come."),
+                "export": Command("usage.events:export", "Write single events as JSON lines or CSV."),
+                "prune": Command("usage.events:prune", "Drop old single events; totals stay."),
+            },
+        ),
+        "serve": Command("serve:serve", "Run the Room Proxy.", _SERVER),
+    },
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Every error becomes a message here and nowhere else."""
+    output.reset()
+    root = build("meshproxy", TREE, callback=_root)
+    try:
+        result = root.main(args=list(arguments), prog_name="meshproxy", standalone_mode=False)
+    except MeshproxyError as problem:
+        output.error(problem)
+        return problem.exit_code
+    except typer.TyperException as problem:
+        output.error(UsageError(problem.format_message(), hint=_where_to_read_on(problem)))
+        return ExitCode.USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        output.note("stopped")
+        return ExitCode.INTERRUPTED
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _where_to_read_on(problem: typer.TyperException) -> str:
+    context = getattr(problem, "ctx", None)
+    return f"`{context.command_path if context else 'meshproxy'} --help` shows what can be given"
+
+
+def _version(value: bool) -> None:
+    if value:
+        output.text(f"meshproxy {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options of `meshproxy` itself."""

@@ -1,0 +1,176 @@
+"""The one place that writes to the terminal: results to standard output, all else to standard error.
+
+Secrets and JSON are written as they are, never wrapped or coloured. Tables and messages go through Rich, which is
+imported when something is drawn.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from meshproxy_cli.errors import MeshproxyError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(slots=True)
+class _Flags:
+    color: bool = True
+    quiet: bool = False
+    verbose: bool = False
+
+
+_flags = _Flags()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A table's column; numbers stand right, and the one column that may `fold` gives way on a narrow terminal."""
+
+    title: str
+    align: Literal["left", "right"] = "left"
+    fold: bool = False
+
+
+def _no_color(value: bool) -> None:
+    _flags.color = _flags.color and not value
+
+
+def _quiet(value: bool) -> None:
+    _flags.quiet = _flags.quiet or value
+
+
+def _verbose(value: bool) -> None:
+    _flags.verbose = _flags.verbose or value
+
+
+def set_up(
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="No colours (also: NO_COLOR).", callback=_no_color)
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Results and errors only.", callback=_quiet)] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say where each value comes from.", callback=_verbose)
+    ] = False,
+) -> None:
+    """Describe the options that every command takes; their callbacks do the work."""
+
+
+def reset() -> None:
+    """Forget the flags of an earlier run in the same process (tests run many)."""
+    _flags.color, _flags.quiet, _flags.verbose = True, False, False
+
+
+def text(line: str) -> None:
+    """Write a result and a newline to standard output, as it is."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def data(value: Any) -> None:  # noqa: ANN401 (any JSON value)
+    """Write a result as JSON to standard output."""
+    text(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: Sequence[str] | None = None) -> None:
+    """Draw a table on standard output; piped, it is as wide as its content."""
+    from rich.table import Table  # noqa: PLC0415
+
+    grid = Table(box=None, pad_edge=False, show_footer=footer is not None, header_style="bold", footer_style="bold")
+    for index, column in enumerate(columns):
+        grid.add_column(
+            column.title,
+            footer[index] if footer else "",
+            justify=column.align,
+            no_wrap=not column.fold,
+            overflow="fold" if column.fold else "ellipsis",
+        )
+    for row in rows:
+        grid.add_row(*row)
+    console = _console(stderr=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 1000)
+    console.print(grid)
+
+
+def note(message: str) -> None:
+    """Tell a person something on standard error; `--quiet` leaves it out."""
+    if not _flags.quiet:
+        _message(message, "")
+
+
+def success(message: str) -> None:
+    """Tell a person that something was done."""
+    if not _flags.quiet:
+        _message(message, "green", mark="✓ ")
+
+
+def warn(message: str) -> None:
+    """Warn a person; shown even with `--quiet`."""
+    _message(message, "yellow", mark="warning: ")
+
+
+def detail(message: str) -> None:
+    """Tell what only `--verbose` shows."""
+    if _flags.verbose:
+        _message(message, "dim")
+
+
+def error(problem: MeshproxyError) -> None:
+    """Write an error and what to do about it."""
+    _message(problem.message, "red", mark="error: ")
+    if problem.hint:
+        _message(problem.hint, "", mark="  hint: ")
+
+
+def interactive() -> bool:
+    """Whether a person can answer questions here."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, *, flag: str) -> bool:
+    """Ask yes or no on a terminal; without one raise `UsageError` that names the flag to give."""
+    if not interactive():
+        raise UsageError(
+            f"{question} There is no terminal to ask on.", hint=f"give {flag} to go on without being asked"
+        )
+    return typer.confirm(question, err=True)
+
+
+def ask_secret(prompt: str, *, hint: str) -> str:
+    """Ask for a secret without echo; without a terminal raise `UsageError` with `hint`."""
+    if not interactive():
+        raise UsageError(f"{prompt} is needed, and there is no terminal to ask on.", hint=hint)
+    return str(typer.prompt(prompt, hide_input=True, err=True)).strip()
+
+
+def read_secret_stdin() -> str:
+    """Read a secret from standard input; surrounding white space is no part of it."""
+    return sys.stdin.read().strip()
+
+
+def _message(message: str, style: str, *, mark: str = "") -> None:
+    if not sys.stderr.isatty() or not _colored():
+        sys.stderr.write(f"{mark}{message}\n")
+        return
+    from rich.text import Text  # noqa: PLC0415
+
+    line = Text(mark, style=style)
+    line.append(message, style=style if style == "dim" else "")
+    _console(stderr=True).print(line, soft_wrap=True)
+
+
+def _colored() -> bool:
+    return _flags.color and not os.environ.get("NO_COLOR")
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(stderr=stderr, no_color=not _colored(), markup=False, highlight=False, emoji=False)

@@ -70,7 +70,7 @@ class UsageStore(Protocol):
     """The ledger."""
 
     def add_events(self, events: Iterable[UsageEvent]) -> int:
-        """Store a batch and its roll-ups in one transaction; pass over events already stored. Return how many were new."""
+        """Store a batch and its roll-ups in one transaction, known events left out. Return how many are new."""
 
     def usage(self, query: UsageQuery) -> UsageReport: ...
 
@@ -102,7 +102,7 @@ class AccessStore(Protocol):
     def audit(self, entry: AuditEntry) -> None: ...
 
     def audit_entries(self, *, limit: int = 100) -> tuple[AuditEntry, ...]:
-        """The newest first."""
+        """Return entries, the newest first."""
 
 
 class Store(KeyStore, RoomStore, UsageStore, AccessStore, Protocol):

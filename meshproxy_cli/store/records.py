@@ -147,7 +147,7 @@ class UsageQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageTotals:
-    """Sums over events, token columns as in `store.events`; `cost_usd` is None where no event of the group has a price."""
+    """Sums over events, columns as in `store.events`; `cost_usd` is None where no event of the group has a price."""
 
     requests: int = 0
     input_tokens: int = 0

@@ -1,0 +1,34 @@
+"""Which models a token, or a room, allows."""
+
+WILDCARD = "*"
+
+
+def model_allowed(patterns: tuple[str, ...] | None, provider: str, model: str) -> bool:
+    """Whether `provider/model` matches one of `patterns` (None: every model is allowed; empty: none is).
+
+    `provider` is the protocol's name, "openai" or "anthropic". A pattern is a name, or the beginning of one
+    followed by `*`; a `*` anywhere else stands for itself, as in MeshAgent.
+    """
+    if not provider or not model:
+        return False
+    if patterns is None:
+        return True
+    name = f"{provider}/{model}"
+    return any(_matches(pattern, name) for pattern in patterns)
+
+
+def provider_allowed(patterns: tuple[str, ...] | None, provider: str) -> bool:
+    """Whether any model of the provider may match: what a request that names no model is checked against."""
+    if patterns is None:
+        return bool(provider)
+    return bool(provider) and any(_matches(pattern, f"{provider}/") or _within(pattern, provider) for pattern in patterns)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if pattern.endswith(WILDCARD):
+        return name.startswith(pattern.removesuffix(WILDCARD))
+    return name == pattern
+
+
+def _within(pattern: str, provider: str) -> bool:
+    return pattern.startswith(f"{provider}/")

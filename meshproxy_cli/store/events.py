@@ -36,6 +36,8 @@ class TokenCounts:
     output_audio_tokens: int = 0
     input_image_tokens: int = 0
     output_image_tokens: int = 0
+    cached_audio_tokens: int = 0  # the audio part of `cached_input_tokens`: it has a price of its own
+    cached_image_tokens: int = 0
 
     @property
     def cache_write_tokens(self) -> int:
@@ -67,6 +69,7 @@ class UsageEvent:
     service_tier: str = ""  # as served: "default", "flex", "priority", "batch", "fast", …
     provider_request_id: str = ""
     tokens: TokenCounts = field(default_factory=TokenCounts)
+    audio_seconds: float = 0.0  # audio read, where the provider bills its length instead of tokens
     estimated: bool = False  # the numbers are our estimate: the stream broke off before the provider's own
     metered: bool = True  # False: an answer that should carry usage and did not, or could not be read
     cost_usd: Decimal | None = None  # None: unknown model or not metered; never zero for lack of a price

@@ -1,0 +1,160 @@
+"""Writes that are whole or not at all, and a lock between processes."""
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from meshproxy_cli.errors import ConflictError, MeshproxyError
+
+LOCK_TIMEOUT_S = 10.0
+_POLL_S = 0.005
+_PRIVATE_DIR = 0o700
+_PRIVATE_FILE = 0o600
+
+
+class WriteError(MeshproxyError):
+    """A file can't be written; what was there is unchanged."""
+
+
+class LockedError(ConflictError):
+    """Another process has held the lock for longer than `LOCK_TIMEOUT_S`."""
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Replace the content of `path` as a whole: a reader, or a crash, sees the old bytes or the new ones.
+
+    An existing file keeps its mode and owner, and a symlink is followed to its target. A new file gets `mode`
+    (default 0600), and directories that are missing are made for the owner alone. Raises `WriteError`.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        target.parent.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
+        _replace(target, data, mode)
+    except OSError as problem:
+        raise WriteError(
+            f"{path} can't be written: {problem.strerror or problem}; it is unchanged",
+            hint=f"check the permissions of {target.parent} and the room on its disk",
+        ) from problem
+
+
+def _replace(target: Path, data: bytes, mode: int | None) -> None:
+    existing = _status(target)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            _match(file.fileno(), temporary, existing, mode)
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(target.parent)
+
+
+def _status(target: Path) -> os.stat_result | None:
+    try:
+        return target.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _match(descriptor: int, temporary: Path, existing: os.stat_result | None, mode: int | None) -> None:
+    """Give the new file the old one's owner and mode."""
+    if existing is not None and sys.platform != "win32":
+        ours = os.fstat(descriptor)
+        if (ours.st_uid, ours.st_gid) != (existing.st_uid, existing.st_gid):
+            os.fchown(descriptor, existing.st_uid, existing.st_gid)
+    temporary.chmod(stat.S_IMODE(existing.st_mode) if existing is not None else mode or _PRIVATE_FILE)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename itself survive a power cut, where directories can be opened."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold the lock of `path` against other processes and threads; not reentrant. Raises `LockedError`.
+
+    The lock is a file beside the target of `path` that is gone once it is released. The kernel lets go of it when
+    its holder dies, however that happens.
+    """
+    target = Path(os.path.realpath(path))
+    lock = target.with_name(f".{target.name}.lock")
+    try:
+        lock.parent.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
+        descriptor = _acquire(lock, time.monotonic() + timeout_s)
+    except OSError as problem:
+        raise WriteError(f"{lock} can't be written: {problem.strerror or problem}") from problem
+    if descriptor is None:
+        raise LockedError(
+            f"another process has been writing {target} for more than {timeout_s:g} s; nothing was changed",
+            hint="try again when it is done",
+        )
+    try:
+        yield
+    finally:
+        _release(lock, descriptor)
+
+
+def _acquire(lock: Path, deadline: float) -> int | None:
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
+        if _try_lock(descriptor) and _is_current(lock, descriptor):
+            return descriptor
+        os.close(descriptor)
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(_POLL_S)
+
+
+def _is_current(lock: Path, descriptor: int) -> bool:
+    """Whether the locked file is still the one under that name: its last holder removes it when done."""
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _release(lock: Path, descriptor: int) -> None:
+        # An open file can't be removed here; who opens it next finds it unlocked.
+        del lock
+        os.close(descriptor)
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _release(lock: Path, descriptor: int) -> None:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)

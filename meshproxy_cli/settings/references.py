@@ -1,0 +1,63 @@
+"""References to secrets in configuration files: `env:NAME`, `keyring:NAME`, `file:PATH`; never the secret itself."""
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from meshproxy_cli.errors import CredentialError, UsageError
+from meshproxy_cli.settings.secrets import SecretStore
+
+_KINDS = ("env", "keyring", "file")
+_OF_OTHERS = 0o077
+
+
+class SecretReferenceError(UsageError):
+    """What stands where a reference belongs is none. The message does not quote it: it may be a key."""
+
+
+def check_reference(reference: str, what: str = "the key") -> tuple[str, str]:
+    """Return a reference's kind and name without following it. Raises `SecretReferenceError`."""
+    kind, _, name = reference.partition(":")
+    if kind not in _KINDS or not name:
+        raise SecretReferenceError(
+            f"{what} is written out; a configuration file holds references only",
+            hint="keep it in the keyring: meshproxy provider add NAME --api-key -; or write env:NAME or file:PATH; "
+            "then replace the key at its provider, since it was in a plain file",
+        )
+    return kind, name
+
+
+def resolve_reference(reference: str, secrets: SecretStore, environ: Mapping[str, str]) -> str:
+    """Return the secret that a reference names.
+
+    Raises `SecretReferenceError`, or `CredentialError` where the reference leads nowhere.
+    """
+    kind, name = check_reference(reference)
+    follow: dict[str, Callable[[str], str | None]] = {"env": environ.get, "keyring": secrets.get, "file": _read}
+    value = (follow[kind](name) or "").strip()
+    if not value:
+        raise CredentialError(f"{reference} leads to nothing", hint=_HINTS[kind])
+    return value
+
+
+_HINTS = {
+    "env": "set that variable where the server starts",
+    "keyring": "`meshproxy secret list` shows what is kept; add it: meshproxy provider add NAME --api-key -",
+    "file": "write the key into that file",
+}
+
+
+def _read(name: str) -> str | None:
+    path = Path(name).expanduser()
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if os.name != "nt" and mode & _OF_OTHERS:
+                raise CredentialError(
+                    f"{path} holds a key and others can read it (mode {stat.S_IMODE(mode):04o})",
+                    hint=f"chmod 600 {path}",
+                )
+            return file.read()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise CredentialError(f"{path} can't be read: {problem}") from None

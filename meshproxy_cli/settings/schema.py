@@ -3,9 +3,8 @@
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from meshproxy_cli.errors import UsageError
@@ -39,7 +38,7 @@ class SettingsFile:
     path: Path
     text: str = ""
     current: str | None = None
-    servers: Mapping[str, ServerTable] = MappingProxyType({})
+    servers: Mapping[str, ServerTable] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
 
@@ -71,7 +70,7 @@ def parse_settings(text: str, path: Path) -> SettingsFile:
         lines = "\n".join(f"{path}:{line_of(text, found.keys)}: {found.message}" for found in problems)
         raise SettingsError(lines, hint="mend it there; `meshproxy config set` changes single values")
     servers = {name: _table(table) for name, table in content.get("servers", {}).items()}
-    return SettingsFile(path, text, content.get("current"), MappingProxyType(servers), tuple(_unknown(content)))
+    return SettingsFile(path, text, content.get("current"), servers, tuple(_unknown(content)))
 
 
 def unknown_key(dotted: str) -> str:

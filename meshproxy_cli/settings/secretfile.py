@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 
 from meshproxy_cli.errors import CredentialError
 from meshproxy_cli.settings.atomic import write_atomic
@@ -42,7 +41,7 @@ class Record:
 class Document:
     """The file's content; `backend` names the keyring backend that took the last secret."""
 
-    records: Mapping[str, Record] = MappingProxyType({})
+    records: Mapping[str, Record] = field(default_factory=dict)
     backend: str | None = None
 
     def put(self, name: str, record: Record) -> "Document":

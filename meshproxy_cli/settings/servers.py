@@ -11,7 +11,6 @@ session = "{agent}-{user}"  # optional: how sessions are named
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.settings.paths import Paths
@@ -87,7 +86,7 @@ def load_settings(paths: Paths, environ: Mapping[str, str]) -> Settings:
             room=table.room,
             session=table.session,
         )
-    return Settings(MappingProxyType(servers), file.current or LOCAL, file, environ)
+    return Settings(servers, file.current or LOCAL, file, environ)
 
 
 def _local(runtime: ServerRuntime | None) -> Server:

@@ -1,0 +1,99 @@
+"""Limits of a project, its rooms, sessions and participants."""
+
+from decimal import Decimal
+
+import msgspec
+
+from meshproxy_cli.proxy.web.problems import Problem
+from meshproxy_cli.proxy.web.rest.endpoint import Call, Endpoint, Input
+from meshproxy_cli.store.records import Limit, LimitKind, LimitScope
+
+_PATH = "/accounts/projects/{project_id}/limits"
+
+
+class LimitBody(Input):
+    """A limit; one with the same scope, subject and kind is replaced. `hard: false` warns only."""
+
+    scope: LimitScope
+    kind: LimitKind
+    amount: Decimal
+    subject: str = ""
+    hard: bool = True
+
+
+class LimitName(Input):
+    """Which limit."""
+
+    scope: LimitScope
+    kind: LimitKind
+    subject: str = ""
+
+
+class LimitList(msgspec.Struct):
+    """A project's limits."""
+
+    limits: tuple[Limit, ...]
+
+
+def _check_subject(scope: LimitScope, subject: str) -> None:
+    if (scope is LimitScope.PROJECT) != (subject == ""):
+        raise Problem(
+            400,
+            "invalid_request",
+            "`subject` names the room, session or participant (“*”: each on its own) and stays empty for the project.",
+        )
+
+
+async def _list(call: Call) -> LimitList:
+    project = await call.project()
+    return LimitList(limits=await call.read(lambda store: store.limits(project.id)))
+
+
+async def _put(call: Call) -> Limit:
+    project, body = await call.project(), call.body
+    _check_subject(body.scope, body.subject)
+    if not body.amount.is_finite() or body.amount < 0:
+        raise Problem(400, "invalid_request", "`amount` is a number, zero or more.")
+    limit = Limit(
+        project_id=project.id,
+        scope=body.scope,
+        subject=body.subject,
+        kind=body.kind,
+        amount=body.amount,
+        hard=body.hard,
+    )
+    target = f"{limit.scope}:{limit.subject}"
+    details = {"kind": limit.kind.value, "amount": str(limit.amount), "hard": str(limit.hard).lower()}
+    await call.change("limit.set", target, lambda store: store.put_limit(limit), **details)
+    return limit
+
+
+async def _remove(call: Call) -> None:
+    project, name = await call.project(), call.query
+    limit = Limit(project_id=project.id, scope=name.scope, subject=name.subject, kind=name.kind, amount=Decimal(0))
+    target = f"{limit.scope}:{limit.subject}"
+    await call.change("limit.remove", target, lambda store: store.remove_limit(limit), kind=limit.kind.value)
+
+
+ENDPOINTS = (
+    Endpoint(method="GET", path=_PATH, summary="List limits", tag="Limits", handle=_list, answer=LimitList),
+    Endpoint(
+        method="PUT",
+        path=_PATH,
+        summary="Set a limit",
+        tag="Limits",
+        handle=_put,
+        answer=Limit,
+        admin=True,
+        body=LimitBody,
+    ),
+    Endpoint(
+        method="DELETE",
+        path=_PATH,
+        summary="Remove a limit",
+        tag="Limits",
+        handle=_remove,
+        admin=True,
+        query=LimitName,
+    ),
+)

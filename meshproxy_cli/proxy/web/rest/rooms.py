@@ -1,0 +1,100 @@
+"""Rooms: which providers, models and aliases each has."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from meshproxy_cli.proxy.web.problems import Problem
+from meshproxy_cli.proxy.web.rest.endpoint import Call, Endpoint, Input
+from meshproxy_cli.store.base import Store
+from meshproxy_cli.store.records import Room
+
+_PATH = "/accounts/projects/{project_id}/rooms"
+_LONGEST_NAME = 128
+_PROTOCOLS = ("openai", "anthropic")
+
+
+class RoomSettings(Input):
+    """All settings of a room; what is left out is emptied.
+
+    `providers` maps openai/anthropic to a configured provider's name; `models` are `provider/model` patterns (none:
+    every model); `aliases` map a model's name in requests to the real one.
+    """
+
+    providers: dict[str, str] = msgspec.field(default_factory=dict)
+    models: tuple[str, ...] = ()
+    aliases: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class RoomList(msgspec.Struct):
+    """The rooms that were created."""
+
+    rooms: tuple[Room, ...]
+
+
+def check_room_name(name: str) -> str:
+    """Return `name` where a URL can carry it; raise `Problem` 400 otherwise."""
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or set(name) & set("/?#%\\") or name[0] == ".":
+        raise Problem(
+            400,
+            "invalid_request",
+            f"{name!r} can't name a room: at most {_LONGEST_NAME} printable characters, no / ? # % \\, no dot first.",
+        )
+    return name
+
+
+def check_providers(call_providers: dict[str, str], known: tuple[str, ...]) -> None:
+    """Raise `Problem` 400 for a protocol or a provider that this server has not."""
+    for protocol, provider in call_providers.items():
+        if protocol not in _PROTOCOLS:
+            raise Problem(400, "invalid_request", f"`providers` has openai and anthropic; not {protocol!r}.")
+        if known and provider not in known:
+            raise Problem(400, "invalid_request", f"No provider {provider!r} is configured; there is {known}.")
+
+
+async def _list(call: Call) -> RoomList:
+    project = await call.project()
+    return RoomList(rooms=await call.read(lambda store: store.rooms(project.id)))
+
+
+async def _put(call: Call) -> Room:
+    project, name, settings = await call.project(), check_room_name(call.path("room")), call.body
+    check_providers(settings.providers, tuple(provider.name for provider in call.services.providers))
+    room = Room(
+        name=name,
+        project_id=project.id,
+        created_at=datetime.now(UTC),
+        providers=settings.providers,
+        models=settings.models,
+        aliases=settings.aliases,
+    )
+
+    def put(store: Store) -> Room:
+        known = [existing for existing in store.rooms(project.id) if existing.name == name]
+        kept = replace(room, created_at=known[0].created_at) if known else room
+        store.put_room(kept)
+        return kept
+
+    return await call.change("room.set", name, put)
+
+
+async def _remove(call: Call) -> None:
+    project, name = await call.project(), call.path("room")
+    await call.change("room.remove", name, lambda store: store.remove_room(project.id, name))
+
+
+ENDPOINTS = (
+    Endpoint(method="GET", path=_PATH, summary="List rooms", tag="Rooms", handle=_list, answer=RoomList),
+    Endpoint(
+        method="PUT",
+        path=_PATH + "/{room}",
+        summary="Create a room or replace its settings",
+        tag="Rooms",
+        handle=_put,
+        answer=Room,
+        admin=True,
+        body=RoomSettings,
+    ),
+    Endpoint(method="DELETE", path=_PATH + "/{room}", summary="Remove a room", tag="Rooms", handle=_remove, admin=True),
+)

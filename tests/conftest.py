@@ -1,0 +1,3 @@
+"""Fixtures for every test; what they do lies in `tests/fixtures/`."""
+
+pytest_plugins = ["fixtures.isolation", "fixtures.commands", "fixtures.proxies", "fixtures.agents"]

@@ -1,3 +1,9 @@
 """Fixtures for every test; what they do lies in `tests/fixtures/`."""
 
-pytest_plugins = ["fixtures.isolation", "fixtures.commands", "fixtures.proxies", "fixtures.agents"]
+pytest_plugins = [
+    "fixtures.isolation",
+    "fixtures.commands",
+    "fixtures.proxies",
+    "fixtures.agents",
+    "fixtures.completeness",
+]

@@ -21,7 +21,9 @@ def provider_allowed(patterns: tuple[str, ...] | None, provider: str) -> bool:
     """Whether any model of the provider may match: what a request that names no model is checked against."""
     if patterns is None:
         return bool(provider)
-    return bool(provider) and any(_matches(pattern, f"{provider}/") or _within(pattern, provider) for pattern in patterns)
+    return bool(provider) and any(
+        _matches(pattern, f"{provider}/") or _within(pattern, provider) for pattern in patterns
+    )
 
 
 def _matches(pattern: str, name: str) -> bool:

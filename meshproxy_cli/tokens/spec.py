@@ -1,20 +1,28 @@
 """The token spec: what a participant token is made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from meshproxy_cli.tokens.jws import Json
+from meshproxy_cli.tokens.problems import SpecError
+from meshproxy_cli.tokens.tree import Node, Place, from_json
+
+__all__ = ["Override", "SpecError", "TokenSpec", "parse_spec", "spec_from_options"]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSpec:
-    """A checked spec. `api` maps a granted section's name to its fields that are not the default, in scope order."""
+    """A checked spec. `api` maps a granted section's name to its fields that are not the default, in scope order.
+
+    `ignored` names keys at the top of a newer spec that have no place in a token.
+    """
 
     identity: str
     room: str | None = None
     role: str | None = None
     api: Mapping[str, Json] = field(default_factory=dict)
+    ignored: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def for_room(cls, identity: str, room: str) -> Self:
@@ -22,14 +30,42 @@ class TokenSpec:
         return cls(identity, room, None, {"llm": {}})
 
 
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A value from the command line that goes over the file's; `option` is what the person typed, for messages."""
+
+    path: tuple[str, ...]
+    value: Json
+    option: str
+
+
 def parse_spec(
-    text: str, source: str = "token-spec.yaml", *, allow_unknown: bool = False, require_llm: bool = True
+    text: str,
+    source: str = "token-spec.yaml",
+    *,
+    allow_unknown: bool = False,
+    require_llm: bool = True,
+    overrides: Sequence[Override] = (),
 ) -> TokenSpec:
     """Read a spec from YAML; raise `SpecError` with every problem at once, each with its place in the text.
 
     `source` is what the places are called; `allow_unknown` signs sections and fields that are not known here as they
     are; `require_llm` refuses a spec without `api.llm`.
     """
-    from meshproxy_cli.tokens.specfile import read_spec  # noqa: PLC0415 (YAML is not imported for `token get`)
+    from meshproxy_cli.tokens.specfile import read_document  # noqa: PLC0415 (YAML only where there is a file)
 
-    return read_spec(text, source, allow_unknown=allow_unknown, require_llm=require_llm)
+    return _check(read_document(text, source), overrides, allow_unknown=allow_unknown, require_llm=require_llm)
+
+
+def spec_from_options(
+    overrides: Sequence[Override], *, allow_unknown: bool = False, require_llm: bool = True
+) -> TokenSpec:
+    """Make a spec of the command line alone: it begins with `llm: {}`; raises `SpecError`."""
+    start = from_json({"version": "v1", "kind": "ParticipantToken", "api": {"llm": {}}}, Place("command line"))
+    return _check(start, overrides, allow_unknown=allow_unknown, require_llm=require_llm)
+
+
+def _check(document: Node, overrides: Sequence[Override], *, allow_unknown: bool, require_llm: bool) -> TokenSpec:
+    from meshproxy_cli.tokens.check import check_spec, overlaid  # noqa: PLC0415 (`token get` checks no document)
+
+    return check_spec(overlaid(document, overrides), allow_unknown=allow_unknown, require_llm=require_llm)

@@ -1,0 +1,143 @@
+"""Usage in Anthropic's answers: Messages (streamed or not), Text Completions, and results of message batches.
+
+A stream tells its usage cumulatively: `message_start` has the input and a placeholder for the output, `message_delta`
+the totals so far. Of each field the last value counts, never the sum nor the maximum.
+"""
+
+import re
+from typing import Any
+
+from meshproxy_cli.proxy.usage.dialect import Findings, error_code, parse, parse_clipped
+from meshproxy_cli.proxy.usage.numbers import Json, count, known_count, name_of, section
+from meshproxy_cli.proxy.usage.reading import BYTES_PER_TOKEN, ModelShare, Reading
+from meshproxy_cli.store.events import TokenCounts
+
+
+class AnthropicDialect:
+    """Collects the numbers of one answer of Anthropic's API."""
+
+    markers: tuple[bytes, ...] = (b'"usage"', b'"error"', b"message_stop", b'"fallback"')
+    text = re.compile(rb'_delta"\s*,\s*"(?:text|partial_json|thinking|content)"\s*:\s*"([^"\\\n]*(?:\\.[^"\\\n]*)*)"')
+
+    def __init__(self) -> None:
+        self._found = Findings()
+
+    def read_event(self, data: bytes) -> None:
+        self._take_event(parse(data))
+
+    def read_body(self, data: bytes) -> None:
+        self._take_message(parse(data))
+
+    def read_clipped(self, data: bytes) -> None:
+        event = parse_clipped(data)
+        if name_of(event, "type").startswith("message_"):
+            self._take_event(event)
+        else:
+            self._take_message(event)
+
+    def _take_event(self, event: Json) -> None:
+        found = self._found
+        match event.get("type"):
+            case "message_start":
+                message = section(event, "message")
+                found.model = name_of(message, "model")
+                self._take_usage(section(message, "usage"))
+            case "content_block_start":
+                # The block of a server-side fallback names the model that goes on with the answer.
+                block = section(event, "content_block")
+                if block.get("type") == "fallback":
+                    found.model = name_of(section(block, "to"), "model") or found.model
+            case "message_delta":
+                self._take_usage(section(event, "usage"))
+                if "output_tokens" in section(event, "usage") and section(event, "delta").get("stop_reason"):
+                    found.terminal = True
+            case "message_stop":
+                found.ended = True
+            case "error":
+                found.error = error_code(event)
+
+    def _take_message(self, message: Json) -> None:
+        found = self._found
+        if "error" in message:
+            found.error = error_code(message)
+            return
+        found.model = name_of(message, "model")
+        usage = section(message, "usage")
+        self._take_usage(usage)
+        found.ended = True
+        found.terminal = "output_tokens" in usage
+
+    def _take_usage(self, usage: Json) -> None:
+        self._found.usage.update({name: value for name, value in usage.items() if value is not None})
+
+    def reading(self, text_bytes: int) -> Reading:
+        found = self._found
+        tokens = tokens_of(found.usage)
+        common: dict[str, Any] = {
+            "model": found.model,
+            "service_tier": tier_of(found.usage),
+            "error": found.error,
+            "output_bytes_estimate": text_bytes,
+        }
+        if found.terminal:
+            return Reading(tokens=tokens, complete=True, shares=shares_of(found.usage), **common)
+        if found.error:
+            return Reading(tokens=TokenCounts(), **common)
+        estimate = max(tokens.output_tokens, -(-text_bytes // BYTES_PER_TOKEN))
+        return Reading(
+            tokens=tokens_of({**found.usage, "output_tokens": estimate}),
+            estimated=True,
+            metered=not found.ended,
+            **common,
+        )
+
+
+def tokens_of(usage: Json) -> TokenCounts:
+    """Return Anthropic's usage in our meaning: input with its cached parts, compaction's own work included."""
+    total = _tokens_of_one(usage)
+    for entry in _iterations(usage, "compaction"):
+        total = _sum(total, _tokens_of_one(entry))
+    return total
+
+
+def shares_of(usage: Json) -> tuple[ModelShare, ...]:
+    """Return the sub-inferences that other models did and that the totals leave out: those of the advisor tool."""
+    return tuple(
+        ModelShare(model=name_of(entry, "model"), tokens=_tokens_of_one(entry))
+        for entry in _iterations(usage, "advisor_message")
+    )
+
+
+def tier_of(usage: Json) -> str:
+    """Return the tier as served: fast mode where `speed` says so, else `service_tier`."""
+    return "fast" if usage.get("speed") == "fast" else name_of(usage, "service_tier")
+
+
+def _iterations(usage: Json, kind: str) -> tuple[Json, ...]:
+    entries = usage.get("iterations")
+    if not isinstance(entries, list):
+        return ()
+    return tuple(entry for entry in entries if isinstance(entry, dict) and entry.get("type") == kind)
+
+
+def _tokens_of_one(usage: Json) -> TokenCounts:
+    split = section(usage, "cache_creation")
+    written_1h = count(split, "ephemeral_1h_input_tokens")
+    written = known_count(usage, "cache_creation_input_tokens")
+    if written is None:
+        written = written_1h + count(split, "ephemeral_5m_input_tokens")
+    written_1h = min(written_1h, written)
+    read = count(usage, "cache_read_input_tokens")
+    return TokenCounts(
+        input_tokens=count(usage, "input_tokens") + written + read,
+        cached_input_tokens=read,
+        cache_write_5m_tokens=written - written_1h,
+        cache_write_1h_tokens=written_1h,
+        output_tokens=count(usage, "output_tokens"),
+        reasoning_tokens=count(section(usage, "output_tokens_details"), "thinking_tokens"),
+    )
+
+
+def _sum(one: TokenCounts, other: TokenCounts) -> TokenCounts:
+    names = TokenCounts.__slots__
+    return TokenCounts(**{name: getattr(one, name) + getattr(other, name) for name in names})

@@ -1,0 +1,85 @@
+"""How a provider writes its answers, as far as a meter needs to know: the interface and what all have in common."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from meshproxy_cli.proxy.usage.numbers import Json, name_of, section
+from meshproxy_cli.proxy.usage.reading import Reading
+
+_DOCUMENT = msgspec.json.Decoder()
+_LENIENT = json.JSONDecoder()
+_USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
+_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
+_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,60})"')
+
+
+class Dialect(Protocol):
+    """Collects the numbers of one answer. Given JSON in the order in which it arrives; never raises."""
+
+    markers: tuple[bytes, ...]
+    """An event that contains none of these carries nothing but output text."""
+
+    text: re.Pattern[bytes]
+    """Finds output text in the bytes of an event: one group, still escaped."""
+
+    def read_event(self, data: bytes) -> None:
+        """Take in the data of one server-sent event (or one websocket message)."""
+
+    def read_body(self, data: bytes) -> None:
+        """Take in a whole answer that is one JSON document."""
+
+    def read_clipped(self, data: bytes) -> None:
+        """Take in a document that was too large to keep: its beginning and its end."""
+
+    def reading(self, text_bytes: int) -> Reading:
+        """Return what is known, with the bytes of output text that went through for an estimate."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found so far; shared by the dialects."""
+
+    model: str = ""
+    service_tier: str = ""
+    error: str = ""
+    terminal: bool = False  # the usage that ends the answer was seen
+    ended: bool = False  # the answer came to its regular end, with or without usage
+    usage: dict[str, Any] = field(default_factory=dict)
+
+
+def parse(data: bytes) -> Json:
+    """Return the JSON object in these bytes, or an empty one for anything else."""
+    try:
+        value = _DOCUMENT.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def parse_clipped(data: bytes) -> Json:
+    """Make out type, model and usage of a document whose middle is missing."""
+    found: dict[str, Any] = {}
+    if kind := _TYPE.search(data):
+        found["type"] = kind[1].decode()
+    if model := _MODEL.search(data):
+        found["model"] = model[1].decode(errors="replace")
+    for match in reversed(list(_USAGE.finditer(data))):
+        try:
+            found["usage"] = _LENIENT.raw_decode(data[match.end() :].decode(errors="replace"))[0]
+        except (ValueError, RecursionError):
+            continue
+        break
+    return found
+
+
+def error_code(data: Json) -> str:
+    """Return the code of an error object in either provider's shape; "" where there is none."""
+    error = data.get("error")
+    if isinstance(error, str):
+        return error[:100]
+    inner = section(data, "error")
+    return name_of(inner, "code") or name_of(inner, "type") or ("error" if inner else "")

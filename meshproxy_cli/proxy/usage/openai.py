@@ -1,0 +1,127 @@
+"""Usage in OpenAI's answers: Responses, Chat Completions, embeddings, audio, images and realtime.
+
+The endpoints name the same numbers differently (`prompt_tokens`, `input_tokens`; `…_tokens_details`,
+`…_token_details`); their meaning is the same, so one reader takes them all.
+"""
+
+import re
+from typing import Any
+
+from meshproxy_cli.proxy.usage.dialect import Findings, error_code, parse, parse_clipped
+from meshproxy_cli.proxy.usage.numbers import Json, count, name_of, section
+from meshproxy_cli.proxy.usage.reading import BYTES_PER_TOKEN, Reading
+from meshproxy_cli.store.events import TokenCounts
+
+_ENDS = frozenset(
+    {
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.cancelled",
+        "response.done",
+        "transcript.text.done",
+        "speech.audio.done",
+        "image_generation.completed",
+        "image_edit.completed",
+        "conversation.item.input_audio_transcription.completed",
+    }
+)
+
+
+class OpenAIDialect:
+    """Collects the numbers of one answer of OpenAI's API."""
+
+    markers: tuple[bytes, ...] = (b'"usage"', b'"error"', b'"response"')
+    text = re.compile(rb'"delta"\s*:\s*"([^"\\\n]*(?:\\.[^"\\\n]*)*)"')
+
+    def __init__(self) -> None:
+        self._found = Findings()
+
+    def read_event(self, data: bytes) -> None:
+        self._take_event(parse(data))
+
+    def read_body(self, data: bytes) -> None:
+        body = parse(data)
+        self._take_answer(body)
+        self._found.ended = bool(body)
+
+    def read_clipped(self, data: bytes) -> None:
+        document = parse_clipped(data)
+        self._take_answer(document)
+        self._found.ended = True
+
+    def _take_event(self, event: Json) -> None:
+        kind = event.get("type")
+        if kind == "error":
+            self._found.error = name_of(event, "code") or error_code(event) or "error"
+            return
+        self._take_answer(section(event, "response") or event)
+        if kind in _ENDS:
+            self._found.ended = True
+
+    def _take_answer(self, answer: Json) -> None:
+        found = self._found
+        found.model = name_of(answer, "model") or found.model
+        found.service_tier = name_of(answer, "service_tier") or found.service_tier
+        found.error = error_code(answer) or found.error
+        if usage := section(answer, "usage"):
+            found.usage = dict(usage)
+            found.terminal = True
+
+    def reading(self, text_bytes: int) -> Reading:
+        found = self._found
+        common: dict[str, Any] = {
+            "model": found.model,
+            "service_tier": found.service_tier,
+            "error": found.error,
+            "output_bytes_estimate": text_bytes,
+        }
+        if found.terminal:
+            return Reading(
+                tokens=tokens_of(found.usage), complete=True, audio_seconds=seconds_of(found.usage), **common
+            )
+        if found.error:
+            return Reading(tokens=TokenCounts(), **common)
+        estimate = max(tokens_of(found.usage).output_tokens, -(-text_bytes // BYTES_PER_TOKEN))
+        return Reading(tokens=TokenCounts(output_tokens=estimate), estimated=True, metered=not found.ended, **common)
+
+
+class ChatDialect(OpenAIDialect):
+    """Chat Completions: every chunk has the model, one near the end the usage."""
+
+    markers = (b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
+    text = re.compile(
+        rb'"(?:content|arguments|refusal|reasoning_content|reasoning)"\s*:\s*"([^"\\\n]*(?:\\.[^"\\\n]*)*)"'
+    )
+
+    def read_event(self, data: bytes) -> None:
+        if data.strip() == b"[DONE]":
+            self._found.ended = True
+        else:
+            self._take_answer(parse(data))
+
+
+def tokens_of(usage: Json) -> TokenCounts:
+    """Return OpenAI's usage in our meaning; its input already includes the cached part."""
+    read = section(usage, "input_tokens_details", "prompt_tokens_details", "input_token_details")
+    written = section(usage, "output_tokens_details", "completion_tokens_details", "output_token_details")
+    cached = section(read, "cached_tokens_details")
+    return TokenCounts(
+        input_tokens=count(usage, "input_tokens", "prompt_tokens"),
+        cached_input_tokens=count(read, "cached_tokens"),
+        cache_write_5m_tokens=count(read, "cache_write_tokens"),
+        output_tokens=count(usage, "output_tokens", "completion_tokens"),
+        reasoning_tokens=count(written, "reasoning_tokens"),
+        input_audio_tokens=count(read, "audio_tokens"),
+        output_audio_tokens=count(written, "audio_tokens"),
+        input_image_tokens=count(read, "image_tokens"),
+        output_image_tokens=count(written, "image_tokens"),
+        cached_audio_tokens=count(cached, "audio_tokens"),
+        cached_image_tokens=count(cached, "image_tokens"),
+    )
+
+
+def seconds_of(usage: Json) -> float:
+    """Return the length of audio read, where that is what is billed."""
+    seconds = usage.get("seconds")
+    return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 10**7 else 0.0

@@ -7,7 +7,8 @@ imported when something is drawn.
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from meshproxy_cli.errors import MeshproxyError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 @dataclass(slots=True)
@@ -80,6 +82,31 @@ def data(value: Any) -> None:  # noqa: ANN401 (any JSON value)
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: Sequence[str] | None = None) -> None:
     """Draw a table on standard output; piped, it is as wide as its content."""
+    console = _console(stderr=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 1000)
+    console.print(_grid(columns, rows, footer))
+
+
+@contextmanager
+def live() -> Iterator[Callable[[str, Sequence[Column], Sequence[Sequence[str]], Sequence[str]], None]]:
+    """Give a function that redraws a line of text and a table (columns, rows, footer) in place on the terminal."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    with Live(console=_console(stderr=False), auto_refresh=False, vertical_overflow="crop") as display:
+        yield lambda line, columns, rows, footer: display.update(
+            Group(Text(line, style="bold"), Text(), _grid(columns, rows, footer)), refresh=True
+        )
+
+
+def width() -> int | None:
+    """Return the columns of the terminal that standard output is, or None where it is none."""
+    return _console(stderr=False).width if sys.stdout.isatty() else None
+
+
+def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: Sequence[str] | None) -> "Table":
     from rich.table import Table  # noqa: PLC0415
 
     grid = Table(box=None, pad_edge=False, show_footer=footer is not None, header_style="bold", footer_style="bold")
@@ -93,10 +120,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: S
         )
     for row in rows:
         grid.add_row(*row)
-    console = _console(stderr=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 1000)
-    console.print(grid)
+    return grid
 
 
 def note(message: str) -> None:

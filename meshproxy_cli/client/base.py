@@ -1,6 +1,7 @@
 """What every command asks of a server."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Protocol
 
 from meshproxy_cli.store.events import UsageEvent
@@ -40,6 +41,12 @@ class ServerClient(Protocol):
     ) -> tuple[UsageEvent, ...]: ...
 
     def export_events(self, query: UsageQuery) -> Iterator[UsageEvent]: ...
+
+    def prune_events(self, before: datetime) -> int:
+        """Drop single events from before that time, of every project; sums stay. Return how many."""
+
+    def streams_open(self) -> int | None:
+        """Return how many answers are on their way right now; None where that can't be known."""
 
     def rooms(self) -> tuple[Room, ...]: ...
 

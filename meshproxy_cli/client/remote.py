@@ -1,6 +1,7 @@
 """A server over REST: meshproxy's own, and MeshAgent's hosted service for the calls that exist there."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, TypeVar
 
 from meshproxy_cli.client.http import TIMEOUT_S, JsonApi, quote
@@ -104,6 +105,18 @@ class RemoteClient:
             if len(page) < _PAGE:
                 return
             after = page[-1].event_id
+
+    def prune_events(self, before: datetime) -> int:
+        """Drop single events from before that time; sums stay. Return how many."""
+        answer = self._api.call("DELETE", "/accounts/usage/events", query={"before": time_to_text(before)})
+        return int(_object(answer).get("dropped", 0))
+
+    def streams_open(self) -> int | None:
+        """Return how many answers the server is sending right now; None where it does not tell."""
+        try:
+            return int(self.status()["streams_open"])
+        except (MeshproxyError, KeyError, TypeError, ValueError):
+            return None
 
     def rooms(self) -> tuple[Room, ...]:
         """List the rooms that were created."""

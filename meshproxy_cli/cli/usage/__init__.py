@@ -1,0 +1,1 @@
+"""`meshproxy usage`: tokens and cost, summed up, live, or event by event."""

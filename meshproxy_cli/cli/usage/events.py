@@ -1,0 +1,215 @@
+"""`meshproxy usage tail|export|prune`: single events."""
+
+import enum
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from meshproxy_cli.cli import output
+from meshproxy_cli.cli.connect import connect
+from meshproxy_cli.cli.usage.filters import (
+    Model,
+    Participant,
+    Provider,
+    Room,
+    ServerOption,
+    Session,
+    Since,
+    Until,
+    build_query,
+    parse_time,
+)
+from meshproxy_cli.cli.usage.follow import Follower
+from meshproxy_cli.cli.usage.render import printable, to_csv
+from meshproxy_cli.errors import MeshproxyError, UsageError
+from meshproxy_cli.store.events import Outcome, UsageEvent
+from meshproxy_cli.store.wire import event_to_row
+
+_EVERY_S = 1.0
+
+
+class Format(enum.StrEnum):
+    """How single events are written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def tail(
+    *,
+    room: Room = None,
+    session: Session = None,
+    participant: Participant = None,
+    model: Model = None,
+    provider: Provider = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=500, help="Earlier events shown first.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the earlier events and stop.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Print events as they come, until Ctrl-C.
+
+    For example:
+
+        meshproxy usage tail --room backend
+
+        meshproxy usage tail --json | jq 'select(.outcome != "ok")'
+    """
+    query = build_query(
+        room=room, session=session, participant=participant, model=model, provider=provider, since=None, until=None
+    )
+    line = _json_line if as_json else _text_line
+    client = connect(server)
+    try:
+        follower = Follower(client, query)
+        _print(follower.start(lines), line)
+        while not once:
+            time.sleep(_EVERY_S)
+            _print(follower.poll(), line)
+    finally:
+        client.close()
+
+
+def export(
+    *,
+    room: Room = None,
+    session: Session = None,
+    participant: Participant = None,
+    model: Model = None,
+    provider: Provider = None,
+    since: Since = None,
+    until: Until = None,
+    form: Annotated[Format, typer.Option("--format", "-f", help="JSON lines or CSV.")] = Format.JSONL,
+    to: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file; it appears when it is whole.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Write single events, oldest first, as JSON lines or CSV.
+
+    For example:
+
+        meshproxy usage export --since 2026-10-01 --until 2026-11-01 -o october.jsonl
+
+        meshproxy usage export --format csv > usage.csv
+    """
+    query = build_query(
+        room=room,
+        session=session,
+        participant=participant,
+        model=model,
+        provider=provider,
+        since=since,
+        until=until,
+    )
+    client = connect(server)
+    try:
+        with _destination(to, force=force) as stream:
+            written = _write(client.export_events(query), form, stream)
+    finally:
+        client.close()
+    output.note(f"{written:,} events written{f' to {to}' if to else ''}.")
+
+
+def prune(
+    *,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="TIME", help="Drop events from before then (UTC).")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option("--keep", metavar="SPAN", help="Drop events older than this, such as `90d`.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Drop old single events. The sums by hour stay, so `meshproxy usage` still adds up; `export` first.
+
+    For example:
+
+        meshproxy usage prune --keep 90d
+
+        meshproxy usage prune --before 2026-01-01 --yes
+    """
+    if (before is None) == (keep is None):
+        raise UsageError("Give either --before or --keep.", hint="meshproxy usage prune --keep 90d")
+    now = datetime.now(UTC)
+    moment = parse_time(before or keep or "", "--before" if before else "--keep", now)
+    if moment > now:
+        raise UsageError("That time is still to come: nothing was dropped.")
+    if not yes and not output.confirm(
+        f"Drop every single event from before {moment:%Y-%m-%d %H:%M} UTC?", flag="--yes"
+    ):
+        output.note("Nothing was dropped.")
+        return
+    client = connect(server)
+    try:
+        dropped = client.prune_events(moment)
+    finally:
+        client.close()
+    output.success(f"{dropped:,} events dropped; sums by hour are kept.")
+
+
+def _print(events: Iterable[UsageEvent], line: Callable[[UsageEvent], str]) -> None:
+    for event in events:
+        output.text(line(event))
+
+
+def _json_line(event: UsageEvent) -> str:
+    return json.dumps(event_to_row(event), ensure_ascii=False)
+
+
+def _text_line(event: UsageEvent) -> str:
+    tokens = event.tokens
+    outcome = "" if event.outcome is Outcome.OK else f"  {event.outcome}{f' ({event.error})' if event.error else ''}"
+    cost = "no price" if event.cost_usd is None else f"${event.cost_usd.normalize():f}"
+    if event.cost_usd is None and not (tokens.input_tokens or tokens.output_tokens):
+        cost = "-"
+    return printable(
+        f"{event.started_at:%Y-%m-%d %H:%M:%S}  {event.room}  {event.session}  {event.participant}  "
+        f"{event.model_served or event.model_requested or '-'}  {event.status}  in {tokens.input_tokens:,}  "
+        f"out {tokens.output_tokens:,}  {cost}  {event.duration_ms / 1000:.1f}s"
+        f"{'  estimated' if event.estimated else ''}{outcome}"
+    )
+
+
+@contextmanager
+def _destination(path: Path | None, *, force: bool) -> Iterator[IO[str]]:
+    if path is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists.", hint="--force replaces it")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as problem:
+        raise MeshproxyError(f"{path} can't be written: {problem.strerror}.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(events: Iterable[UsageEvent], form: Format, stream: IO[str]) -> int:
+    count = 0
+    for event in events:
+        row = event_to_row(event)
+        if form is Format.JSONL:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        else:
+            header, line = to_csv(tuple(row), [tuple(row.values())]).split("\n", 1)
+            stream.write(f"{header}\n{line}\n" if count == 0 else f"{line}\n")
+        count += 1
+    return count

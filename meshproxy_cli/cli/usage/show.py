@@ -1,0 +1,120 @@
+"""`meshproxy usage [show]`: a table of usage that adds up."""
+
+from typing import Annotated
+
+import typer
+
+from meshproxy_cli.cli import output
+from meshproxy_cli.cli.connect import connect
+from meshproxy_cli.cli.usage import render
+from meshproxy_cli.cli.usage.filters import (
+    Model,
+    Participant,
+    Provider,
+    Room,
+    ServerOption,
+    Session,
+    Since,
+    Until,
+    build_query,
+    parse_groups,
+)
+from meshproxy_cli.errors import UsageError
+from meshproxy_cli.store.records import UsageQuery, UsageReport
+from meshproxy_cli.store.wire import report_to_json
+
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--by",
+        metavar="KEY",
+        help="Group by room, session, participant, model, provider, agent, key, day or hour (UTC); repeat it or "
+        "write commas between. Default: room,session,model.",
+    ),
+]
+
+
+def show(
+    *,
+    room: Room = None,
+    session: Session = None,
+    participant: Participant = None,
+    model: Model = None,
+    provider: Provider = None,
+    since: Since = None,
+    until: Until = None,
+    by: By = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Redraw live until Ctrl-C.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Show tokens and cost, summed up by room, session and model (or as `--by` says), with totals.
+
+    Input includes what was read from a cache, which is also in "Cached"; output includes reasoning. A request whose
+    model has no known price is counted and never priced at zero.
+
+    For example:
+
+        meshproxy usage --since 7d
+
+        meshproxy usage --room backend --by day,model --since 2026-11-01
+
+        meshproxy usage --by participant --json | jq .totals.cost_usd
+
+        meshproxy usage --watch
+    """
+    if sum((as_json, as_csv, watch)) > 1:
+        raise UsageError("--json, --csv and --watch can't go together.")
+    query = build_query(
+        room=room,
+        session=session,
+        participant=participant,
+        model=model,
+        provider=provider,
+        since=since,
+        until=until,
+        by=parse_groups(by or []),
+    )
+    client = connect(server)
+    try:
+        if watch:
+            from meshproxy_cli.cli.usage.watch import watch as run_watch  # noqa: PLC0415 (Rich's live display)
+
+            run_watch(client, query)
+            return
+        report = client.usage(query)
+    finally:
+        client.close()
+    if as_json:
+        output.data(report_to_json(report))
+    elif as_csv:
+        output.text(render.report_to_csv(report))
+    else:
+        _print_table(report, query)
+
+
+def _print_table(report: UsageReport, query: UsageQuery) -> None:
+    if not report.rows:
+        output.note(f"No usage{_narrowed(query)} yet.")
+        return
+    table = render.build_table(report, output.width())
+    output.table(table.columns, table.rows, footer=table.footer)
+    totals = report.totals
+    if totals.unpriced_requests:
+        output.warn(
+            f"{_count(totals.unpriced_requests, 'request')} of models without a known price: counted above, "
+            "but not in the cost (`--by model` shows which)"
+        )
+    if totals.estimated_requests:
+        output.note(f"{_count(totals.estimated_requests, 'request')} broke off: tokens are estimated there.")
+
+
+def _narrowed(query: UsageQuery) -> str:
+    names = ("room", "session", "participant", "model", "provider", "since", "until")
+    given = [name for name in names if getattr(query, name) is not None]
+    return f" for this {', '.join(given)}" if given else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

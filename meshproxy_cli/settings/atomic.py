@@ -4,7 +4,6 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +42,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
 
 def _replace(target: Path, data: bytes, mode: int | None) -> None:
+    import tempfile  # noqa: PLC0415 (most commands only read)
+
     existing = _status(target)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)

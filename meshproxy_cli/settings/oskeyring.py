@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from meshproxy_cli.errors import UnavailableError
+from meshproxy_cli.settings import secretservice
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _WAY_OUT = "MESHPROXY_KEYRING=file keeps secrets in a file instead"
+_ABSENT = {"NoKeyringError", "SecretServiceNotAvailableException"}
+_LOCKED = {"KeyringLocked", "LockedItemError", "LockedException", "PromptDismissedException"}
 
 
 class KeyringState(StrEnum):
@@ -63,6 +66,8 @@ class OsKeyring:
 
     def get(self, service: str, account: str) -> str | None:
         """Return the value kept there, or None."""
+        if self._backend is None and secretservice.usable(self._remembered()):
+            return self._limited(lambda: secretservice.read_item(service, account))
         return self._call(lambda backend: backend.get_password(service, account))
 
     def set(self, service: str, account: str, value: str) -> None:
@@ -80,30 +85,26 @@ class OsKeyring:
         return self._call(lambda backend: _delete(backend, service, account))
 
     def _call(self, work: "Callable[[KeyringBackend], T]") -> T:
+        return self._limited(lambda: work(self._loaded()))
+
+    def _loaded(self) -> "KeyringBackend":
+        if self._backend is None:
+            self._backend = _load(self._remembered())
+        return self._backend
+
+    def _limited(self, work: Callable[[], T]) -> T:
         if self._silent:
             raise self._silence()
-        answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, args=(work, answers), daemon=True, name="keyring").start()
+        answers: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+        threading.Thread(target=_answer, args=(work, answers), daemon=True, name="keyring").start()
         try:
             value, problem = answers.get(timeout=self._time_limit_s)
         except queue.Empty:
             self._silent = True
             raise self._silence() from None
         if problem is not None:
-            raise _explain(problem) from problem
+            raise _explain(problem) from None  # a backend's traceback may hold the item
         return value  # type: ignore[return-value]  # without a problem it is the value that `work` returned
-
-    def _run(
-        self,
-        work: "Callable[[KeyringBackend], T]",
-        answers: "queue.SimpleQueue[tuple[T | None, BaseException | None]]",
-    ) -> None:
-        try:
-            if self._backend is None:
-                self._backend = _load(self._remembered())
-            answers.put((work(self._backend), None))
-        except Exception as problem:  # noqa: BLE001 (backends raise what they like; it is handed to the caller)
-            answers.put((None, problem))
 
     def _silence(self) -> KeyringUnusableError:
         return KeyringUnusableError(
@@ -111,6 +112,13 @@ class OsKeyring:
             f"the OS keyring did not answer within {self._time_limit_s:g} s; it may be locked and waiting for you",
             hint=f"unlock it and try again (MESHPROXY_KEYRING_TIMEOUT=30 waits longer), or {_WAY_OUT}",
         )
+
+
+def _answer(work: Callable[[], T], answers: "queue.SimpleQueue[tuple[T | None, Exception | None]]") -> None:
+    try:
+        answers.put((work(), None))
+    except Exception as problem:  # noqa: BLE001 (backends raise what they like; it is handed to the caller)
+        answers.put((None, problem))
 
 
 def _write(backend: "KeyringBackend", service: str, account: str, value: str) -> str | None:
@@ -153,17 +161,16 @@ def _unchained(backend: "KeyringBackend") -> "KeyringBackend":
     return chain[0] if chain else backend
 
 
-def _explain(problem: BaseException) -> KeyringUnusableError:
-    from keyring import errors  # noqa: PLC0415 (imported where the keyring is used)
-
+def _explain(problem: Exception) -> KeyringUnusableError:
+    # By name, as the exceptions' own packages may not be imported.
     kind = type(problem).__name__
-    if isinstance(problem, errors.NoKeyringError):
+    if kind in _ABSENT:
         return KeyringUnusableError(
             KeyringState.ABSENT,
             "this machine has no usable OS keyring",
             hint=f"install and start one (on Linux: gnome-keyring or KWallet), or {_WAY_OUT}",
         )
-    if isinstance(problem, errors.KeyringLocked) or kind in {"LockedException", "PromptDismissedException"}:
+    if kind in _LOCKED:
         return KeyringUnusableError(
             KeyringState.LOCKED,
             "the OS keyring is locked",

@@ -10,13 +10,13 @@ from starlette.requests import Request
 from meshproxy_cli.proxy.web.problems import Problem
 from meshproxy_cli.proxy.web.services import WebServices
 from meshproxy_cli.store.base import Store
-from meshproxy_cli.store.records import AccessToken, Role
+from meshproxy_cli.store.records import AccessToken, Actor, Role
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class Holder:
     """The holder of the access token that a request came with, and where it came from."""
 
     token: AccessToken
@@ -24,8 +24,13 @@ class Actor:
 
     @property
     def name(self) -> str:
-        """The token's name, as the audit log has it."""
+        """The token's name."""
         return self.token.name
+
+    @property
+    def actor(self) -> Actor:
+        """Return how the audit log names it."""
+        return Actor(name=self.token.name, origin=self.origin)
 
     @property
     def is_admin(self) -> bool:
@@ -45,7 +50,15 @@ async def in_store(request: Request, work: Callable[[Store], T]) -> T:
     return await to_thread.run_sync(work, store)
 
 
-async def authenticate(request: Request, *, admin: bool) -> Actor:
+async def change_in_store(request: Request, holder: Holder, work: Callable[[Store], T]) -> T:
+    """Run a change, which the store enters in the audit log within its transaction, and have it known at once."""
+    services = services_of(request)
+    result = await to_thread.run_sync(lambda: work(services.store.acting_as(holder.actor)))
+    services.control_changed()
+    return result
+
+
+async def authenticate(request: Request, *, admin: bool) -> Holder:
     """Return who holds the request's bearer token; raise `Problem` 401 without a good one and 403 for a viewer."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     token = None
@@ -58,14 +71,14 @@ async def authenticate(request: Request, *, admin: bool) -> Actor:
             "This needs an access token of this server, as `Authorization: Bearer …`; there was none or it is unknown "
             "or revoked. An admin makes one with `meshproxy admin token create`. Participant tokens are for agents.",
         )
-    return authorise(Actor(token, origin_of(request)), admin=admin)
+    return authorise(Holder(token, origin_of(request)), admin=admin)
 
 
-def authorise(actor: Actor, *, admin: bool) -> Actor:
-    """Return `actor` where its role suffices, else raise `Problem` 403."""
-    if admin and not actor.is_admin:
-        raise Problem(403, "admin_required", f"“{actor.name}” is a viewer token: it may read, but change nothing.")
-    return actor
+def authorise(holder: Holder, *, admin: bool) -> Holder:
+    """Return `holder` where its role suffices, else raise `Problem` 403."""
+    if admin and not holder.is_admin:
+        raise Problem(403, "admin_required", f"“{holder.name}” is a viewer token: it may read, but change nothing.")
+    return holder
 
 
 def origin_of(request: Request) -> str:

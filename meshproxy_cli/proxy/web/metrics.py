@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -40,7 +41,7 @@ async def _metrics(request: Request) -> Response:
     services = services_of(request)
     if not services.metrics_open:
         await authenticate(request, admin=False)
-    return Response(render(services.metrics()), media_type=_TYPE)
+    return Response(render(await to_thread.run_sync(services.metrics)), media_type=_TYPE)
 
 
 ROUTES = (Route("/metrics", _metrics),)

@@ -68,10 +68,11 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServices:
-    """Everything that the web side uses. Callables must not block: they run on the event loop.
+    """Everything that the web side uses.
 
-    `store` blocks and is called in a thread pool only. `control_changed` is called after a change of keys, rooms or
-    limits, so that this worker's directory is refreshed at once and not at the next poll.
+    `store` and `metrics` may block and are called in a thread pool only; the other callables run on the event loop and
+    must not block. `control_changed` is called after a change of keys, rooms or limits, so that this worker's directory
+    is refreshed at once and not at the next poll.
     """
 
     store: Store
@@ -81,5 +82,6 @@ class WebServices:
     providers: tuple[ProviderSummary, ...] = ()
     metrics: Callable[[], Iterable[Metric]] = field(default=_no_metrics)
     health: Callable[[], Health] = field(default=_healthy)
+    streams_open: Callable[[], int] = field(default=int)
     control_changed: Callable[[], None] = field(default=_nothing)
     metrics_open: bool = False  # /metrics without a token: for a listener of its own, or a closed network

@@ -46,10 +46,7 @@ class AuditLog(msgspec.Struct):
 async def _create(call: Call) -> CreatedAccessToken:
     new: NewAccessToken = call.body
     token, value = await call.change(
-        "access_token.create",
-        new.name,
         lambda store: store.create_access_token(new.name, new.role),
-        role=new.role.value,
     )
     return CreatedAccessToken(token=token, value=value)
 
@@ -60,7 +57,7 @@ async def _list(call: Call) -> AccessTokenList:
 
 async def _revoke(call: Call) -> None:
     token_id = call.path("token_id")
-    await call.change("access_token.revoke", token_id, lambda store: store.revoke_access_token(token_id))
+    await call.change(lambda store: store.revoke_access_token(token_id))
 
 
 async def _audit(call: Call) -> AuditLog:

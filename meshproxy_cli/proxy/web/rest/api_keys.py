@@ -37,9 +37,7 @@ class ApiKeyList(msgspec.Struct):
 async def _create(call: Call) -> CreatedApiKey:
     project = await call.project()
     new: NewApiKey = call.body
-    key = await call.change(
-        "api_key.create", new.name, lambda store: store.create_api_key(project.id, new.name, new.description)
-    )
+    key = await call.change(lambda store: store.create_api_key(project.id, new.name, new.description))
     return CreatedApiKey(id=key.id, name=new.name, description=new.description, value=key.encode())
 
 
@@ -50,7 +48,7 @@ async def _list(call: Call) -> ApiKeyList:
 
 async def _revoke(call: Call) -> None:
     project, key_id = await call.project(), call.path("key_id")
-    await call.change("api_key.revoke", key_id, lambda store: store.revoke_api_key(project.id, key_id))
+    await call.change(lambda store: store.revoke_api_key(project.id, key_id))
 
 
 ENDPOINTS = (

@@ -2,20 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from meshproxy_cli.proxy.web.access import Actor, authenticate, in_store, services_of
+from meshproxy_cli.proxy.web.access import Holder, authenticate, change_in_store, in_store, services_of
 from meshproxy_cli.proxy.web.problems import Problem
 from meshproxy_cli.proxy.web.services import WebServices
 from meshproxy_cli.store.base import Store
-from meshproxy_cli.store.records import AuditEntry, Project
+from meshproxy_cli.store.records import Project
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -33,7 +31,7 @@ class Call:
     """One request, checked: who makes it, and with what. `query` and `body` are of the endpoint's types."""
 
     request: Request
-    actor: Actor
+    holder: Holder
     query: Any
     body: Any
 
@@ -51,26 +49,9 @@ class Call:
         """Run blocking work on the store in the thread pool."""
         return await in_store(self.request, work)
 
-    async def change(self, action: str, target: str, work: Callable[[Store], T], **details: str) -> T:
-        """Run a change and write it to the audit log."""
-
-        def change_and_record(store: Store) -> T:
-            result = work(store)
-            store.audit(
-                AuditEntry(
-                    at=datetime.now(UTC),
-                    actor=self.actor.name,
-                    action=action,
-                    target=target,
-                    origin=self.actor.origin,
-                    details=details,
-                )
-            )
-            return result
-
-        result = await to_thread.run_sync(change_and_record, self.services.store)
-        self.services.control_changed()
-        return result
+    async def change(self, work: Callable[[Store], T]) -> T:
+        """Run a change, which the store enters in the audit log, and have it known at once."""
+        return await change_in_store(self.request, self.holder, work)
 
     async def project(self) -> Project:
         """Return the project that the path names; raise `Problem` 404 where there is none."""
@@ -101,10 +82,10 @@ class Endpoint:
         """Return the Starlette route."""
 
         async def handle(request: Request) -> Response:
-            actor = await authenticate(request, admin=self.admin)
+            holder = await authenticate(request, admin=self.admin)
             query = read_query(request, self.query) if self.query else None
             body = await read_body(request, self.body) if self.body else None
-            answer = await self.handle(Call(request, actor, query, body))
+            answer = await self.handle(Call(request, holder, query, body))
             if self.answer is None:
                 return Response(status_code=204)
             return Response(_encoder.encode(answer), status_code=self.status, media_type="application/json")

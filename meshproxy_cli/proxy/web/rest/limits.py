@@ -62,17 +62,14 @@ async def _put(call: Call) -> Limit:
         amount=body.amount,
         hard=body.hard,
     )
-    target = f"{limit.scope}:{limit.subject}"
-    details = {"kind": limit.kind.value, "amount": str(limit.amount), "hard": str(limit.hard).lower()}
-    await call.change("limit.set", target, lambda store: store.put_limit(limit), **details)
+    await call.change(lambda store: store.put_limit(limit))
     return limit
 
 
 async def _remove(call: Call) -> None:
     project, name = await call.project(), call.query
     limit = Limit(project_id=project.id, scope=name.scope, subject=name.subject, kind=name.kind, amount=Decimal(0))
-    target = f"{limit.scope}:{limit.subject}"
-    await call.change("limit.remove", target, lambda store: store.remove_limit(limit), kind=limit.kind.value)
+    await call.change(lambda store: store.remove_limit(limit))
 
 
 ENDPOINTS = (

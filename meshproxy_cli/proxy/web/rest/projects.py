@@ -24,6 +24,7 @@ class Status(msgspec.Struct):
     ready: bool
     reasons: tuple[str, ...]
     providers: tuple[ProviderSummary, ...]
+    streams_open: int
     role: Role
 
 
@@ -45,7 +46,8 @@ async def _status(call: Call) -> Status:
         ready=not reasons,
         reasons=reasons,
         providers=services.providers,
-        role=call.actor.token.role,
+        streams_open=services.streams_open(),
+        role=call.holder.token.role,
     )
 
 

@@ -76,12 +76,12 @@ async def _put(call: Call) -> Room:
         store.put_room(kept)
         return kept
 
-    return await call.change("room.set", name, put)
+    return await call.change(put)
 
 
 async def _remove(call: Call) -> None:
     project, name = await call.project(), call.path("room")
-    await call.change("room.remove", name, lambda store: store.remove_room(project.id, name))
+    await call.change(lambda store: store.remove_room(project.id, name))
 
 
 ENDPOINTS = (

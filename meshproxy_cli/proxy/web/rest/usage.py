@@ -1,7 +1,7 @@
 """Usage: sums by any keys (MeshAgent's call, and what we add to it) and single events."""
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -47,6 +47,18 @@ class EventParameters(UsageFilter):
     after: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
     order: str = "oldest"
+
+
+class PruneParameters(Input):
+    """Up to when events are dropped: an ISO 8601 time."""
+
+    before: str
+
+
+class Pruned(msgspec.Struct):
+    """How many events were dropped."""
+
+    dropped: int
 
 
 class UsageRowBody(msgspec.Struct, kw_only=True):
@@ -153,6 +165,13 @@ async def _events(call: Call) -> EventPage:
     return EventPage(events=events, next=events[-1].event_id if len(events) == given.limit else None)
 
 
+async def _prune(call: Call) -> Pruned:
+    before = _time("before", call.query.before)
+    if before is None or before > datetime.now(UTC):
+        raise Problem(400, "invalid_request", "`before` is a time that is past.")
+    return Pruned(dropped=await call.change(lambda store: store.prune_events(before)))
+
+
 ENDPOINTS = (
     Endpoint(
         method="GET",
@@ -172,5 +191,16 @@ ENDPOINTS = (
         handle=_events,
         answer=EventPage,
         query=EventParameters,
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/accounts/usage/events",
+        summary="Drop old single events",
+        description="Those of every project that started before `before`. Sums stay.",
+        tag="Usage",
+        handle=_prune,
+        answer=Pruned,
+        admin=True,
+        query=PruneParameters,
     ),
 )

@@ -4,14 +4,12 @@ Only what a spec needs of YAML is taken: one document of mappings, lists and sca
 anchors and tags are refused, so that no file can grow in memory or make objects.
 """
 
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 import yaml
 
 from meshproxy_cli.tokens.problems import Problem, SpecError
 from meshproxy_cli.tokens.tree import Entry, Items, Node, Place, Scalar, Table
-
-Mark: TypeAlias = "yaml.error.Mark | yaml._yaml.Mark"  # the second is the stubs' name for libyaml's
 
 MAX_SPEC: Final = 65_536  # characters; the token made of it has to fit in a header
 _MAX_DEPTH: Final = 20
@@ -36,10 +34,20 @@ def read_document(text: str, source: str) -> Node:
     return _convert(node, source)
 
 
+class _Mark(Protocol):
+    """A place as PyYAML has it, counted from 0; libyaml's is another class."""
+
+    @property
+    def line(self) -> int: ...
+
+    @property
+    def column(self) -> int: ...
+
+
 class _RefusedError(Exception):
     """Something that YAML has and a token spec must not."""
 
-    def __init__(self, message: str, mark: Mark) -> None:
+    def __init__(self, message: str, mark: _Mark | None) -> None:
         super().__init__(message)
         self.mark = mark
 
@@ -50,7 +58,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call] # the stubs leave it untyped
+        event: yaml.ScalarEvent | yaml.CollectionStartEvent | yaml.AliasEvent = self.peek_event()  # type: ignore[no-untyped-call] # the stubs leave it untyped
         if isinstance(event, yaml.AliasEvent):
             raise _refused(event, "aliases (`*name`) are not allowed in a token spec: write the value out")
         if event.anchor is not None:
@@ -91,5 +99,5 @@ def _entry(key: yaml.Node, value: yaml.Node, source: str) -> Entry:
     return Entry(place, key.value, _convert(value, source))
 
 
-def _place(source: str, mark: Mark | None) -> Place:
+def _place(source: str, mark: _Mark | None) -> Place:
     return Place(source) if mark is None else Place(source, mark.line + 1, mark.column + 1)

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-from base64 import urlsafe_b64decode
 
 from meshproxy_cli.cli import context, output
 from meshproxy_cli.client.base import ServerClient
@@ -42,14 +41,10 @@ def _local(server: Server, database: str) -> ServerClient:
             "the server on this machine needs packages that are not installed",
             hint='install them: pip install "meshproxy[proxy]"; or choose another server: meshproxy server use NAME',
         )
-    from meshproxy_cli.client.local import LocalClient  # noqa: PLC0415 (SQLAlchemy, for the local server only)
+    from meshproxy_cli.cli.local_store import load_master_keys  # noqa: PLC0415 (SQLAlchemy, for the local server only)
+    from meshproxy_cli.client.local import LocalClient  # noqa: PLC0415
 
-    return LocalClient(database, "default", server.url, _master_key())
-
-
-def _master_key() -> bytes | None:
-    text = context.secrets().get("master-key")
-    return None if text is None else urlsafe_b64decode(text)
+    return LocalClient(database, "default", server.url, None, load_master_keys=load_master_keys)
 
 
 def _remote(server: Server) -> ServerClient:

@@ -7,12 +7,13 @@ Every method may raise `StoreUnavailableError` when the database is away, slow b
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.records import (
     AccessToken,
+    Actor,
     ApiKeyRecord,
     AuditEntry,
     Limit,
@@ -107,6 +108,9 @@ class AccessStore(Protocol):
 
 class Store(KeyStore, RoomStore, UsageStore, AccessStore, Protocol):
     """All of it, over one database."""
+
+    def acting_as(self, actor: Actor) -> Self:
+        """Return the same store, whose changes are entered in the audit log, each in the change's own transaction."""
 
     def change_token(self) -> str:
         """Return a value that differs once keys, rooms, limits or access tokens changed; cheap to ask often."""

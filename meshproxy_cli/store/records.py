@@ -116,6 +116,14 @@ class AuditEntry:
     details: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who makes a change, and from where, as the audit log names it: an access token's name and an address."""
+
+    name: str
+    origin: str
+
+
 class GroupBy(enum.StrEnum):
     """What usage can be grouped by; `--by` takes several."""
 

@@ -1,0 +1,160 @@
+"""The engine under the store: connections, transactions, and errors in our words.
+
+All that differs by engine is here, in `changes.py` and in `partitions.py`.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+
+from meshproxy_cli.errors import UsageError
+from meshproxy_cli.store.base import StoreUnavailableError
+
+SQLITE_BUSY_MS = 5000
+_POSTGRES_TIMEOUT_S = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_micros(moment: datetime) -> int:
+    """Return whole microseconds since 1970, exactly."""
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the time in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def now_micros() -> int:
+    """Return the current time in microseconds."""
+    return time.time_ns() // 1000
+
+
+class Database:
+    """One database: short transactions, and `StoreUnavailableError` where it is away."""
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self.engine = _engine(self.url)
+        self.is_postgresql = self.engine.dialect.name == "postgresql"
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state of the database throughout."""
+        with _our_errors(self.url), self.engine.connect() as connection:
+            if self.is_postgresql:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that changes things; SQLite's lock is taken at once, so that it can't fail halfway."""
+        with _our_errors(self.url), self.engine.connect() as connection:
+            immediate = connection.execution_options(meshproxy_immediate=True)
+            with immediate.begin():
+                yield immediate
+
+    def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 (both dialects' Insert have the same on_conflict methods)
+        """Return an INSERT that can be told what to do on a conflict."""
+        return postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _engine(url: sa.URL) -> Engine:
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite_engine(url)
+    if backend in {"postgresql", "postgres"}:
+        return _postgresql_engine(url)
+    raise UsageError(
+        f"There is no store for database URLs of the kind `{backend}`.",
+        hint="use sqlite:///PATH or postgresql://USER@HOST/DATABASE",
+    )
+
+
+def _sqlite_engine(url: sa.URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise UsageError("The store needs a database file: sqlite:///PATH.")
+    _create_private(Path(url.database))
+    engine = sa.create_engine(
+        url.set(drivername="sqlite"), connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000}
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    """Make the file, and its directory, for its owner only; SQLite gives `-wal` and `-shm` the same mode."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as problem:
+        raise StoreUnavailableError(
+            f"The database {path} can't be opened: {problem.strerror}.", hint="check that this user may write there"
+        ) from problem
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # Transactions are begun by `_begin_sqlite`: the driver's own idea of when to begin is too late for a lock.
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout = {SQLITE_BUSY_MS}",
+        "journal_mode = WAL",
+        # A revocation or a batch of events that was confirmed must outlive a power cut; batches make it cheap.
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+        "cache_size = -32768",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("meshproxy_immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _postgresql_engine(url: sa.URL) -> Engine:
+    return sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=_POSTGRES_TIMEOUT_S,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 3,
+            "application_name": "meshproxy",
+            # A server that vanished without a word is noticed in seconds, not when TCP gives up.
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": _POSTGRES_TIMEOUT_S * 1000,
+        },
+    )
+
+
+@contextlib.contextmanager
+def _our_errors(url: sa.URL) -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as problem:
+        reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
+        raise StoreUnavailableError(
+            f"The database {url.render_as_string(hide_password=True)} can't be used: {reason}.",
+            hint="check that it is running and reachable; what was not stored yet is kept and sent later",
+        ) from problem

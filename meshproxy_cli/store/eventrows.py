@@ -1,0 +1,73 @@
+"""Usage events as rows, and back."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+from meshproxy_cli.store.database import from_micros, to_micros
+from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Row
+
+_PICODOLLARS = Decimal(10) ** 12
+_TOKEN_FIELDS = tuple(entry.name for entry in fields(TokenCounts))
+#: Fields that are stored as they are.
+_PLAIN = tuple(
+    entry.name for entry in fields(UsageEvent) if entry.name not in {"started_at", "outcome", "tokens", "cost_usd"}
+)
+#: Outcomes that count as failed requests: not those that the client itself ended.
+FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.CLIENT_CLOSED}
+
+
+def to_picodollars(amount: Decimal) -> int:
+    """Return whole picodollars; parts of one are rounded half to even."""
+    return int((amount * _PICODOLLARS).to_integral_value(ROUND_HALF_EVEN))
+
+
+def from_picodollars(amount: int) -> Decimal:
+    """Return dollars, exactly, without trailing zeros and never in exponent form."""
+    dollars = (Decimal(amount) / _PICODOLLARS).normalize()
+    return dollars if dollars != dollars.to_integral_value() else dollars.quantize(Decimal(1))
+
+
+def to_row(event: UsageEvent) -> dict[str, Any]:
+    """Return the columns of `usage_events`."""
+    row: dict[str, Any] = {name: getattr(event, name) for name in _PLAIN}
+    row |= {name: getattr(event.tokens, name) for name in _TOKEN_FIELDS}
+    row["started_at"] = to_micros(event.started_at)
+    row["outcome"] = event.outcome.value
+    row["model"] = event.model_served or event.model_requested
+    row["cost"] = None if event.cost_usd is None else to_picodollars(event.cost_usd)
+    return row
+
+
+def from_row(row: "Row[tuple[Any, ...]]") -> UsageEvent:
+    """Return the event of a row of `usage_events`."""
+    columns = cast("Mapping[str, Any]", row._mapping)  # noqa: SLF001 (SQLAlchemy's public name for a row as a mapping)
+    return UsageEvent(
+        **{name: columns[name] for name in _PLAIN},
+        started_at=from_micros(columns["started_at"]),
+        outcome=Outcome(columns["outcome"]),
+        tokens=TokenCounts(**{name: columns[name] for name in _TOKEN_FIELDS}),
+        cost_usd=None if columns["cost"] is None else from_picodollars(columns["cost"]),
+    )
+
+
+def measures(row: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return what an event's row adds to a roll-up, in the order of `schema.MEASURES`."""
+    used = row["input_tokens"] > 0 or row["output_tokens"] > 0 or row["audio_seconds"] > 0
+    return (
+        1,
+        row["input_tokens"],
+        row["cached_input_tokens"],
+        row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"],
+        row["output_tokens"],
+        row["reasoning_tokens"],
+        row["cost"] or 0,
+        int(row["cost"] is not None),
+        int(row["estimated"]),
+        int(used and row["cost"] is None),
+        int(row["outcome"] in FAILED),
+    )

@@ -1,0 +1,8 @@
+"""Alembic's entry point: migrates on the connection, and in the transaction, that `store.migrate` opened."""
+
+from alembic import context
+
+from meshproxy_cli.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

@@ -112,6 +112,12 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         output.note("stopped")
         return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        output.abandon_stdout()
+        return ExitCode.OK
+    except Exception as problem:  # noqa: BLE001 (the boundary: whatever gets here is a defect of ours)
+        output.defect(problem)
+        return ExitCode.FAILURE
     return result if isinstance(result, int) else ExitCode.OK
 
 

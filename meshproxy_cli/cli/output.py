@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -151,6 +152,24 @@ def error(problem: MeshproxyError) -> None:
     _message(problem.message, "red", mark="error: ")
     if problem.hint:
         _message(problem.hint, "", mark="  hint: ")
+
+
+def defect(problem: Exception) -> None:
+    """Write about an error that nobody foresaw: its kind and place, since its text could hold anything."""
+    import traceback  # noqa: PLC0415
+
+    frames = traceback.extract_tb(problem.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+    _message(f"meshproxy has a defect: {type(problem).__name__} at {place}", "red", mark="error: ")
+    if _flags.verbose:
+        sys.stderr.write("".join(traceback.format_list(frames)))
+    else:
+        _message("give --verbose for the way there, and please report it", "", mark="  hint: ")
+
+
+def abandon_stdout() -> None:
+    """Stop writing to a pipe whose reader is gone, so that the interpreter's last flush does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def interactive() -> bool:

@@ -52,7 +52,7 @@ class JsonApi:
         """
         request = self._request(method, path, query, body)
         try:
-            with _opener().open(request, timeout=self.timeout_s) as answer:
+            with opener().open(request, timeout=self.timeout_s) as answer:
                 return _read(answer, self.url)
         except urllib.error.HTTPError as problem:
             with problem:
@@ -88,7 +88,8 @@ def quote(segment: str) -> str:
     return urllib.parse.quote(segment, safe="")
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def opener() -> urllib.request.OpenerDirector:
+    """Return what opens a URL: with the system's certificates and proxies, and without following redirects."""
     return urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
 
 

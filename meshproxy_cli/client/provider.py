@@ -1,0 +1,89 @@
+"""One question to a provider with the team's own key: which models are there? It shows that key and URL are right."""
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+from meshproxy_cli import __version__
+from meshproxy_cli.client.http import opener
+from meshproxy_cli.errors import CredentialError, UnavailableError
+
+TIMEOUT_S = 20.0
+_MAX_ANSWER = 8 * 1024 * 1024
+_ANTHROPIC_VERSION = "2023-06-01"
+_MAX_QUOTE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """What the provider said: its models, and the seconds that it took."""
+
+    models: tuple[str, ...]
+    seconds: float
+
+
+def ask_models(protocol: str, base_url: str, key: str, *, timeout_s: float = TIMEOUT_S) -> ProviderAnswer:
+    """`GET` the list of models; `base_url` is as the provider's SDK has it (OpenAI's ends in `/v1`).
+
+    Raises `CredentialError` where the key is refused and `UnavailableError` for any other failure.
+    """
+    request = _request(protocol, base_url, key)
+    start = time.monotonic()
+    try:
+        with opener().open(request, timeout=timeout_s) as answer:
+            body = answer.read(_MAX_ANSWER)
+    except urllib.error.HTTPError as problem:
+        with problem:
+            raise _refusal(problem, request.full_url, key) from None
+    except (OSError, http.client.HTTPException) as problem:
+        reason = getattr(problem, "reason", None) or type(problem).__name__
+        raise UnavailableError(f"{request.full_url} can't be reached: {reason}") from None
+    return ProviderAnswer(_models(body, request.full_url), time.monotonic() - start)
+
+
+def _request(protocol: str, base_url: str, key: str) -> urllib.request.Request:
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise CredentialError("the key has blanks or other characters that no key has: it was not copied as a whole")
+    path = "/models" if protocol == "openai" else "/v1/models"
+    request = urllib.request.Request(base_url.rstrip("/") + path)  # noqa: S310 (`settings.urls` checked the scheme)
+    request.add_header("Accept", "application/json")
+    request.add_header("User-Agent", f"meshproxy/{__version__}")
+    if protocol == "anthropic":
+        request.add_header("anthropic-version", _ANTHROPIC_VERSION)
+        request.add_unredirected_header("x-api-key", key)
+    else:
+        request.add_unredirected_header("Authorization", f"Bearer {key}")
+    return request
+
+
+def _refusal(problem: urllib.error.HTTPError, url: str, key: str) -> CredentialError | UnavailableError:
+    # Some providers quote the key in part, some gateways as a whole.
+    said = problem.read(_MAX_QUOTE * 4).decode(errors="replace").replace(key, "…")
+    quoted = " ".join(_message(said).split())[:_MAX_QUOTE]
+    text = f"{url} answered {problem.code} {problem.reason}" + (f": {quoted}" if quoted else "")
+    if problem.code in {401, 403}:
+        return CredentialError(text, hint="the key is wrong, expired, or not allowed to list models")
+    if problem.code == 404:  # noqa: PLR2004 (not found)
+        return UnavailableError(text, hint="is the base URL right? OpenAI's ends in /v1, Anthropic's does not")
+    return UnavailableError(text)
+
+
+def _message(body: str) -> str:
+    """Return the message in a provider's error, or the body where it has none."""
+    try:
+        error = json.loads(body)["error"]
+        return str(error["message"] if isinstance(error, dict) else error)
+    except (ValueError, KeyError, TypeError):
+        return body
+
+
+def _models(body: bytes, url: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(model["id"]) for model in json.loads(body)["data"])
+    except (ValueError, KeyError, TypeError):
+        raise UnavailableError(
+            f"{url} answered with something that is no list of models", hint="is the base URL right?"
+        ) from None

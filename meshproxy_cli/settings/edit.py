@@ -1,0 +1,118 @@
+"""Changes of the settings file."""
+
+import difflib
+from functools import partial
+from typing import TYPE_CHECKING
+
+from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
+from meshproxy_cli.settings.paths import Paths
+from meshproxy_cli.settings.schema import BUILT_IN, SERVER_KEYS, ServerTable, parse_settings, read_settings
+from meshproxy_cli.settings.servers import check_name
+from meshproxy_cli.settings.tomledit import edit_toml, table_in
+from meshproxy_cli.settings.urls import server_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tomlkit import TOMLDocument
+
+_SHORT = ("project_id", "room", "session")
+
+
+def add_server(paths: Paths, name: str, table: ServerTable, *, replace: bool = False) -> bool:
+    """Write a `[servers.<name>]` table and return whether the file changed.
+
+    One that is there already with another URL is changed only with `replace`. Raises `ConflictError`, `UrlError`.
+    """
+    check_name(name)
+    if name in BUILT_IN:
+        raise UsageError(f"the server {name} is built in", hint="choose another name")
+    url = server_url(table.url or "", insecure_http=table.insecure_http)
+
+    def change(document: "TOMLDocument") -> None:
+        written = table_in(document, "servers", name)
+        before = written.get("url")
+        if before is not None and before != url and not replace:
+            raise ConflictError(f"the server {name} is {before} already", hint="give --replace to change it")
+        written["url"] = url
+        values = {"project_id": table.project_id, "room": table.room, "session": table.session}
+        for key, value in values.items():
+            if value:
+                written[key] = value
+        if table.insecure_http:
+            written["insecure_http"] = True
+        else:
+            written.pop("insecure_http", None)
+
+    return _edit(paths, change)
+
+
+def use_server(paths: Paths, name: str) -> bool:
+    """Make a server the current one; raises `SettingsError` where it is unknown."""
+    return set_value(paths, "current", name)
+
+
+def remove_server(paths: Paths, name: str) -> bool:
+    """Remove a server's table; where it was the current one, none is chosen any more. Raises `NotFoundError`."""
+
+    def change(document: "TOMLDocument") -> None:
+        servers = document.get("servers", {})
+        if name not in servers:
+            raise NotFoundError(f"there is no server named {name!r} in {paths.settings_file}")
+        del servers[name]
+        if document.get("current") == name:
+            del document["current"]
+
+    return _edit(paths, change)
+
+
+def set_value(paths: Paths, key: str, value: str | None) -> bool:
+    """Set one key, or with None remove it, and return whether the file changed.
+
+    `key` is `current`, `servers.<name>.<key>`, or for the current server just `room`, `session` or `project_id`.
+    Raises `UsageError` for an unknown key, and `SettingsError` for a value that it can't have.
+    """
+    keys = _keys(paths, key)
+
+    def change(document: "TOMLDocument") -> None:
+        target = table_in(document, *keys[:-1]) if len(keys) > 1 else document
+        if value is None:
+            target.pop(keys[-1], None)
+        else:
+            target[keys[-1]] = _typed(keys[-1], value)
+
+    return _edit(paths, change)
+
+
+def _edit(paths: Paths, change: "Callable[[TOMLDocument], None]") -> bool:
+    return edit_toml(paths.settings_file, change, partial(parse_settings, path=paths.settings_file))
+
+
+def _keys(paths: Paths, key: str) -> tuple[str, ...]:
+    parts = tuple(key.split("."))
+    if parts == ("current",):
+        return parts
+    if len(parts) == 1 and key in _SHORT:
+        return ("servers", read_settings(paths.settings_file).current or "local", key)
+    if len(parts) == 3 and parts[0] == "servers" and parts[2] in SERVER_KEYS:  # noqa: PLR2004 (servers.NAME.KEY)
+        check_name(parts[1])
+        return parts
+    raise UsageError(f"{key!r} is no setting{_nearest(parts[-1])}", hint=f"settings are: {', '.join(allowed_keys())}")
+
+
+def allowed_keys() -> tuple[str, ...]:
+    """Return the keys that `set_value` takes."""
+    return ("current", *_SHORT, *(f"servers.NAME.{key}" for key in SERVER_KEYS))
+
+
+def _nearest(key: str) -> str:
+    near = difflib.get_close_matches(key, ("current", *SERVER_KEYS), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _typed(key: str, value: str) -> str | bool:
+    if key != "insecure_http":
+        return value
+    if value not in {"true", "false"}:
+        raise UsageError(f"insecure_http is {value!r}; it can be true or false")
+    return value == "true"

@@ -1,0 +1,147 @@
+"""The providers in this machine's server configuration (`server.toml`):
+
+    [providers.openai]
+    protocol = "openai"            # or "anthropic"
+    base_url = "https://api.openai.com/v1"
+    keys = ["keyring:provider/openai"]
+
+`proxy/config.py` reads the same tables, and everything else in that file.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
+from meshproxy_cli.settings.paths import Paths
+from meshproxy_cli.settings.references import check_reference
+from meshproxy_cli.settings.servers import check_name
+from meshproxy_cli.settings.tomledit import edit_toml, table_in
+from meshproxy_cli.settings.tomllines import line_of
+from meshproxy_cli.settings.urls import server_url
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+DEFAULT_URLS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEntry:
+    """One provider: `keys` are references, `origin` says where it is configured."""
+
+    name: str
+    protocol: str
+    base_url: str
+    keys: tuple[str, ...]
+    origin: str = ""
+
+
+def read_providers(paths: Paths, environ: Mapping[str, str]) -> tuple[ProviderEntry, ...]:
+    """Return the providers of the file, or where it names none those of the environment, as the server does.
+
+    Raises `UsageError` with file and line for a table that can't be used.
+    """
+    try:
+        text = paths.server_file.read_text(encoding="utf-8-sig")
+        tables = tomllib.loads(text).get("providers", {})
+    except FileNotFoundError:
+        text, tables = "", {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise UsageError(f"{paths.server_file} can't be read: {problem}") from None
+    if not isinstance(tables, dict):
+        raise UsageError(f"{paths.server_file}: providers is a table of tables, such as [providers.openai]")
+    if tables:
+        return tuple(_entry(name, table, f"{paths.server_file}", text) for name, table in tables.items())
+    return _from_environment(environ)
+
+
+def add_provider(paths: Paths, entry: ProviderEntry, *, replace: bool = False) -> bool:
+    """Write a `[providers.<name>]` table and return whether the file changed. Raises `ConflictError`, `UsageError`.
+
+    Where the table names the first of `entry.keys` already, its list of keys is left as it is.
+    """
+
+    def change(document: "TOMLDocument") -> None:
+        written = table_in(document, "providers", entry.name)
+        before = {key: written[key] for key in ("protocol", "base_url") if key in written}
+        if before and before != {"protocol": entry.protocol, "base_url": entry.base_url} and not replace:
+            raise ConflictError(
+                f"the provider {entry.name} is {before.get('base_url')} already",
+                hint="give --replace to change it, or --name for another one beside it",
+            )
+        written["protocol"] = entry.protocol
+        written["base_url"] = entry.base_url
+        if entry.keys[0] not in written.get("keys", []):
+            written["keys"] = list(entry.keys)
+
+    return edit_toml(paths.server_file, change, tomllib.loads)
+
+
+def remove_provider(paths: Paths, name: str) -> tuple[str, ...]:
+    """Remove a provider's table and return the references to its keys. Raises `NotFoundError`."""
+    keys: list[str] = []
+
+    def change(document: "TOMLDocument") -> None:
+        providers = document.get("providers", {})
+        if name not in providers:
+            raise NotFoundError(f"there is no provider named {name!r} in {paths.server_file}")
+        keys.extend(str(key) for key in providers[name].get("keys", []))
+        del providers[name]
+
+    edit_toml(paths.server_file, change, tomllib.loads)
+    return tuple(keys)
+
+
+def make_provider(
+    protocol: str, *, name: str | None, base_url: str | None, key: str | None, insecure_http: bool = False
+) -> ProviderEntry:
+    """Return a provider as a person names it; `key` is a reference (default: `keyring:provider/<name>`).
+
+    Raises `UsageError` unless the server can use it.
+    """
+    if protocol not in DEFAULT_URLS:
+        raise UsageError(f"the protocol {protocol!r} is unknown; it can be {', '.join(DEFAULT_URLS)}")
+    chosen = name or protocol
+    check_name(chosen)
+    url = server_url(base_url or DEFAULT_URLS[protocol], insecure_http=insecure_http)
+    reference = key or f"keyring:provider/{chosen}"
+    check_reference(reference, f"a key of the provider {chosen}")
+    return ProviderEntry(chosen, protocol, url, (reference,))
+
+
+def _entry(name: str, table: object, path: str, text: str) -> ProviderEntry:
+    place = f"{path}:{line_of(text, ('providers', name))}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{place}: providers.{name} is a table: [providers.{name}]")
+    protocol = table.get("protocol", name)
+    if protocol not in DEFAULT_URLS:
+        raise UsageError(f"{place}: providers.{name}.protocol is {protocol!r}; it can be {', '.join(DEFAULT_URLS)}")
+    keys = _keys(table, f"{path}:{line_of(text, ('providers', name, 'keys'))}", name)
+    return ProviderEntry(name, protocol, str(table.get("base_url", DEFAULT_URLS[protocol])), keys, place)
+
+
+def _keys(table: Mapping[str, Any], place: str, name: str) -> tuple[str, ...]:
+    keys = table.get("keys", [])
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise UsageError(f'{place}: providers.{name}.keys is a list of references, such as ["keyring:provider/{name}"]')
+    for key in keys:
+        check_reference(key, f"{place}: a key of the provider {name}")
+    return tuple(keys)
+
+
+def _from_environment(environ: Mapping[str, str]) -> tuple[ProviderEntry, ...]:
+    return tuple(
+        ProviderEntry(
+            name=protocol,
+            protocol=protocol,
+            base_url=environ.get(URL_VARIABLES[protocol]) or DEFAULT_URLS[protocol],
+            keys=(f"env:{variable}",),
+            origin="the environment",
+        )
+        for protocol, variable in KEY_VARIABLES.items()
+        if environ.get(variable)
+    )

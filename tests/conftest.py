@@ -6,4 +6,5 @@ pytest_plugins = [
     "fixtures.proxies",
     "fixtures.agents",
     "fixtures.completeness",
+    "fixtures.postgres",
 ]

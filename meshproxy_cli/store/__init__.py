@@ -29,6 +29,7 @@ def open_store(
     try:
         from meshproxy_cli.store.database import Database  # noqa: PLC0415 (SQLAlchemy is part of the extra `proxy`)
         from meshproxy_cli.store.migrate import migrate  # noqa: PLC0415
+        from meshproxy_cli.store.partitions import Partitions  # noqa: PLC0415
         from meshproxy_cli.store.sql import SqlStore  # noqa: PLC0415
     except ModuleNotFoundError as problem:
         raise UsageError(
@@ -39,4 +40,4 @@ def open_store(
     keys = (master_key,) if isinstance(master_key, bytes) else tuple(master_key or ())
     database = Database(url)
     migrate(database)
-    return SqlStore(database, Vault(keys, load=load_master_keys))
+    return SqlStore(database, Vault(keys, load=load_master_keys), Partitions(database))

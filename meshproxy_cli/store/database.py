@@ -40,18 +40,22 @@ def now_micros() -> int:
     return time.time_ns() // 1000
 
 
+_AWAY: tuple[type[Exception], ...] = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+
+
 class Database:
     """One database: short transactions, and `StoreUnavailableError` where it is away."""
 
     def __init__(self, url: str) -> None:
         self.url = sa.make_url(url)
         self.engine = _engine(self.url)
+        self._away = (*_AWAY, *_driver_errors(self.engine))
         self.is_postgresql = self.engine.dialect.name == "postgresql"
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database throughout."""
-        with _our_errors(self.url), self.engine.connect() as connection:
+        with self.errors(), self.engine.connect() as connection:
             if self.is_postgresql:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
             with connection.begin():
@@ -60,10 +64,29 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that changes things; SQLite's lock is taken at once, so that it can't fail halfway."""
-        with _our_errors(self.url), self.engine.connect() as connection:
+        with self.errors(), self.engine.connect() as connection:
             immediate = connection.execution_options(meshproxy_immediate=True)
             with immediate.begin():
                 yield immediate
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise `StoreUnavailableError` for what the driver says of a database that is away, locked or too slow."""
+        try:
+            yield
+        except self._away as problem:
+            reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
+            raise StoreUnavailableError(
+                f"The database {self.url.render_as_string(hide_password=True)} can't be used: {reason}.",
+                hint="check that it is running and reachable; what was not stored yet is kept and sent later",
+            ) from problem
+
+    def driver_connection(self) -> Any:  # noqa: ANN401 (the driver's own type)
+        """Return a new connection of the driver, which the caller closes."""
+        with self.errors():
+            pooled = self.engine.raw_connection()
+            pooled.detach()
+            return pooled.driver_connection
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 (both dialects' Insert have the same on_conflict methods)
         """Return an INSERT that can be told what to do on a conflict."""
@@ -148,13 +171,6 @@ def _postgresql_engine(url: sa.URL) -> Engine:
     )
 
 
-@contextlib.contextmanager
-def _our_errors(url: sa.URL) -> Iterator[None]:
-    try:
-        yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as problem:
-        reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
-        raise StoreUnavailableError(
-            f"The database {url.render_as_string(hide_password=True)} can't be used: {reason}.",
-            hint="check that it is running and reachable; what was not stored yet is kept and sent later",
-        ) from problem
+def _driver_errors(engine: Engine) -> tuple[type[Exception], ...]:
+    driver = engine.dialect.loaded_dbapi
+    return (driver.OperationalError, driver.InterfaceError)

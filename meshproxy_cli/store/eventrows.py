@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _PICODOLLARS = Decimal(10) ** 12
 _TOKEN_FIELDS = tuple(entry.name for entry in fields(TokenCounts))
+_MAX_NUMBER = 10**12
+_MAX_COST = 10**18  # a million dollars
 #: Fields that are stored as they are.
 _PLAIN = tuple(
     entry.name for entry in fields(UsageEvent) if entry.name not in {"started_at", "outcome", "tokens", "cost_usd"}
@@ -33,14 +35,28 @@ def from_picodollars(amount: int) -> Decimal:
 
 
 def to_row(event: UsageEvent) -> dict[str, Any]:
-    """Return the columns of `usage_events`."""
-    row: dict[str, Any] = {name: getattr(event, name) for name in _PLAIN}
-    row |= {name: getattr(event.tokens, name) for name in _TOKEN_FIELDS}
+    """Return the columns of `usage_events`.
+
+    Whatever a provider or client wrote can be stored: text that PostgreSQL refuses is mended and numbers beyond
+    sense are cut, since one event that the database refuses would hold up all those behind it.
+    """
+    row: dict[str, Any] = {name: _storable(getattr(event, name)) for name in _PLAIN}
+    row |= {name: _storable(getattr(event.tokens, name)) for name in _TOKEN_FIELDS}
     row["started_at"] = to_micros(event.started_at)
     row["outcome"] = event.outcome.value
-    row["model"] = event.model_served or event.model_requested
-    row["cost"] = None if event.cost_usd is None else to_picodollars(event.cost_usd)
+    row["model"] = row["model_served"] or row["model_requested"]
+    row["cost"] = None if event.cost_usd is None else _storable(to_picodollars(event.cost_usd), _MAX_COST)
     return row
+
+
+def _storable(value: Any, most: int = _MAX_NUMBER) -> Any:  # noqa: ANN401 (any column's value)
+    if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    if isinstance(value, int):
+        return value if -most <= value <= most else max(-most, min(value, most))
+    return value
 
 
 def from_row(row: "Row[tuple[Any, ...]]") -> UsageEvent:

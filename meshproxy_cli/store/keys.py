@@ -38,7 +38,8 @@ class Keys(StoreSession):
     def projects(self) -> tuple[Project, ...]:
         """Return every project by name."""
         with self.database.read() as connection:
-            return tuple(map(_project, connection.execute(sa.select(projects).order_by(projects.c.name))))
+            found = connection.execute(sa.select(projects)).all()
+        return tuple(sorted(map(_project, found), key=lambda project: project.name))
 
     def create_api_key(self, project_id: str, name: str, description: str = "") -> ApiKey:
         """Make a key; the secret is kept encrypted. Raise `NotFoundError` where there is no such project."""

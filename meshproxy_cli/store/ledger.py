@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from meshproxy_cli.store.database import to_micros
 from meshproxy_cli.store.eventrows import measures, to_row
 from meshproxy_cli.store.events import UsageEvent
+from meshproxy_cli.store.partitions import drop_before
 from meshproxy_cli.store.schema import DIMENSIONS, MEASURES, control, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.session import StoreSession
 
@@ -30,6 +31,16 @@ class Ledger(StoreSession):
         rows = list({row["event_id"]: row for row in map(to_row, events)}.values())
         if not rows:
             return 0
+        self.partitions.ensure(row["started_at"] for row in rows)
+        try:
+            return self._add(rows)
+        except sa.exc.IntegrityError:
+            # A partition that was known is gone: another process pruned it.
+            self.partitions.forget()
+            self.partitions.ensure(row["started_at"] for row in rows)
+            return self._add(rows)
+
+    def _add(self, rows: Rows) -> int:
         with self.database.write() as connection:
             fresh = self._insert_new(connection, rows)
             for table, width in ((usage_hours, HOUR), (usage_days, DAY)):
@@ -61,7 +72,8 @@ class Ledger(StoreSession):
         """Drop raw events from before the hour of `before`; roll-ups stay. Return how many."""
         horizon = to_micros(before) // HOUR * HOUR
         with self.database.write() as connection:
-            gone = connection.execute(sa.delete(usage_events).where(usage_events.c.started_at < horizon)).rowcount
+            gone = drop_before(connection, horizon) if self.database.is_postgresql else 0
+            gone += connection.execute(sa.delete(usage_events).where(usage_events.c.started_at < horizon)).rowcount
             moved = sa.update(control).where(control.c.pruned_before < horizon).values(pruned_before=horizon)
             connection.execute(moved)
         return gone

@@ -21,10 +21,8 @@ class Rooms(StoreSession):
     def rooms(self, project_id: str) -> tuple[Room, ...]:
         """Return the project's rooms by name."""
         with self.database.read() as connection:
-            found = connection.execute(
-                sa.select(rooms).where(rooms.c.project_id == project_id).order_by(rooms.c.name)
-            ).all()
-        return tuple(map(_room, found))
+            found = connection.execute(sa.select(rooms).where(rooms.c.project_id == project_id)).all()
+        return tuple(sorted(map(_room, found), key=lambda room: room.name))
 
     def put_room(self, room: Room) -> None:
         """Create the room or replace its configuration; the time of its creation stays."""
@@ -48,11 +46,12 @@ class Rooms(StoreSession):
 
     def limits(self, project_id: str | None = None) -> tuple[Limit, ...]:
         """Return limits in a stable order; of every project where none is named."""
-        wanted = sa.select(limits).order_by(limits.c.project_id, limits.c.scope, limits.c.subject, limits.c.kind)
+        wanted = sa.select(limits)
         if project_id is not None:
             wanted = wanted.where(limits.c.project_id == project_id)
         with self.database.read() as connection:
-            return tuple(map(_limit, connection.execute(wanted)))
+            found = connection.execute(wanted).all()
+        return tuple(sorted(map(_limit, found), key=lambda limit: (limit.project_id, _target(limit))))
 
     def put_limit(self, limit: Limit) -> None:
         """Set the limit, replacing an earlier one of the same scope, subject and kind."""

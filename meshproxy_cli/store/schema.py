@@ -104,7 +104,7 @@ audit_log = Table(
 usage_events = Table(
     "usage_events",
     metadata,
-    Column("event_id", Text, primary_key=True),
+    Column("event_id", Text(collation="C").with_variant(Text(), "sqlite"), primary_key=True),
     Column("started_at", BigInteger, primary_key=True, autoincrement=False),
     Column("request_id", Text, nullable=False),
     Column("project_id", Text, nullable=False),

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from meshproxy_cli.store.database import Database, now_micros
+from meshproxy_cli.store.partitions import Partitions
 from meshproxy_cli.store.records import Actor
 from meshproxy_cli.store.schema import audit_log, control
 from meshproxy_cli.store.vault import Vault
@@ -21,6 +22,7 @@ class StoreSession:
 
     database: Database
     vault: Vault
+    partitions: Partitions
     actor: Actor | None = None
 
     def acting_as(self, actor: Actor) -> Self:

@@ -93,7 +93,8 @@ def _access() -> None:
 def _usage_events() -> None:
     op.create_table(
         "usage_events",
-        sa.Column("event_id", sa.Text, primary_key=True),
+        # Byte order on both engines: event ids sort by time.
+        sa.Column("event_id", sa.Text(collation="C").with_variant(sa.Text(), "sqlite"), primary_key=True),
         sa.Column("started_at", sa.BigInteger, primary_key=True, autoincrement=False),
         *_text("request_id", "project_id", "room", "session", "participant", "key_id", "agent", "provider"),
         *_text("model", "endpoint", "method"),

@@ -1,0 +1,16 @@
+"""The list of agents: the one place where a new one is named."""
+
+from meshproxy_cli.agents.base import Agent
+from meshproxy_cli.agents.claude import Claude
+from meshproxy_cli.agents.codex import Codex
+from meshproxy_cli.errors import UsageError
+
+AGENTS: tuple[Agent, ...] = (Codex(), Claude())
+
+
+def find_agent(name: str) -> Agent:
+    """Return the agent of that name. Raises `UsageError` that lists all names."""
+    for agent in AGENTS:
+        if agent.name == name:
+            return agent
+    raise UsageError(f"there is no agent named {name!r}", hint=f"known are {', '.join(one.name for one in AGENTS)}")

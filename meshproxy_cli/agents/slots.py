@@ -1,0 +1,102 @@
+"""Slots in documents: read what a key holds, set it, and give it back."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from meshproxy_cli.agents.base import Setting, Slot
+from meshproxy_cli.agents.formats.document import Change, Document, KeyPath, Raw, lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a slot held before us: the text of its value (`raw`; for a header its value), or nothing."""
+
+    slot: Slot
+    raw: str | None
+    created: tuple[KeyPath, ...] = ()  # what around it did not exist, innermost first
+
+
+def digest(value: Any) -> str:  # noqa: ANN401 (any value of a format)
+    """Return a hash that is the same for the same value, however it is written."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def value_of(document: Document, slot: Slot) -> Any:  # noqa: ANN401 (any value of a format)
+    """Return what the slot holds, or None."""
+    found = lookup(document.plain(), slot.path)
+    if slot.header is None:
+        return found
+    return header_value(found, slot.header) if isinstance(found, str) else None
+
+
+def before(document: Document, slot: Slot) -> Before:
+    """Remember what a slot holds, so that it can be given back."""
+    last = len(slot.path) - (slot.header is None)
+    missing = [slot.path[:end] for end in range(last, 0, -1)]
+    values = document.plain()
+    created = tuple(path for path in missing if lookup(values, path) is None)
+    raw = value_of(document, slot) if slot.header is not None else document.raw(slot.path)
+    return Before(slot, raw, created)
+
+
+def put(document: Document, settings: Sequence[Setting]) -> None:
+    """Make all slots hold what they shall."""
+    changes: list[Change] = []
+    for setting in settings:
+        slot, value = setting.slot, setting.value
+        if value is None or value_of(document, slot) == value:
+            continue
+        if slot.header is not None:
+            value = with_header(lookup(document.plain(), slot.path), slot.header, str(value))
+        changes.append(Change(slot.path, value))
+    if changes:
+        document.put(changes)
+    for setting in settings:
+        if setting.value is None:
+            document.drop(setting.slot.path)
+
+
+def give_back(document: Document, held: Before) -> None:
+    """Let a slot hold what it held before."""
+    if held.slot.header is not None:
+        _give_back_header(document, held, held.slot.header)
+    elif held.raw is None:
+        document.drop(held.slot.path)
+    else:
+        document.put([Change(held.slot.path, Raw(held.raw))])
+    for path in held.created:
+        document.prune(path)
+
+
+def _give_back_header(document: Document, held: Before, header: str) -> None:
+    text = with_header(lookup(document.plain(), held.slot.path), header, held.raw)
+    if text or held.slot.path not in held.created:
+        document.put([Change(held.slot.path, text)])
+    else:
+        document.drop(held.slot.path)
+
+
+def header_value(text: str, header: str) -> str | None:
+    """Return the value of `header` in lines of "Name: value"."""
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name.strip().lower() == header.lower():
+            return value.strip()
+    return None
+
+
+def with_header(text: Any, header: str, value: str | None) -> str:  # noqa: ANN401 (what the file holds)
+    """Return the lines of `text` with `header` set to `value` (None removes it); all other lines stay."""
+    lines = text.splitlines() if isinstance(text, str) else []
+    ours = [] if value is None else [f"{header}: {value}"]
+    kept: list[str] = []
+    for line in lines:
+        if line.partition(":")[0].strip().lower() == header.lower():
+            kept += ours
+            ours = []
+        else:
+            kept.append(line)
+    return "\n".join([*kept, *ours])

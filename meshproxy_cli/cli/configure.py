@@ -1,0 +1,183 @@
+"""`meshproxy configure`: make an agent use a room, show what was configured, and take it back."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshproxy_cli.agents import apply as applying
+from meshproxy_cli.agents import show
+from meshproxy_cli.agents.base import Agent, Credentials, Target
+from meshproxy_cli.agents.helper import survives
+from meshproxy_cli.agents.plan import Plan, make_plan
+from meshproxy_cli.agents.receipts import Receipt, load_all
+from meshproxy_cli.agents.registry import AGENTS, find_agent
+from meshproxy_cli.agents.undo import UndoPlan, make_undo
+from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli.targets import Choice, make_target
+from meshproxy_cli.errors import NotFoundError, UsageError
+
+_NAMES = ", ".join(agent.name for agent in AGENTS)
+
+
+def configure(
+    agent: Annotated[str | None, typer.Argument(help=f"One of: {_NAMES}.", show_default=False)] = None,
+    *,
+    room: Annotated[str | None, typer.Option("--room", "-r", help="The room that the agent is to use.")] = None,
+    server: Annotated[str | None, typer.Option(help="A server's name or URL (default: the current one).")] = None,
+    session: Annotated[
+        str | None, typer.Option(help="The name under which usage is grouped (default: agent and host name).")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model to ask for (default: the agent's own).")] = None,
+    profile: Annotated[str | None, typer.Option(help="The profile's or provider's name (default: meshproxy).")] = None,
+    default: Annotated[bool, typer.Option("--default", help="The agent's default, not only a profile.")] = False,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="Codex: all in the profile's own file; config.toml is left alone.")
+    ] = False,
+    project: Annotated[
+        bool, typer.Option("--project", help="Claude Code: in .claude/settings.local.json of this directory.")
+    ] = False,
+    credentials: Annotated[
+        Credentials,
+        typer.Option(help="How the agent gets its token: it runs our command, reads MESHAGENT_ROOM_TOKEN, or inline."),
+    ] = Credentials.HELPER,
+    env_file: Annotated[
+        Path | None, typer.Option(help="Write a block into this .env file instead of the agent's settings.")
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what was configured.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List what is configured where.")] = False,
+    print_: Annotated[bool, typer.Option("--print", help="Print the snippet to paste; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes as a diff; write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --list: as JSON.")] = False,
+) -> None:
+    """Make an agent use a room, or undo that.
+
+    Only keys that are ours are changed, every file is backed up, and `--undo` takes it back.
+
+    Examples:
+        meshproxy configure codex --room my-room
+
+        meshproxy configure claude --room my-room --dry-run
+
+        meshproxy configure codex --undo
+
+        meshproxy configure --list
+    """
+    if list_:
+        _list(as_json=as_json)
+        return
+    if agent is None:
+        raise UsageError("no agent is named", hint=f"one of {_NAMES}: meshproxy configure codex --room my-room")
+    found = find_agent(agent)
+    if undo:
+        _undo(found, profile, dry_run=dry_run, yes=yes)
+        return
+    choice = Choice(
+        room,
+        server,
+        session,
+        model,
+        profile,
+        credentials,
+        make_default=default,
+        standalone=standalone,
+        project=Path.cwd() if project else None,
+        env_file=env_file.absolute() if env_file else None,
+    )
+    target = make_target(found.name, choice)
+    if print_:
+        output.text(found.snippet(target).rstrip("\n"))
+        return
+    _configure(found, target, dry_run=dry_run, yes=yes)
+
+
+def _configure(agent: Agent, target: Target, *, dry_run: bool, yes: bool) -> None:
+    wish = agent.wish(target)
+    receipts = _receipts(agent.name)
+    mine = next(
+        (one for one in receipts if one.profile == target.profile and one.place == str(wish.files[0].path)), None
+    )
+    plan = make_plan(agent.name, target, wish, mine)
+    for warning in plan.warnings:
+        output.warn(warning)
+    if not survives(target.helper):
+        output.warn(f"{target.helper[0]} may be gone tomorrow; install meshproxy with pipx or uv tool")
+    if dry_run:
+        _show(plan)
+        return
+    if not plan.changes:
+        output.success(f"{agent.title} is configured already for the room {target.room}; nothing to change")
+    else:
+        _apply(agent, plan, yes=yes)
+    for note in plan.notes:
+        output.note(note)
+    for finding in agent.check(target):
+        output.warn(f"{finding.problem}; {finding.remedy}")
+
+
+def _show(plan: Plan) -> None:
+    diff = show.diff(plan.edits)
+    if diff:
+        output.text(diff.rstrip("\n"))
+    else:
+        output.note("nothing would change")
+
+
+def _apply(agent: Agent, plan: Plan, *, yes: bool) -> None:
+    if not yes:
+        output.note(show.diff(plan.edits))
+        if not output.confirm(f"Make these changes for {agent.title}?", flag="--yes"):
+            raise typer.Abort
+    receipt = applying.apply(plan, _desk())
+    for edit, record in zip(plan.edits, receipt.files, strict=True):
+        if edit.changes:
+            backup = f" (as it was before: {record.backups[-1].name})" if record.backups else ""
+            output.success(f"wrote {edit.path}{backup}")
+    output.note(f"try it: {plan.try_it}")
+    output.note(f"take it back: meshproxy configure {agent.name} --undo")
+
+
+def _undo(agent: Agent, profile: str | None, *, dry_run: bool, yes: bool) -> None:
+    receipts = [one for one in _receipts(agent.name) if profile in {None, one.profile}]
+    if not receipts:
+        raise NotFoundError(
+            f"{agent.title} was not configured by meshproxy" + (f" under the name {profile}" if profile else ""),
+            hint="`meshproxy configure --list` shows what was",
+        )
+    # The newest first: each then finds the file as it left it.
+    for receipt in reversed(receipts):
+        plan = make_undo(receipt)
+        if dry_run:
+            output.text(show.diff([item.edit for item in plan.files]).rstrip("\n"))
+        else:
+            _take_back(agent, plan, yes=yes)
+
+
+def _take_back(agent: Agent, plan: UndoPlan, *, yes: bool) -> None:
+    edits = [item.edit for item in plan.files]
+    if not yes:
+        output.note(show.diff(edits))
+        if not output.confirm(f"Take back the room {plan.receipt.room} from {agent.title}?", flag="--yes"):
+            raise typer.Abort
+    applying.undo(plan, _desk())
+    for item in plan.files:
+        if item.edit.changes:
+            how = "is as it was before" if item.exact else "is without our keys; later changes by others stay"
+            output.success(f"{item.edit.path} {how}")
+        for slot in item.left:
+            output.warn(f"{item.edit.path}: left `{'.'.join(slot.path)}`, which was changed since")
+
+
+def _list(*, as_json: bool) -> None:
+    output.data([]) if as_json else output.note("nothing is configured")
+
+
+def _receipts(agent: str) -> tuple[Receipt, ...]:
+    return tuple(one for one in load_all(context.paths().receipts_dir) if one.agent == agent)
+
+
+def _desk() -> applying.Desk:
+    now = time.time()
+    return applying.Desk(context.paths().receipts_dir, int(now), time.strftime("%Y%m%d-%H%M%S", time.localtime(now)))

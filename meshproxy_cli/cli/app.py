@@ -72,6 +72,16 @@ TREE = Group(
                 "remove": Command("server:remove", "Forget a server."),
             },
         ),
+        "provider": Group(
+            help="The providers of this machine's Room Proxy.",
+            panel=_SERVER,
+            commands={
+                "add": Command("provider:add", "Add a provider; its key goes to the keyring."),
+                "list": Command("provider:list_", "List the providers, never their keys."),
+                "test": Command("provider:try_", "Ask a provider for its models with the team's key."),
+                "remove": Command("provider:remove", "Remove a provider and its key."),
+            },
+        ),
         "config": Group(
             help="The settings file.",
             panel=_SERVER,

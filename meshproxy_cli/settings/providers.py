@@ -9,7 +9,7 @@
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,10 +59,13 @@ def read_providers(paths: Paths, environ: Mapping[str, str]) -> tuple[ProviderEn
     return _from_environment(environ)
 
 
-def add_provider(paths: Paths, entry: ProviderEntry, *, replace: bool = False) -> bool:
+def add_provider(
+    paths: Paths, entry: ProviderEntry, *, replace: bool = False, keep_key: Callable[[], None] = lambda: None
+) -> bool:
     """Write a `[providers.<name>]` table and return whether the file changed. Raises `ConflictError`, `UsageError`.
 
-    Where the table names the first of `entry.keys` already, its list of keys is left as it is.
+    Where the table names the first of `entry.keys` already, its list of keys is left as it is. `keep_key` is called
+    before anything is written, once it is clear that nothing is in the way; where it raises, the file is unchanged.
     """
 
     def change(document: "TOMLDocument") -> None:
@@ -73,6 +76,7 @@ def add_provider(paths: Paths, entry: ProviderEntry, *, replace: bool = False) -
                 f"the provider {entry.name} is {before.get('base_url')} already",
                 hint="give --replace to change it, or --name for another one beside it",
             )
+        keep_key()
         written["protocol"] = entry.protocol
         written["base_url"] = entry.base_url
         if entry.keys[0] not in written.get("keys", []):

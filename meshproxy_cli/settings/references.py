@@ -16,15 +16,21 @@ class SecretReferenceError(UsageError):
     """What stands where a reference belongs is none. The message does not quote it: it may be a key."""
 
 
+def is_reference(text: str) -> bool:
+    """Whether `text` has the form of a reference."""
+    kind, _, name = text.partition(":")
+    return kind in _KINDS and bool(name)
+
+
 def check_reference(reference: str, what: str = "the key") -> tuple[str, str]:
     """Return a reference's kind and name without following it. Raises `SecretReferenceError`."""
-    kind, _, name = reference.partition(":")
-    if kind not in _KINDS or not name:
+    if not is_reference(reference):
         raise SecretReferenceError(
             f"{what} is written out; a configuration file holds references only",
             hint="keep it in the keyring: meshproxy provider add NAME --api-key -; or write env:NAME or file:PATH; "
             "then replace the key at its provider, since it was in a plain file",
         )
+    kind, _, name = reference.partition(":")
     return kind, name
 
 

@@ -41,6 +41,7 @@ class ParticipantToken:
     """What a token says. Times are Unix seconds; `models` None means every model, once `llm` is granted.
 
     `scope` is the `api` grant as it stands in the token: a section's name to its fields that are not the default.
+    `session` binds the token to one `Meshagent-Session`, where it was made so.
     """
 
     identity: str
@@ -54,6 +55,7 @@ class ParticipantToken:
     not_before: int | None
     version: str
     scope: Mapping[str, Json]
+    session: str | None = None
 
 
 def read_claims(payload: Mapping[str, Json]) -> ParticipantToken:
@@ -77,6 +79,7 @@ def read_claims(payload: Mapping[str, Json]) -> ParticipantToken:
         not_before=_time(payload, "nbf"),
         version=_text(payload, "version") if "version" in payload else "",
         scope=scope,
+        session=_text(payload, "session") if "session" in payload else None,
     )
 
 

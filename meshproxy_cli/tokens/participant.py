@@ -44,11 +44,18 @@ class SigningSecret(Protocol):
 
 
 def mint(
-    spec: TokenSpec, key: ApiKey, *, now: int, expires_in: int | None = None, not_before: int | None = None
+    spec: TokenSpec,
+    key: ApiKey,
+    *,
+    now: int,
+    expires_in: int | None = None,
+    not_before: int | None = None,
+    session: str | None = None,
 ) -> str:
     """Sign a token. `now` and `not_before` are Unix seconds, `expires_in` is seconds from `now` (None: never).
 
-    Raises `TokenError` where the key's secret is too short to sign with.
+    `session` binds it to one session by a claim of that name, which MeshAgent's service carries and does not read.
+    Raises `TokenError` where the key's secret is too short to sign with, or the token would fit in no header.
     """
     if not strong_enough(key.secret):
         raise TokenError(TokenProblem.UNKNOWN_KEY, "the API key's secret is too short to sign with")
@@ -57,9 +64,16 @@ def mint(
         payload["exp"] = now + expires_in
     if not_before is not None:
         payload["nbf"] = not_before
+    if session is not None:
+        payload["session"] = session
     payload |= {"name": spec.identity, "grants": _grants(spec), "sub": key.project_id, "version": SCHEMA_VERSION}
     payload["kid"] = key.id
-    return jws.sign(payload, key.secret)
+    token = jws.sign(payload, key.secret)
+    if len(token) > jws.MAX_TOKEN:
+        raise TokenError(
+            TokenProblem.MALFORMED, f"the token would have {len(token):,} characters: it fits in no header"
+        )
+    return token
 
 
 def verify(token: str, find_key: Callable[[str], SigningSecret | None], *, now: int) -> ParticipantToken:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from meshproxy_cli.tokens.jws import Json
 from meshproxy_cli.tokens.problems import SpecError
 from meshproxy_cli.tokens.tree import Node, Place, from_json
 
-__all__ = ["Override", "SpecError", "TokenSpec", "parse_spec", "spec_from_options"]
+MAX_SPEC: Final = 65_536  # characters, and bytes of a file; the token made of it has to fit in a header
+
+__all__ = ["MAX_SPEC", "Override", "SpecError", "TokenSpec", "parse_spec", "spec_from_options"]
 
 
 @dataclass(frozen=True, slots=True)

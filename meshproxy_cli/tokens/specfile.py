@@ -9,9 +9,9 @@ from typing import Final, Protocol
 import yaml
 
 from meshproxy_cli.tokens.problems import Problem, SpecError
+from meshproxy_cli.tokens.spec import MAX_SPEC
 from meshproxy_cli.tokens.tree import Entry, Items, Node, Place, Scalar, Table
 
-MAX_SPEC: Final = 65_536  # characters; the token made of it has to fit in a header
 _MAX_DEPTH: Final = 20
 
 

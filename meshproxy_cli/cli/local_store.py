@@ -42,10 +42,9 @@ def load_master_keys(current: str | None) -> Sequence[bytes]:
             f"The master key of this database (id {current}) is not on this machine.",
             hint=f"set {VARIABLE} to it, or {FILE_VARIABLE} to a file that holds it",
         )
-    made = generate_master_key()
-    place = context.secrets().set(SECRET, encode_master_keys([made]))
-    output.detail(f"made a master key for signing secrets; it is kept in: {place}")
-    return (made,)
+    text = context.secrets().get_or_create(SECRET, lambda: encode_master_keys([generate_master_key()]))
+    output.detail(f"signing secrets are encrypted under the master key in the secret {SECRET}")
+    return parse_master_keys(text, source=f"the secret {SECRET}")
 
 
 def find_master_keys(environ: Mapping[str, str], secrets: SecretStore) -> tuple[bytes, ...]:

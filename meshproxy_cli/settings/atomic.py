@@ -1,6 +1,7 @@
 """Writes that are whole or not at all, and a lock between processes."""
 
 import contextlib
+import glob
 import os
 import stat
 import sys
@@ -107,9 +108,16 @@ def locked(path: Path, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
             hint="try again when it is done",
         )
     try:
+        _remove_leftovers(target)
         yield
     finally:
         _release(lock, descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what a writer left that was killed: it may hold secrets, and nobody else writes under this lock."""
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def _acquire(lock: Path, deadline: float) -> int | None:

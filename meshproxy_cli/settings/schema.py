@@ -1,6 +1,7 @@
 """What the settings file may hold, and how a wrong value in it is told."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from meshproxy_cli.settings.urls import UrlError, server_url
 
 TOP_KEYS = ("current", "servers")
 SERVER_KEYS = ("url", "project_id", "room", "session", "insecure_http")
+PLACEHOLDERS = ("{agent}", "{host}", "{user}")
 BUILT_IN = ("local", "meshagent")
 
 
@@ -116,6 +118,10 @@ def _server_problems(name: str, table: object) -> Iterator[_Problem]:
         if key in table and (not isinstance(table[key], str) or not table[key]):
             yield _Problem((*place, key), f"servers.{name}.{key} is {table[key]!r}; it is text in quotes")
             return
+    unknown = set(re.findall(r"\{[^}]*\}", table.get("session", ""))) - set(PLACEHOLDERS)
+    if unknown:
+        known = ", ".join(PLACEHOLDERS)
+        yield _Problem((*place, "session"), f"servers.{name}.session has {min(unknown)}; it can have {known}")
     if not isinstance(table.get("insecure_http", False), bool):
         yield _Problem((*place, "insecure_http"), f"servers.{name}.insecure_http can be true or false")
         return

@@ -27,7 +27,7 @@ PY
 }
 
 start() {
-    nohup .venv/bin/meshproxy serve "$@" >.venv/serve.log 2>&1 </dev/null &
+    nohup meshproxy serve "$@" >"$log" 2>&1 </dev/null &
     local attempt
     for attempt in $(seq 150); do
         if running >/dev/null; then
@@ -36,7 +36,7 @@ start() {
         kill -0 $! 2>/dev/null || break
         sleep 0.2
     done
-    cat .venv/serve.log >&2
+    cat "$log" >&2
     return 1
 }
 
@@ -44,7 +44,14 @@ scripts/venv proxy
 PATH=$PWD/.venv/bin:$PATH
 
 heading "The Room Proxy"
-if running >/dev/null; then echo "is running already"; else start "$@"; cat .venv/serve.log; fi
+if running >/dev/null; then
+    echo "is running already"
+else
+    log=$(mktemp -t meshproxy-serve.XXXXXX)
+    start "$@"
+    cat "$log"
+    echo "(its log goes on in $log)"
+fi
 read -r url pid <<<"$(running)"
 
 heading "An API key, kept where secrets are kept, and a participant token signed with it"

@@ -1,0 +1,85 @@
+"""Variables for any OpenAI- or Anthropic-compatible program, and how each shell quotes them."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from meshproxy_cli.agents.base import SESSION_HEADER, Target
+
+_APOSTROPHES = re.compile("(['\u2018\u2019\u201a\u201b])")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
+
+
+class Shell(StrEnum):
+    """Who reads the lines."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+    DOTENV = "dotenv"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable and its value."""
+
+    name: str
+    value: str
+
+
+def room_variables(target: Target, token: str) -> tuple[Variable, ...]:
+    """Return what OpenAI's and Anthropic's SDKs, and programs built on them, read.
+
+    `ANTHROPIC_API_KEY` is emptied: where both are set, some programs would send the person's own key to the proxy.
+    """
+    header = f"{SESSION_HEADER}: {target.session}"
+    model = (Variable("ANTHROPIC_MODEL", target.model),) if target.model else ()
+    return (
+        Variable("OPENAI_BASE_URL", target.openai_url),
+        Variable("OPENAI_API_KEY", token),
+        Variable("OPENAI_CUSTOM_HEADERS", header),
+        Variable("ANTHROPIC_BASE_URL", target.anthropic_url),
+        Variable("ANTHROPIC_AUTH_TOKEN", token),
+        Variable("ANTHROPIC_API_KEY", ""),
+        Variable("ANTHROPIC_CUSTOM_HEADERS", header),
+        *model,
+    )
+
+
+def render(variables: Iterable[Variable], shell: Shell) -> str:
+    """Return one line for each variable, for `eval` in that shell or for a `.env` file."""
+    return "".join(_line(variable, shell) + "\n" for variable in variables)
+
+
+def _line(variable: Variable, shell: Shell) -> str:
+    name, value = variable.name, variable.value
+    match shell:
+        case Shell.BASH | Shell.ZSH:
+            return f"export {name}={posix_quote(value)}"
+        case Shell.FISH:
+            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+            return f"set -gx {name} '{escaped}'"
+        case Shell.POWERSHELL:
+            # PowerShell takes the typographic apostrophes for quotes too: each is doubled.
+            escaped = _APOSTROPHES.sub(r"\1\1", value)
+            return f"$env:{name} = '{escaped}'"
+        case Shell.DOTENV:
+            return f"{name}={dotenv_quote(value)}"
+
+
+def posix_quote(value: str) -> str:
+    """Quote for `sh` and its kin."""
+    return value if _PLAIN.fullmatch(value) else "'" + value.replace("'", "'\\''") + "'"
+
+
+def dotenv_quote(value: str) -> str:
+    """Quote for `.env` loaders and shells alike; raise `ValueError` for what they would read differently."""
+    if value == "" or _PLAIN.fullmatch(value):
+        return value
+    if "'" not in value and "\n" not in value:
+        return f"'{value}'"
+    if not set('"$`\\\n') & set(value):
+        return f'"{value}"'
+    raise ValueError(value)

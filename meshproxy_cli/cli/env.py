@@ -1,0 +1,45 @@
+"""`meshproxy env`: variables for any OpenAI- or Anthropic-compatible program."""
+
+import os
+from pathlib import PurePath
+from typing import Annotated
+
+import typer
+
+from meshproxy_cli.agents.variables import Shell, render, room_variables
+from meshproxy_cli.cli import output
+from meshproxy_cli.cli.fresh_token import fresh_token
+from meshproxy_cli.cli.targets import Choice, make_target
+
+
+def env(
+    *,
+    room: Annotated[str | None, typer.Option("--room", "-r", help="The room to use.")] = None,
+    server: Annotated[str | None, typer.Option(help="A server's name or URL (default: the current one).")] = None,
+    session: Annotated[str | None, typer.Option(help="The name under which usage is grouped.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model that Claude Code asks for.")] = None,
+    shell: Annotated[
+        Shell | None, typer.Option(help="Who reads the lines (default: the shell in $SHELL, else bash).")
+    ] = None,
+    expires_in: Annotated[str, typer.Option("--expires-in", metavar="TIME", help="How long the token lives.")] = "1h",
+) -> None:
+    """Print variables for any OpenAI- or Anthropic-compatible program, quoted for a shell.
+
+    The token in them is a secret that lives one hour; `meshproxy launch` and `configure` need none in the environment.
+
+    **Examples**
+
+    - `eval "$(meshproxy env --room my-room)"`
+    - `meshproxy env --room my-room --shell fish | source`
+    - `meshproxy env --room my-room --shell powershell | Out-String | Invoke-Expression`
+    - `meshproxy env --room my-room --shell dotenv > .env`
+    """
+    target = make_target("env", Choice(room=room, server=server, session=session, model=model))
+    token = fresh_token(target, expires_in)
+    lines = render(room_variables(target, token), shell or _current_shell())
+    output.text(lines.rstrip("\n"))
+
+
+def _current_shell() -> Shell:
+    name = PurePath(os.environ.get("SHELL", "")).name
+    return Shell(name) if name in {"zsh", "fish"} else Shell.BASH

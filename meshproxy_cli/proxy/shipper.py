@@ -59,7 +59,7 @@ class Shipper:
         self._not_before = 0.0
 
     def run_once(self) -> int:
-        """Ship what there is; return how many events the store took as new (0 while waiting for a store that is away)."""
+        """Ship what there is; return how many events the store took as new (0 while the store is away)."""
         if self._clock() < self._not_before:
             return 0
         self._spool.rotate()

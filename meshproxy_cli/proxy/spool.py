@@ -1,6 +1,6 @@
 """The spool: events on disk before the answer's last byte leaves, one append-only file per worker at a time.
 
-A line is one event as JSON. A segment is locked (flock) for as long as its worker writes to it. So a segment that can be
+A line is one event as JSON. A segment is locked (flock) for as long as its worker writes to it. So one that can be
 locked has no writer any more, also after SIGKILL: the kernel drops the lock with the process. What is in the page cache
 outlives the process; when it reaches the disk is left to the kernel.
 """

@@ -7,17 +7,21 @@ the totals so far. Of each field the last value counts, never the sum nor the ma
 import re
 from typing import Any
 
-from meshproxy_cli.proxy.usage.dialect import Findings, error_code, parse, parse_clipped
+from meshproxy_cli.proxy.usage.dialect import BLANK_LINE, TEXT, Findings, error_code, parse, parse_clipped, unfinished
 from meshproxy_cli.proxy.usage.numbers import Json, count, known_count, name_of, section
-from meshproxy_cli.proxy.usage.reading import BYTES_PER_TOKEN, ModelShare, Reading
+from meshproxy_cli.proxy.usage.reading import ModelShare, Reading
 from meshproxy_cli.store.events import TokenCounts
 
 
 class AnthropicDialect:
     """Collects the numbers of one answer of Anthropic's API."""
 
-    markers: tuple[bytes, ...] = (b'"usage"', b'"error"', b"message_stop", b'"fallback"')
-    text = re.compile(rb'_delta"\s*,\s*"(?:text|partial_json|thinking|content)"\s*:\s*"([^"\\\n]*(?:\\.[^"\\\n]*)*)"')
+    plain = re.compile(
+        rb'event: content_block_delta\r?\ndata: \{"type": ?"content_block_delta", ?"index": ?\d+, ?"delta": ?\{'
+        rb'"type": ?"[a-z_]+", ?"(?:text|partial_json|thinking)": ?"(' + TEXT + rb')"\} *\} *' + BLANK_LINE
+    )
+    text = re.compile(rb'_delta"\s*,\s*"(?:text|partial_json|thinking|content)"\s*:\s*"(' + TEXT + rb')"')
+    markers = re.compile(rb'"usage"|"error"|"message_stop"|"fallback"')
 
     def __init__(self) -> None:
         self._found = Findings()
@@ -81,15 +85,7 @@ class AnthropicDialect:
         }
         if found.terminal:
             return Reading(tokens=tokens, complete=True, shares=shares_of(found.usage), **common)
-        if found.error:
-            return Reading(tokens=TokenCounts(), **common)
-        estimate = max(tokens.output_tokens, -(-text_bytes // BYTES_PER_TOKEN))
-        return Reading(
-            tokens=tokens_of({**found.usage, "output_tokens": estimate}),
-            estimated=True,
-            metered=not found.ended,
-            **common,
-        )
+        return Reading(**unfinished(found, tokens, text_bytes), **common)
 
 
 def tokens_of(usage: Json) -> TokenCounts:

@@ -8,7 +8,13 @@ from typing import Any, Protocol
 import msgspec
 
 from meshproxy_cli.proxy.usage.numbers import Json, name_of, section
-from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.proxy.usage.reading import BYTES_PER_TOKEN, Reading
+from meshproxy_cli.store.events import TokenCounts
+
+TEXT = rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
+"""The inside of a JSON string, still escaped."""
+
+BLANK_LINE = rb"\r?\n\r?\n"
 
 _DOCUMENT = msgspec.json.Decoder()
 _LENIENT = json.JSONDecoder()
@@ -18,13 +24,17 @@ _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,60})"')
 
 
 class Dialect(Protocol):
-    """Collects the numbers of one answer. Given JSON in the order in which it arrives; never raises."""
+    """Collects the numbers of one answer from its JSON, given in the order in which it arrives. Never raises."""
 
-    markers: tuple[bytes, ...]
-    """An event that contains none of these carries nothing but output text."""
+    plain: re.Pattern[bytes]
+    """Matches one whole event that is output text and nothing else, as the provider usually writes it. Its last group
+    is the text, still escaped. This is what nearly all of a stream consists of, so it has to be quick."""
 
     text: re.Pattern[bytes]
-    """Finds output text in the bytes of an event: one group, still escaped."""
+    """Finds output text (its one group) in the data of any event."""
+
+    markers: re.Pattern[bytes]
+    """Found in the data of every event that has to be read as JSON."""
 
     def read_event(self, data: bytes) -> None:
         """Take in the data of one server-sent event (or one websocket message)."""
@@ -49,6 +59,23 @@ class Findings:
     terminal: bool = False  # the usage that ends the answer was seen
     ended: bool = False  # the answer came to its regular end, with or without usage
     usage: dict[str, Any] = field(default_factory=dict)
+
+
+def unfinished(found: Findings, known: TokenCounts, text_bytes: int) -> dict[str, Any]:
+    """Return what a reading says of tokens where the provider's own last word is missing.
+
+    An error inside the answer uses nothing. An answer that was broken off has what is known of it, its output
+    estimated. One that came to its end without usage has the same estimate, but is not metered.
+    """
+    if found.error:
+        return {"tokens": TokenCounts()}
+    output = max(known.output_tokens, -(-text_bytes // BYTES_PER_TOKEN))
+    counts = {name: getattr(known, name) for name in TokenCounts.__slots__}
+    return {
+        "tokens": TokenCounts(**{**counts, "output_tokens": output}),
+        "estimated": True,
+        "metered": not found.ended,
+    }
 
 
 def parse(data: bytes) -> Json:
@@ -78,8 +105,7 @@ def parse_clipped(data: bytes) -> Json:
 
 def error_code(data: Json) -> str:
     """Return the code of an error object in either provider's shape; "" where there is none."""
-    error = data.get("error")
-    if isinstance(error, str):
-        return error[:100]
+    if isinstance(data.get("error"), str):
+        return name_of(data, "error")
     inner = section(data, "error")
     return name_of(inner, "code") or name_of(inner, "type") or ("error" if inner else "")

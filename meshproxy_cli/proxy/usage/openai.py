@@ -7,9 +7,9 @@ The endpoints name the same numbers differently (`prompt_tokens`, `input_tokens`
 import re
 from typing import Any
 
-from meshproxy_cli.proxy.usage.dialect import Findings, error_code, parse, parse_clipped
+from meshproxy_cli.proxy.usage.dialect import BLANK_LINE, TEXT, Findings, error_code, parse, parse_clipped, unfinished
 from meshproxy_cli.proxy.usage.numbers import Json, count, name_of, section
-from meshproxy_cli.proxy.usage.reading import BYTES_PER_TOKEN, Reading
+from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import TokenCounts
 
 _ENDS = frozenset(
@@ -31,8 +31,12 @@ _ENDS = frozenset(
 class OpenAIDialect:
     """Collects the numbers of one answer of OpenAI's API."""
 
-    markers: tuple[bytes, ...] = (b'"usage"', b'"error"', b'"response"')
-    text = re.compile(rb'"delta"\s*:\s*"([^"\\\n]*(?:\\.[^"\\\n]*)*)"')
+    plain = re.compile(
+        rb'event: [a-z_.]++\r?\ndata: \{"type": ?"[a-z_.]+\.delta", ?'
+        rb'(?:"(?!delta")[a-z_]++": ?(?:"[^"\\\n]*+"|\d++), ?)*+"delta": ?"(' + TEXT + rb')"[^\r\n]*+' + BLANK_LINE
+    )
+    text = re.compile(rb'"delta"\s*:\s*"(' + TEXT + rb')"')
+    markers = re.compile(rb'"usage"|"error"|"response"')
 
     def __init__(self) -> None:
         self._found = Findings()
@@ -80,19 +84,20 @@ class OpenAIDialect:
             return Reading(
                 tokens=tokens_of(found.usage), complete=True, audio_seconds=seconds_of(found.usage), **common
             )
-        if found.error:
-            return Reading(tokens=TokenCounts(), **common)
-        estimate = max(tokens_of(found.usage).output_tokens, -(-text_bytes // BYTES_PER_TOKEN))
-        return Reading(tokens=TokenCounts(output_tokens=estimate), estimated=True, metered=not found.ended, **common)
+        return Reading(**unfinished(found, tokens_of(found.usage), text_bytes), **common)
 
 
 class ChatDialect(OpenAIDialect):
     """Chat Completions: every chunk has the model, one near the end the usage."""
 
-    markers = (b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
-    text = re.compile(
-        rb'"(?:content|arguments|refusal|reasoning_content|reasoning)"\s*:\s*"([^"\\\n]*(?:\\.[^"\\\n]*)*)"'
+    plain = re.compile(
+        rb'data: \{(?:"(?!choices")[a-z_]++": ?(?:"[^"\\\n]*+"|\d++|null), ?)*+'
+        rb'"choices": ?\[\{"index": ?\d++, ?"delta": ?\{(?:"content": ?"(' + TEXT + rb')"|"tool_calls": ?'
+        rb'\[\{"index": ?\d++, ?"function": ?\{"arguments": ?"(' + TEXT + rb')"\}\}\])\}(?:, ?"[a-z_]++": ?null)*+\}\]'
+        rb'(?:, ?"[a-z_]++": ?(?:"[^"\\\n]*+"|null))*+\}' + BLANK_LINE
     )
+    text = re.compile(rb'"(?:content|arguments|refusal|reasoning_content|reasoning)"\s*:\s*"(' + TEXT + rb')"')
+    markers = re.compile(rb'"usage"\s*:\s*\{|"error"|\[DONE\]')
 
     def read_event(self, data: bytes) -> None:
         if data.strip() == b"[DONE]":

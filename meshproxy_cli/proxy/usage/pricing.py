@@ -1,60 +1,151 @@
-"""Prices: from the price list that the genai-prices package carries (never fetched), and from a price file."""
+"""Prices: from the price file, else from the list that the genai-prices package carries (never fetched).
+
+An answer without a price has no cost: one of an unknown model, and one at a tier for which no rate is published. The
+library would give the standard price for such a tier; a ledger must not.
+"""
 
 import dataclasses
+import functools
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from meshproxy_cli.store.events import UsageEvent
+from meshproxy_cli.proxy.usage.pricefile import STANDARD_TIERS, PriceFile
+from meshproxy_cli.store.events import TokenCounts, UsageEvent
 
-_STANDARD = frozenset({"", "default", "standard", "auto"})
+if TYPE_CHECKING:
+    from genai_prices import Usage
+    from genai_prices.types import ModelInfo, ModelPrice, Provider
+
+_NOTHING = TokenCounts()
+_ECHO = "echo"
 
 
 @dataclass(frozen=True, slots=True)
 class PricedProvider:
-    """What pricing needs to know of a configured provider."""
+    """What pricing needs to know of a configured provider: `protocol` is "openai" or "anthropic"."""
 
     protocol: str
-    base_url: str
+    base_url: str = ""
 
 
 class PriceBook:
-    """Prices events. Exact: decimals throughout, nothing rounded."""
+    """Prices events, exactly: decimals throughout, nothing rounded. Takes about 100 µs: not for a request's path."""
 
-    def __init__(self, providers: Mapping[str, PricedProvider] | None = None) -> None:
+    def __init__(
+        self, providers: Mapping[str, PricedProvider] | None = None, price_file: PriceFile | None = None
+    ) -> None:
+        """Take the configured providers by name; one that is not among them is taken for the protocol of that name."""
         self._providers = dict(providers or {})
+        self._file = price_file
 
     def price(self, event: UsageEvent) -> UsageEvent:
-        """Return the event with its cost and price list named; without a cost where there is no price for it."""
-        cost = self._cost(event)
-        if cost is None:
+        """Return the event with its cost and the price list named; as it came where there is no price. Never raises."""
+        if not event.metered:
             return event
-        return dataclasses.replace(event, cost_usd=cost, price_snapshot=snapshot_name())
-
-    def _cost(self, event: UsageEvent) -> Decimal | None:
-        # Loaded when first needed, in the janitor's thread: it takes a fifth of a second.
-        from genai_prices import Usage, calc_price  # noqa: PLC0415
-
-        tokens = event.tokens
+        if event.tokens == _NOTHING and not event.audio_seconds:
+            return dataclasses.replace(event, cost_usd=Decimal(0))
         model = event.model_served or event.model_requested
-        if not event.metered or not model:
+        found = self._from_file(event, model) or self._from_list(event, model)
+        if found is None:
+            return event
+        prices, snapshot = found
+        cost = _cost(prices, event)
+        return event if cost is None else dataclasses.replace(event, cost_usd=cost, price_snapshot=snapshot)
+
+    def _from_file(self, event: UsageEvent, model: str) -> "tuple[ModelPrice, str] | None":
+        if self._file is None:
             return None
-        usage = Usage(
-            input_tokens=tokens.input_tokens,
-            cache_read_tokens=tokens.cached_input_tokens,
-            cache_write_tokens=tokens.cache_write_tokens,
-            cache_write_1h_tokens=tokens.cache_write_1h_tokens,
-            output_tokens=tokens.output_tokens,
-        )
-        known = self._providers.get(event.provider)
-        protocol = known.protocol if known else event.provider
-        try:
-            return calc_price(usage, model, provider_id=protocol, genai_request_timestamp=event.started_at).total_price
-        except (LookupError, ValueError):
+        prices = self._file.find(provider=event.provider, model=model, service_tier=event.service_tier)
+        return None if prices is None else (prices, self._file.snapshot)
+
+    def _from_list(self, event: UsageEvent, model: str) -> "tuple[ModelPrice, str] | None":
+        provider = self._providers.get(event.provider) or PricedProvider(event.provider)
+        if not model or _ECHO in {provider.protocol, event.provider}:
             return None
+        listed = _listed(provider.protocol, provider.base_url, model)
+        if listed is None:
+            return None
+        prices = _rates(*listed, event.service_tier, event.started_at)
+        return None if prices is None else (prices, snapshot_name())
 
 
+@functools.cache
 def snapshot_name() -> str:
-    """Return the name of the price list in use: "genai-prices 0.2.3"."""
+    """Return the name of the bundled price list: "genai-prices 0.2.3"."""
     return f"genai-prices {importlib.metadata.version('genai-prices')}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _listed(protocol: str, base_url: str, model: str) -> "tuple[Provider, ModelInfo] | None":
+    """Find a model in the list of whoever answers at the base URL, else in that of the protocol's inventor."""
+    # The library is loaded with the first price, in the shipper's thread: it takes a fifth of a second.
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
+
+    snapshot = get_snapshot()
+    try:
+        provider = snapshot.find_provider(None, None, base_url or None)
+    except LookupError:
+        try:
+            provider = snapshot.find_provider(None, protocol, None)
+        except LookupError:
+            return None
+    found = provider.find_model(model, all_providers=snapshot.providers)
+    return None if found is None else (provider, found)
+
+
+def _rates(provider: "Provider", model: "ModelInfo", tier: str, moment: datetime) -> "ModelPrice | None":
+    """Return the model's prices at a tier and time, None where the list has no rates for that tier."""
+    if tier in STANDARD_TIERS:
+        return model.get_prices(moment)
+    context = {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
+    if provider.id == "anthropic" and tier == "fast":
+        context = {"speed": "fast"}
+    if not any(listed is model for listed in provider.models):
+        return None  # found by way of another provider's list, whose tiers are not this one's
+    variants = [variant for variant in model.price_variants or () if variant.when == context]
+    if not any(variant.constraint is None or variant.constraint.active(moment) for variant in variants):
+        return None
+    return model.get_prices(moment, context)
+
+
+def _cost(prices: "ModelPrice", event: UsageEvent) -> Decimal | None:
+    """Return the cost; None where something was used that these prices have no rate for."""
+    tokens = event.tokens
+    unpriced = (
+        (tokens.input_tokens and prices.input_mtok is None)
+        or (tokens.output_tokens and prices.output_mtok is None)
+        or (event.audio_seconds and prices.audio_hours is None and prices.input_audio_hours is None)
+    )
+    if unpriced:
+        return None
+    try:
+        return prices.calc_price(_usage(event))["total_price"]
+    except ValueError:  # numbers that contradict each other, such as more cached tokens than were read
+        return None
+
+
+def _usage(event: UsageEvent) -> "Usage":
+    from genai_prices import Usage  # noqa: PLC0415 (see _listed)
+
+    tokens = event.tokens
+    return Usage(
+        input_tokens=tokens.input_tokens,
+        cache_read_tokens=tokens.cached_input_tokens,
+        cache_write_tokens=tokens.cache_write_tokens,
+        cache_write_5m_tokens=tokens.cache_write_5m_tokens,
+        cache_write_1h_tokens=tokens.cache_write_1h_tokens,
+        output_tokens=tokens.output_tokens,
+        output_reasoning_tokens=tokens.reasoning_tokens,
+        input_audio_tokens=tokens.input_audio_tokens,
+        output_audio_tokens=tokens.output_audio_tokens,
+        input_image_tokens=tokens.input_image_tokens,
+        output_image_tokens=tokens.output_image_tokens,
+        cache_audio_read_tokens=tokens.cached_audio_tokens,
+        cache_image_read_tokens=tokens.cached_image_tokens,
+        audio_seconds=event.audio_seconds,
+        input_audio_seconds=event.audio_seconds,
+    )

@@ -1,38 +1,50 @@
-"""Server-sent events, watched as they go by: bytes first, JSON only for the few events that carry usage."""
+"""Server-sent events, watched as they go by: bytes first, JSON only for the few events that carry usage.
+
+Every event is looked at by itself, so that it makes no difference where the bytes were split.
+"""
+
+import re
 
 from meshproxy_cli.proxy.usage.dialect import Dialect
 from meshproxy_cli.proxy.usage.held import Held
 from meshproxy_cli.proxy.usage.reading import Reading
 
 _BLANK_LINES = (b"\n\n", b"\n\r\n")
+_LONGEST_BLANK_LINE = 3
+_NEXT_BLANK_LINE = re.compile(rb"\n\r?\n")
 
 
 class StreamMeter:
-    """Meters a body of type `text/event-stream`. How the bytes are split makes no difference."""
+    """Meters a body of type `text/event-stream`."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
+        self._plain = dialect.plain.match
         self._held = Held()
         self._text_bytes = 0
         self._first = True
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""
-        if not self._held and data.endswith(b"\n\n"):
+        if not self._held and data.endswith(_BLANK_LINES):
             self._scan(data)
-            return
-        searched = max(0, len(self._held) - 3)
-        self._held.add(data)
-        buffer = self._held.buffer
-        end = max(buffer.rfind(blank, min(searched, len(buffer))) + len(blank) for blank in _BLANK_LINES)
-        if end > len(_BLANK_LINES[-1]) - 1:
-            self._scan_held(end)
+        elif data:
+            self._feed_part(data)
 
     def finish(self) -> Reading:
         """Say what is known, now that the body is over or broken off."""
         if self._held:
             self._scan_held(len(self._held))
         return self._dialect.reading(self._text_bytes)
+
+    def _feed_part(self, data: bytes) -> None:
+        held = self._held
+        seam = len(held)
+        held.add(data)
+        start = max(0, min(seam, len(held)) - _LONGEST_BLANK_LINE + 1)
+        found = [at + len(blank) for blank in _BLANK_LINES if (at := held.buffer.rfind(blank, start)) >= 0]
+        if found:
+            self._scan_held(max(found))
 
     def _scan_held(self, end: int) -> None:
         clipped = self._held.clipped
@@ -43,22 +55,30 @@ class StreamMeter:
             self._scan(block)
 
     def _scan(self, block: bytes) -> None:
-        if self._first or any(marker in block for marker in self._dialect.markers):
-            self._read(block)
-        for text in self._dialect.text.findall(block):
-            self._text_bytes += len(text)
+        at, end = 0, len(block)
+        while at < end:
+            match = None if self._first else self._plain(block, at)
+            if match is None:
+                at = self._read_event(block, at)
+                continue
+            first, last = match.span(match.lastindex or 0)
+            self._text_bytes += last - first
+            at = match.end()
 
-    def _read(self, block: bytes) -> None:
-        markers = self._dialect.markers
-        for event in block.replace(b"\r\n", b"\n").split(b"\n\n"):
-            if self._first or any(marker in event for marker in markers):
-                data = _data_of(event)
-                if data:
-                    self._first = False
-                    self._dialect.read_event(data)
+    def _read_event(self, block: bytes, start: int) -> int:
+        """Read the event that starts there; return where the next one does."""
+        boundary = _NEXT_BLANK_LINE.search(block, start)
+        end = boundary.end() if boundary else len(block)
+        data = _data_of(block[start:end])
+        if data:
+            if self._first or self._dialect.markers.search(data):
+                self._dialect.read_event(data)
+            self._first = False
+            self._text_bytes += sum(map(len, self._dialect.text.findall(data)))
+        return end
 
 
 def _data_of(event: bytes) -> bytes:
     """Return an event's data lines, joined; comments and other fields left out."""
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines)
+    lines = event.replace(b"\r\n", b"\n").split(b"\n")
+    return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))

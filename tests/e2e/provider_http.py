@@ -119,9 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
         provider.report(numbers)
 
     def _is_authorised(self, protocol: str) -> bool:
-        if protocol == "anthropic":
-            return self.headers.get("x-api-key") == ANTHROPIC_KEY
-        return self.headers.get("Authorization") == f"Bearer {OPENAI_KEY}"
+        """Whether exactly one credential came, and it is ours; Anthropic's newer SDKs send a bearer there too."""
+        key = ANTHROPIC_KEY if protocol == "anthropic" else OPENAI_KEY
+        credentials = [self.headers[name] for name in ("Authorization", "x-api-key") if name in self.headers]
+        return credentials in ([f"Bearer {key}"], [key])
 
     def _serve(self) -> None:
         recorded = self._recorded(self._body())

@@ -86,6 +86,22 @@ def test_codex_answers_through_the_room(machine: Callable[..., Machine], release
     assert_usage_adds_up(developer.proxy, f"{release}-room")
 
 
+def test_codex_answers_over_a_websocket(machine: Callable[..., Machine]) -> None:
+    developer = machine("codex")
+    developer.configure("codex", "--room", "websocket-room", "--model", CODEX)
+    over_websockets = ("-c", "model_providers.meshproxy.supports_websockets=true")
+
+    assert developer.ask("codex", *CODEX_EXEC, *over_websockets, "ping") == "The provider heard: ping"
+
+    provider = developer.proxy.provider
+    assert [request.path for request in provider.requests if request.messages] == ["/v1/responses"]
+    assert [request for request in provider.requests if request.method == "POST"] == []
+    assert_nothing_of_ours_went_out(developer.proxy.cli, provider.requests)
+    report = developer.proxy.usage("--room", "websocket-room", requests=len(provider.reported))
+    assert report["totals"]["input_tokens"] == reported_totals(provider.reported)["input_tokens"]
+    assert report["totals"]["output_tokens"] == reported_totals(provider.reported)["output_tokens"]
+
+
 def test_claude_code_answers_through_the_room(machine: Callable[..., Machine]) -> None:
     developer = machine("claude")
     developer.configure("claude", "--room", "claude-room", "--model", CLAUDE)

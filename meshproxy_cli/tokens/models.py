@@ -17,20 +17,7 @@ def model_allowed(patterns: tuple[str, ...] | None, provider: str, model: str) -
     return any(_matches(pattern, name) for pattern in patterns)
 
 
-def provider_allowed(patterns: tuple[str, ...] | None, provider: str) -> bool:
-    """Whether any model of the provider may match: what a request that names no model is checked against."""
-    if patterns is None:
-        return bool(provider)
-    return bool(provider) and any(
-        _matches(pattern, f"{provider}/") or _within(pattern, provider) for pattern in patterns
-    )
-
-
 def _matches(pattern: str, name: str) -> bool:
     if pattern.endswith(WILDCARD):
         return name.startswith(pattern.removesuffix(WILDCARD))
     return name == pattern
-
-
-def _within(pattern: str, provider: str) -> bool:
-    return pattern.startswith(f"{provider}/")

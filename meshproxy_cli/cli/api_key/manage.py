@@ -1,0 +1,196 @@
+"""`meshproxy api-key list`, `activate`, `revoke`, `import` and `env`."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli.api_key.keep import KeyRing
+from meshproxy_cli.errors import NotFoundError, UsageError
+from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, active_api_key
+from meshproxy_cli.store.records import ApiKeyRecord
+from meshproxy_cli.tokens.apikey import ApiKey
+
+ServerOption = Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+KeyArgument = Annotated[str, typer.Argument(metavar="ID", help="The key's id, or its name where only one has it.")]
+
+
+def list_(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """List the project's keys: never their secrets, which no server shows twice.
+
+    **Examples**
+
+    - `meshproxy api-key list`
+    - `meshproxy api-key list --json | jq -r '.keys[] | select(.active).id'`
+    """
+    ring = _ring(server)
+    records = _records(server)
+    active = ring.active()
+    active_id = None if active is None else active.id
+    if as_json:
+        output.data({"schema_version": 1, "keys": [_as_json(record, active_id) for record in records]})
+    elif records:
+        _draw(records, active_id, ring.kept_ids())
+    else:
+        output.note("the project has no API keys; make one: meshproxy api-key create NAME --activate")
+
+
+def activate(*, key: KeyArgument, server: ServerOption = None) -> None:
+    """Choose which of the keys kept on this machine signs tokens. The one before it stays kept.
+
+    **Examples**
+
+    - `meshproxy api-key activate 3f2b8c1e-9d47-4a6b-8e55-0f1a2b3c4d5e`
+    - `meshproxy api-key activate laptop`
+    """
+    ring = _ring(server)
+    here = {*ring.kept_ids(), *([found.id] if (found := ring.active()) else [])}
+    key_id = key.lower() if key.lower() in here else _find(_records(server), key).id
+    chosen = ring.use_kept(key_id)
+    output.success(f"tokens are now signed with the key {chosen.id}")
+
+
+def revoke(
+    *,
+    key: KeyArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Revoke a key for good: every token that it signed stops working within a second.
+
+    **Examples**
+
+    - `meshproxy api-key revoke 3f2b8c1e-9d47-4a6b-8e55-0f1a2b3c4d5e`
+    - `meshproxy api-key revoke ci --yes`
+    """
+    from meshproxy_cli.cli.connect import connect  # noqa: PLC0415 (`env` and `import` reach no server)
+
+    client = connect(server)
+    try:
+        found = _find(client.api_keys(), key)
+        question = f"Revoke the key {found.name} ({found.id})? Every token signed with it stops working."
+        if not yes and not output.confirm(question, flag="--yes"):
+            output.note("nothing was revoked")
+            return
+        client.revoke_api_key(found.id)
+    finally:
+        client.close()
+    output.success(f"revoked the key {found.name} ({found.id})")
+    if _ring(server).forget(found.id):
+        output.note("it was removed from this machine too")
+
+
+def import_(
+    *,
+    server: ServerOption = None,
+    keep_active: Annotated[
+        bool, typer.Option("--keep-active", help="Keep it, and go on signing with the key in use.")
+    ] = False,
+) -> None:
+    """Keep a key that was made elsewhere and sign tokens with it; it is read from standard input.
+
+    A terminal asks for it without echo. A key that was active before stays kept (`meshproxy api-key activate`).
+
+    **Examples**
+
+    - `meshproxy api-key import < key.txt`
+    - `pass show meshagent/key | meshproxy api-key import --server meshagent`
+    """
+    key = ApiKey.parse(_read())
+    chosen = context.settings().server(server)
+    ring = KeyRing(context.secrets(), chosen.name)
+    if keep_active and ring.active() is not None:
+        ring.keep(key)
+        output.success(f"kept the key {key.id}; another one signs tokens for {chosen.name}")
+        return
+    ring.use(key)
+    output.success(f"kept the key {key.id}; it signs the tokens for {chosen.name} from now on")
+    if chosen.project_id is not None and chosen.project_id != key.project_id:
+        output.warn(f"the key is of the project {key.project_id}, and {chosen.name} of {chosen.project_id}")
+
+
+def env(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Print an export line with the active key, for shells and CI. It shows the key: mind who sees it.
+
+    **Examples**
+
+    - `eval "$(meshproxy api-key env)"`
+    - `meshproxy api-key env --server team >> .env.private`
+    """
+    name = context.settings().server(server).name
+    credential = active_api_key(name, context.secrets(), os.environ)
+    output.detail(f"API key: from {credential.source}")
+    key = ApiKey.parse(credential.value).encode()
+    if as_json:
+        output.data({API_KEY_VARIABLE: key})
+    else:
+        output.text(f"export {API_KEY_VARIABLE}={shlex.quote(key)}")
+
+
+def _ring(server: str | None) -> KeyRing:
+    return KeyRing(context.secrets(), context.settings().server(server).name)
+
+
+def _records(server: str | None) -> tuple[ApiKeyRecord, ...]:
+    from meshproxy_cli.cli.connect import connect  # noqa: PLC0415 (`env` and `import` reach no server)
+
+    client = connect(server)
+    try:
+        return client.api_keys()
+    finally:
+        client.close()
+
+
+def _find(records: Sequence[ApiKeyRecord], wanted: str) -> ApiKeyRecord:
+    by_id = [record for record in records if record.id == wanted.lower()]
+    found = by_id or [record for record in records if record.name == wanted and record.revoked_at is None]
+    if not found:
+        raise NotFoundError(f"the project has no API key {wanted}", hint="`meshproxy api-key list` shows them")
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} keys are named {wanted}", hint=f"give an id: {', '.join(r.id for r in found)}")
+    return found[0]
+
+
+def _as_json(record: ApiKeyRecord, active_id: str | None) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "description": record.description,
+        "created_at": record.created_at.isoformat(),
+        "revoked_at": record.revoked_at.isoformat() if record.revoked_at else None,
+        "last_used_at": record.last_used_at.isoformat() if record.last_used_at else None,
+        "active": record.id == active_id,
+    }
+
+
+def _draw(records: Sequence[ApiKeyRecord], active_id: str | None, kept: Sequence[str]) -> None:
+    columns = [output.Column(title, fold=title == "description") for title in _TITLES]
+    output.table(columns, [_row(record, active_id, kept) for record in records])
+
+
+_TITLES = ("name", "id", "created", "last used", "state", "description")
+
+
+def _row(record: ApiKeyRecord, active_id: str | None, kept: Sequence[str]) -> tuple[str, ...]:
+    used = f"{record.last_used_at:%Y-%m-%d %H:%M}" if record.last_used_at else "never"
+    if record.revoked_at is not None:
+        state = f"revoked {record.revoked_at:%Y-%m-%d}"
+    elif record.id == active_id:
+        state = "active here"
+    else:
+        state = "kept here" if record.id in kept else ""
+    return record.name, record.id, f"{record.created_at:%Y-%m-%d %H:%M}", used, state, record.description
+
+
+def _read() -> str:
+    if sys.stdin.isatty():
+        return output.ask_secret("API key", hint="pipe it in: meshproxy api-key import < key.txt")
+    text = output.read_secret_stdin()
+    if not text:
+        raise UsageError("there is no API key on standard input", hint="such as: meshproxy api-key import < key.txt")
+    return text

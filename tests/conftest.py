@@ -5,6 +5,7 @@ pytest_plugins = [
     "fixtures.commands",
     "fixtures.proxies",
     "fixtures.agents",
+    "fixtures.secret_service",
     "fixtures.completeness",
     "fixtures.postgres",
 ]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _WAY_OUT = "MESHPROXY_KEYRING=file keeps secrets in a file instead"
-_ABSENT = {"NoKeyringError", "SecretServiceNotAvailableException"}
+# keyring's backends raise RuntimeError where they don't suit the machine, InitError where there is no default keyring.
+_ABSENT = {"NoKeyringError", "RuntimeError", "InitError", "SecretServiceNotAvailableException"}
 _LOCKED = {"KeyringLocked", "LockedItemError", "LockedException", "PromptDismissedException"}
 
 

@@ -1,4 +1,4 @@
-"""Usage in Anthropic's answers: Messages (streamed or not), Text Completions, and results of message batches.
+"""Usage in Anthropic's answers: Messages and Text Completions, streamed or not.
 
 A stream tells its usage cumulatively: `message_start` has the input and a placeholder for the output, `message_delta`
 the totals so far. Of each field the last value counts, never the sum nor the maximum.
@@ -7,9 +7,18 @@ the totals so far. Of each field the last value counts, never the sum nor the ma
 import re
 from typing import Any
 
-from meshproxy_cli.proxy.usage.dialect import BLANK_LINE, TEXT, Findings, error_code, parse, parse_clipped, unfinished
+from meshproxy_cli.proxy.usage.dialect import (
+    BLANK_LINE,
+    TEXT,
+    Findings,
+    error_code,
+    parse,
+    parse_clipped,
+    unfinished,
+)
+from meshproxy_cli.proxy.usage.iterations import split_by_model
 from meshproxy_cli.proxy.usage.numbers import Json, count, known_count, name_of, section
-from meshproxy_cli.proxy.usage.reading import ModelShare, Reading
+from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import TokenCounts
 
 
@@ -17,14 +26,17 @@ class AnthropicDialect:
     """Collects the numbers of one answer of Anthropic's API."""
 
     plain = re.compile(
-        rb'event: content_block_delta\r?\ndata: \{"type": ?"content_block_delta", ?"index": ?\d+, ?"delta": ?\{'
-        rb'"type": ?"[a-z_]+", ?"(?:text|partial_json|thinking)": ?"(' + TEXT + rb')"\} *\} *' + BLANK_LINE
+        rb'event: content_block_delta\r?\ndata: \{"type": ?"content_block_delta", ?"index": ?\d++, ?"delta": ?\{'
+        rb'"type": ?"[a-z_]++", ?"(?:text|partial_json|thinking)": ?"(' + TEXT + rb')"\} *+\} *+' + BLANK_LINE
     )
-    text = re.compile(rb'_delta"\s*,\s*"(?:text|partial_json|thinking|content)"\s*:\s*"(' + TEXT + rb')"')
-    markers = re.compile(rb'"usage"|"error"|"message_stop"|"fallback"')
+    text = re.compile(
+        rb'(?:_delta"\s*,\s*"(?:text|partial_json|thinking|content)|"completion)"\s*:\s*"(' + TEXT + rb')"'
+    )
+    markers = re.compile(rb'"usage"|"error"|"message_stop"|"fallback"|"completion"')
 
     def __init__(self) -> None:
         self._found = Findings()
+        self._asked = ""  # the model that began the answer; a fallback may end it
 
     def read_event(self, data: bytes) -> None:
         self._take_event(parse(data))
@@ -33,18 +45,18 @@ class AnthropicDialect:
         self._take_message(parse(data))
 
     def read_clipped(self, data: bytes) -> None:
-        event = parse_clipped(data)
-        if name_of(event, "type").startswith("message_"):
-            self._take_event(event)
+        document = parse_clipped(data)
+        if name_of(document, "type").startswith("message_"):
+            self._take_event(document)
         else:
-            self._take_message(event)
+            self._take_message(document)
 
     def _take_event(self, event: Json) -> None:
         found = self._found
         match event.get("type"):
             case "message_start":
                 message = section(event, "message")
-                found.model = name_of(message, "model")
+                found.model = self._asked = name_of(message, "model")
                 self._take_usage(section(message, "usage"))
             case "content_block_start":
                 # The block of a server-side fallback names the model that goes on with the answer.
@@ -52,11 +64,15 @@ class AnthropicDialect:
                 if block.get("type") == "fallback":
                     found.model = name_of(section(block, "to"), "model") or found.model
             case "message_delta":
-                self._take_usage(section(event, "usage"))
-                if "output_tokens" in section(event, "usage") and section(event, "delta").get("stop_reason"):
+                usage = section(event, "usage")
+                self._take_usage(usage)
+                if "output_tokens" in usage and section(event, "delta").get("stop_reason"):
                     found.terminal = True
             case "message_stop":
                 found.ended = True
+            case "completion":
+                found.model = name_of(event, "model")
+                found.ended = bool(event.get("stop_reason"))
             case "error":
                 found.error = error_code(event)
 
@@ -68,7 +84,7 @@ class AnthropicDialect:
         found.model = name_of(message, "model")
         usage = section(message, "usage")
         self._take_usage(usage)
-        found.ended = True
+        found.ended = bool(message)
         found.terminal = "output_tokens" in usage
 
     def _take_usage(self, usage: Json) -> None:
@@ -76,52 +92,26 @@ class AnthropicDialect:
 
     def reading(self, text_bytes: int) -> Reading:
         found = self._found
-        tokens = tokens_of(found.usage)
         common: dict[str, Any] = {
             "model": found.model,
             "service_tier": tier_of(found.usage),
             "error": found.error,
             "output_bytes_estimate": text_bytes,
         }
-        if found.terminal:
-            return Reading(tokens=tokens, complete=True, shares=shares_of(found.usage), **common)
-        return Reading(**unfinished(found, tokens, text_bytes), **common)
+        if not found.terminal:
+            return Reading(**unfinished(found, tokens_of(found.usage), text_bytes), **common)
+        tokens, shares = split_by_model(found.usage, tokens_of, asked=self._asked or found.model, answered=found.model)
+        return Reading(tokens=tokens, complete=True, shares=shares, **common)
 
 
 def tokens_of(usage: Json) -> TokenCounts:
-    """Return Anthropic's usage in our meaning: input with its cached parts, compaction's own work included."""
-    total = _tokens_of_one(usage)
-    for entry in _iterations(usage, "compaction"):
-        total = _sum(total, _tokens_of_one(entry))
-    return total
-
-
-def shares_of(usage: Json) -> tuple[ModelShare, ...]:
-    """Return the sub-inferences that other models did and that the totals leave out: those of the advisor tool."""
-    return tuple(
-        ModelShare(model=name_of(entry, "model"), tokens=_tokens_of_one(entry))
-        for entry in _iterations(usage, "advisor_message")
-    )
-
-
-def tier_of(usage: Json) -> str:
-    """Return the tier as served: fast mode where `speed` says so, else `service_tier`."""
-    return "fast" if usage.get("speed") == "fast" else name_of(usage, "service_tier")
-
-
-def _iterations(usage: Json, kind: str) -> tuple[Json, ...]:
-    entries = usage.get("iterations")
-    if not isinstance(entries, list):
-        return ()
-    return tuple(entry for entry in entries if isinstance(entry, dict) and entry.get("type") == kind)
-
-
-def _tokens_of_one(usage: Json) -> TokenCounts:
+    """Return one usage object in our meaning: input with its cached parts, iterations left aside."""
     split = section(usage, "cache_creation")
     written_1h = count(split, "ephemeral_1h_input_tokens")
     written = known_count(usage, "cache_creation_input_tokens")
     if written is None:
         written = written_1h + count(split, "ephemeral_5m_input_tokens")
+    # A later total may be smaller than the split that came before it; the total is what counts.
     written_1h = min(written_1h, written)
     read = count(usage, "cache_read_input_tokens")
     return TokenCounts(
@@ -134,6 +124,6 @@ def _tokens_of_one(usage: Json) -> TokenCounts:
     )
 
 
-def _sum(one: TokenCounts, other: TokenCounts) -> TokenCounts:
-    names = TokenCounts.__slots__
-    return TokenCounts(**{name: getattr(one, name) + getattr(other, name) for name in names})
+def tier_of(usage: Json) -> str:
+    """Return the tier as served: fast mode where `speed` says so, else `service_tier`."""
+    return "fast" if usage.get("speed") == "fast" else name_of(usage, "service_tier")

@@ -4,13 +4,15 @@ A meter never raises and keeps a bounded number of bytes. It is told apart by en
 kind an answer needs.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from meshproxy_cli.proxy.usage.anthropic import AnthropicDialect
+from meshproxy_cli.proxy.usage.batches import BatchMeter
 from meshproxy_cli.proxy.usage.decode import DecodingMeter
 from meshproxy_cli.proxy.usage.dialect import Dialect, error_code, parse
 from meshproxy_cli.proxy.usage.held import Held
-from meshproxy_cli.proxy.usage.openai import ChatDialect, OpenAIDialect
+from meshproxy_cli.proxy.usage.openai import ChatDialect, ImageDialect, OpenAIDialect, SpeechDialect
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.proxy.usage.sse import StreamMeter
 from meshproxy_cli.store.events import TokenCounts
@@ -24,6 +26,13 @@ _FREE = (
     "/v1/messages/batches",
     "/v1/responses/input_tokens",
 )
+_BATCH_RESULTS = ("/v1/messages/batches/", "/results")
+_OPENAI_DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "/v1/chat/completions": ChatDialect,
+    "/v1/images/": ImageDialect,
+    "/v1/audio/speech": SpeechDialect,
+}
+_STREAM_STARTS = (b"event:", b"data:", b"id:", b"retry:", b":")
 
 
 class Meter(Protocol):
@@ -49,33 +58,44 @@ def meter_for(*, protocol: str, endpoint: str, status: int, content_type: bytes,
 def _plain_meter(protocol: str, endpoint: str, status: int, content_type: bytes) -> Meter:
     if status >= _FIRST_ERROR:
         return ErrorMeter(status)
+    if endpoint.startswith(_BATCH_RESULTS[0]) and endpoint.endswith(_BATCH_RESULTS[1]):
+        return BatchMeter()
     if endpoint.startswith(_FREE):
         return FreeMeter()
-    dialect: Dialect
-    if protocol == "anthropic":
-        dialect = AnthropicDialect()
-    elif endpoint == "/v1/chat/completions":
-        dialect = ChatDialect()
-    else:
-        dialect = OpenAIDialect()
+    dialect = _dialect(protocol, endpoint)
     if b"event-stream" in content_type.lower():
         return StreamMeter(dialect)
     return DocumentMeter(dialect)
 
 
+def _dialect(protocol: str, endpoint: str) -> Dialect:
+    if protocol == "anthropic":
+        return AnthropicDialect()
+    for start, dialect in _OPENAI_DIALECTS.items():
+        if endpoint.startswith(start):
+            return dialect()
+    return OpenAIDialect()
+
+
 class DocumentMeter:
-    """Meters an answer that is one JSON document."""
+    """Meters an answer that is one JSON document (or, under a wrong content type, a stream after all)."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._held = Held()
 
     def feed(self, data: bytes) -> None:
+        """Take in the next bytes of the body."""
         self._held.add(data)
 
     def finish(self) -> Reading:
+        """Say what is known. Of a document that is not whole, nothing is."""
         clipped = self._held.clipped
         body = self._held.take(len(self._held))
+        if body.lstrip().startswith(_STREAM_STARTS):
+            stream = StreamMeter(self._dialect)
+            stream.feed(body)
+            return stream.finish()
         if clipped:
             self._dialect.read_clipped(body)
         else:
@@ -92,9 +112,11 @@ class ErrorMeter:
         self._held = Held(_ERROR_LIMIT)
 
     def feed(self, data: bytes) -> None:
+        """Take in the next bytes of the body."""
         self._held.add(data)
 
     def finish(self) -> Reading:
+        """Return zero tokens and the error's code."""
         code = error_code(parse(bytes(self._held.buffer)))
         return Reading(tokens=TokenCounts(), complete=True, error=code or f"http_{self._status}")
 
@@ -106,4 +128,5 @@ class FreeMeter:
         """Pass over it."""
 
     def finish(self) -> Reading:
+        """Return zero tokens."""
         return Reading(tokens=TokenCounts(), complete=True)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from meshproxy_cli.store.events import TokenCounts
+
 Json = Mapping[str, Any]
 
 _EMPTY: Json = {}
@@ -41,3 +43,13 @@ def name_of(data: Json, key: str) -> str:
     if not isinstance(value, str):
         return ""
     return "".join(character for character in value[:_LONGEST_NAME] if character.isprintable())
+
+
+def summed(one: TokenCounts, other: TokenCounts) -> TokenCounts:
+    """Add up two counts."""
+    return TokenCounts(**{name: getattr(one, name) + getattr(other, name) for name in TokenCounts.__slots__})
+
+
+def subtracted(one: TokenCounts, other: TokenCounts) -> TokenCounts:
+    """Take one count from another, nothing below zero."""
+    return TokenCounts(**{name: max(0, getattr(one, name) - getattr(other, name)) for name in TokenCounts.__slots__})

@@ -4,6 +4,7 @@ The endpoints name the same numbers differently (`prompt_tokens`, `input_tokens`
 `…_token_details`); their meaning is the same, so one reader takes them all.
 """
 
+import dataclasses
 import re
 from typing import Any
 
@@ -82,9 +83,14 @@ class OpenAIDialect:
         }
         if found.terminal:
             return Reading(
-                tokens=tokens_of(found.usage), complete=True, audio_seconds=seconds_of(found.usage), **common
+                tokens=self.tokens(found.usage), complete=True, audio_seconds=seconds_of(found.usage), **common
             )
-        return Reading(**unfinished(found, tokens_of(found.usage), text_bytes), **common)
+        return Reading(**unfinished(found, self.tokens(found.usage), text_bytes), **common)
+
+    @staticmethod
+    def tokens(usage: Json) -> TokenCounts:
+        """Return what a usage object of this endpoint says, in our meaning."""
+        return tokens_of(usage)
 
 
 class ChatDialect(OpenAIDialect):
@@ -100,10 +106,39 @@ class ChatDialect(OpenAIDialect):
     markers = re.compile(rb'"usage"\s*:\s*\{|"error"|\[DONE\]')
 
     def read_event(self, data: bytes) -> None:
+        found = self._found
         if data.strip() == b"[DONE]":
-            self._found.ended = True
-        else:
-            self._take_answer(parse(data))
+            found.ended, found.terminal = True, bool(found.usage)
+            return
+        chunk = parse(data)
+        self._take_answer(chunk)
+        choices = [choice for choice in _list(chunk, "choices") if isinstance(choice, dict)]
+        for choice in choices:  # where Moonshot has it
+            found.usage = dict(section(choice, "usage")) or found.usage
+        # Some servers tell the usage so far in every chunk: the last one's is what counts.
+        found.terminal = bool(found.usage) and not any(choice.get("finish_reason") is None for choice in choices)
+
+
+class ImageDialect(OpenAIDialect):
+    """Images: what is written is an image, where no details say otherwise."""
+
+    @staticmethod
+    def tokens(usage: Json) -> TokenCounts:
+        counts = tokens_of(usage)
+        if section(usage, "output_tokens_details"):
+            return counts
+        return dataclasses.replace(counts, output_image_tokens=counts.output_tokens)
+
+
+class SpeechDialect(OpenAIDialect):
+    """Speech: what is written is audio, where no details say otherwise."""
+
+    @staticmethod
+    def tokens(usage: Json) -> TokenCounts:
+        counts = tokens_of(usage)
+        if section(usage, "output_tokens_details", "output_token_details"):
+            return counts
+        return dataclasses.replace(counts, output_audio_tokens=counts.output_tokens)
 
 
 def tokens_of(usage: Json) -> TokenCounts:
@@ -124,6 +159,11 @@ def tokens_of(usage: Json) -> TokenCounts:
         cached_audio_tokens=count(cached, "audio_tokens"),
         cached_image_tokens=count(cached, "image_tokens"),
     )
+
+
+def _list(data: Json, name: str) -> list[Any]:
+    value = data.get(name)
+    return value if isinstance(value, list) else []
 
 
 def seconds_of(usage: Json) -> float:

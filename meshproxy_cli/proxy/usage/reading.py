@@ -36,6 +36,7 @@ class Reading:
     audio_seconds: float = 0.0
     output_bytes_estimate: int = 0  # bytes of output text that went through
     shares: tuple[ModelShare, ...] = ()
+    event_ids: tuple[str, ...] = ()  # for this reading and its shares, where the same answer may come again
 
     def apply(self, event: UsageEvent) -> UsageEvent:
         """Return the event with this reading's numbers. Its outcome stays the caller's to say."""
@@ -53,12 +54,10 @@ class Reading:
     def events(self, event: UsageEvent) -> tuple[UsageEvent, ...]:
         """Return the event with this reading's numbers, and one more for each share of another model."""
         whole = self.apply(event)
-        return (
-            whole,
-            *(
-                dataclasses.replace(
-                    whole, event_id=new_event_id(), model_served=share.model, tokens=share.tokens, audio_seconds=0.0
-                )
-                for share in self.shares
-            ),
-        )
+        events = [whole]
+        for share in self.shares:
+            part = dataclasses.replace(whole, model_served=share.model, tokens=share.tokens, audio_seconds=0.0)
+            events.append(dataclasses.replace(part, event_id=new_event_id()))
+        if self.event_ids:
+            events = [dataclasses.replace(part, event_id=key) for part, key in zip(events, self.event_ids, strict=True)]
+        return tuple(events)

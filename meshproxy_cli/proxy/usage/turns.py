@@ -1,31 +1,28 @@
 """Usage on websockets: one reading for each turn of a connection to `/v1/responses` or `/v1/realtime`."""
 
+import dataclasses
 import re
 
+from meshproxy_cli.proxy.usage.dialect import parse
+from meshproxy_cli.proxy.usage.numbers import Json, name_of, section
 from meshproxy_cli.proxy.usage.openai import OpenAIDialect
 from meshproxy_cli.proxy.usage.reading import Reading
 
-_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]+)"')
-_STARTS = b'"response.created"'
-_ENDS = tuple(
-    b'"' + name + b'"'
-    for name in (
-        b"response.completed",
-        b"response.incomplete",
-        b"response.failed",
-        b"response.done",
-        b"conversation.item.input_audio_transcription.completed",
-        b"error",
-    )
+_TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+_NEWS = re.compile(
+    rb'"(?:response\.(?:created|completed|incomplete|failed|cancelled|done)|session\.(?:created|updated)|error'
+    rb'|conversation\.item\.input_audio_transcription\.completed)"'
 )
 
 
 class TurnMeter:
-    """Watches the provider's messages on one websocket."""
+    """Watches the provider's messages on one websocket. Never raises."""
 
     def __init__(self) -> None:
         self._turn: OpenAIDialect | None = None
         self._text_bytes = 0
+        self._model = ""  # of the session: realtime's answers don't name theirs
+        self._transcriber = ""
 
     @property
     def open(self) -> bool:
@@ -33,22 +30,52 @@ class TurnMeter:
         return self._turn is not None
 
     def feed(self, message: bytes) -> Reading | None:
-        """Take in one whole message of the provider; return the turn's reading where it ends one."""
-        if any(end in message for end in _ENDS):
-            dialect = OpenAIDialect()
-            dialect.read_event(message)
-            reading = dialect.reading(self._text_bytes)
-            if reading.complete or reading.error:
-                self._turn, self._text_bytes = None, 0
-                return reading
-        if _STARTS in message:
-            self._turn = OpenAIDialect()
-            self._turn.read_event(message)
-        elif self._turn is not None:
-            self._text_bytes += sum(map(len, self._turn.text.findall(message)))
+        """Take in one whole message of the provider (text as UTF-8); return the turn's reading where it ends one."""
+        if _NEWS.search(message) is None:
+            if self._turn is not None:
+                self._text_bytes += sum(map(len, OpenAIDialect.text.findall(message)))
+            return None
+        event = parse(message)
+        match event.get("type"):
+            case "session.created" | "session.updated":
+                self._learn_session(section(event, "session"))
+            case "response.created":
+                self._turn, self._text_bytes = OpenAIDialect(), 0
+                self._turn.read_event(message)
+            case (
+                "error"
+                | "response.completed"
+                | "response.incomplete"
+                | "response.failed"
+                | "response.done"
+                | ("response.cancelled")
+            ):
+                return self._end(message)
+            case kind if kind == _TRANSCRIBED:
+                return self._read(OpenAIDialect(), message, 0, self._transcriber)
         return None
 
     def finish(self) -> Reading | None:
         """Return the estimate for a turn that the end of the connection broke off, if there is one."""
         turn, self._turn = self._turn, None
-        return turn.reading(self._text_bytes) if turn is not None else None
+        return None if turn is None else _named(turn.reading(self._text_bytes), self._model)
+
+    def _end(self, message: bytes) -> Reading:
+        turn, text_bytes = self._turn or OpenAIDialect(), self._text_bytes
+        self._turn, self._text_bytes = None, 0
+        return self._read(turn, message, text_bytes, self._model)
+
+    @staticmethod
+    def _read(turn: OpenAIDialect, message: bytes, text_bytes: int, model: str) -> Reading:
+        turn.read_event(message)
+        return _named(turn.reading(text_bytes), model)
+
+    def _learn_session(self, session: Json) -> None:
+        self._model = name_of(session, "model") or self._model
+        newer = section(section(section(session, "audio"), "input"), "transcription")
+        older = section(session, "input_audio_transcription")
+        self._transcriber = name_of(newer, "model") or name_of(older, "model") or self._transcriber
+
+
+def _named(reading: Reading, model: str) -> Reading:
+    return reading if reading.model else dataclasses.replace(reading, model=model)

@@ -1,0 +1,74 @@
+"""Results of a message batch: lines of JSON, each the result of one request, billed at the batch rate.
+
+The provider's work is billed once, but its results may be fetched again and again. So their events have ids made from
+the results themselves: the store leaves out what it has.
+"""
+
+import hashlib
+import uuid
+
+from meshproxy_cli.proxy.usage.anthropic import tokens_of
+from meshproxy_cli.proxy.usage.dialect import parse
+from meshproxy_cli.proxy.usage.held import Held
+from meshproxy_cli.proxy.usage.numbers import name_of, section, summed
+from meshproxy_cli.proxy.usage.reading import ModelShare, Reading
+from meshproxy_cli.store.events import TokenCounts
+
+_MOST_MODELS = 100
+
+
+class BatchMeter:
+    """Adds up the results of a batch, by model."""
+
+    def __init__(self) -> None:
+        self._held = Held()
+        self._tokens: dict[str, TokenCounts] = {}
+        self._first_message = ""
+        self._unreadable = False
+
+    def feed(self, data: bytes) -> None:
+        """Take in the next bytes of the body."""
+        held = self._held
+        held.add(data)
+        if b"\n" in data:
+            clipped = held.clipped
+            lines = held.take(held.buffer.rfind(b"\n") + 1)
+            self._unreadable |= clipped
+            for line in lines.splitlines():
+                self._read(line)
+
+    def finish(self) -> Reading:
+        """Say what was used; nothing where the results broke off: then they will be fetched again."""
+        self._read(bytes(self._held.buffer))
+        if self._unreadable:
+            return Reading(metered=False)
+        shares = [ModelShare(model=model, tokens=tokens) for model, tokens in sorted(self._tokens.items())]
+        if not shares:
+            return Reading(tokens=TokenCounts(), complete=True, service_tier="batch")
+        return Reading(
+            tokens=shares[0].tokens,
+            model=shares[0].model,
+            service_tier="batch",
+            complete=True,
+            shares=tuple(shares[1:]),
+            event_ids=tuple(self._event_id(share.model) for share in shares),
+        )
+
+    def _read(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        result = parse(line)
+        self._unreadable |= not result
+        message = section(section(result, "result"), "message")
+        if not message:
+            return
+        self._first_message = self._first_message or name_of(message, "id")
+        model = name_of(message, "model")
+        if model in self._tokens or len(self._tokens) < _MOST_MODELS:
+            self._tokens[model] = summed(self._tokens.get(model, TokenCounts()), tokens_of(section(message, "usage")))
+        else:
+            self._unreadable = True
+
+    def _event_id(self, model: str) -> str:
+        digest = hashlib.sha256(f"{self._first_message}\n{model}".encode()).digest()
+        return str(uuid.UUID(bytes=digest[:16], version=5))

@@ -1,6 +1,7 @@
 """What the web side is handed by the server that hosts it. Light to import: neither Starlette nor Jinja."""
 
 import enum
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -72,7 +73,8 @@ class WebServices:
 
     `store` and `metrics` may block and are called in a thread pool only; the other callables run on the event loop and
     must not block. `control_changed` is called after a change of keys, rooms or limits, so that this worker's directory
-    is refreshed at once and not at the next poll.
+    is refreshed at once and not at the next poll. `session_key` signs the dashboard's cookies: the same in all workers
+    and replicas, else a login holds at one of them only.
     """
 
     store: Store
@@ -82,6 +84,7 @@ class WebServices:
     providers: tuple[ProviderSummary, ...] = ()
     metrics: Callable[[], Iterable[Metric]] = field(default=_no_metrics)
     health: Callable[[], Health] = field(default=_healthy)
+    session_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     streams_open: Callable[[], int] = field(default=int)
     control_changed: Callable[[], None] = field(default=_nothing)
     metrics_open: bool = False  # /metrics without a token: for a listener of its own, or a closed network

@@ -1,6 +1,6 @@
 """A REST call as data: what it takes, who may make it, what it answers. Routes and OpenAPI are both made from it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -98,20 +98,30 @@ def read_query(request: Request, kind: type[Q]) -> Q:
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         given[name] = f"{given[name]},{value}" if name in given else value
+    return check(given, kind)
+
+
+def check(fields: Mapping[str, str], kind: type[Q]) -> Q:
+    """Return the texts of a query or a form as `kind`; raise `Problem` 400 that names what is wrong."""
     try:
-        return msgspec.convert(given, kind, strict=False)
+        return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as problem:
-        raise Problem(400, "invalid_request", f"The query is wrong: {problem}.") from None
+        raise Problem(400, "invalid_request", f"That can't be taken: {problem}.") from None
 
 
 async def read_body(request: Request, kind: type[Q]) -> Q:
     """Read a JSON body as `kind`; raise `Problem` 400 that names what is wrong, or 413."""
+    try:
+        return msgspec.json.decode(await read_bytes(request), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise Problem(400, "invalid_request", f"The body is wrong: {problem}.") from None
+
+
+async def read_bytes(request: Request) -> bytes:
+    """Read a body of bounded size; raise `Problem` 413 for a larger one."""
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > MAX_BODY:
             raise Problem(413, "too_large", f"The body is larger than {MAX_BODY} bytes.")
-    try:
-        return msgspec.json.decode(bytes(data), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise Problem(400, "invalid_request", f"The body is wrong: {problem}.") from None
+    return bytes(data)

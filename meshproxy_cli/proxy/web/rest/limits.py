@@ -35,13 +35,24 @@ class LimitList(msgspec.Struct):
     limits: tuple[Limit, ...]
 
 
-def _check_subject(scope: LimitScope, subject: str) -> None:
-    if (scope is LimitScope.PROJECT) != (subject == ""):
+def check_limit(project_id: str, body: LimitBody) -> Limit:
+    """Return the limit that is meant; raise `Problem` 400 where its subject or amount makes no sense."""
+    if (body.scope is LimitScope.PROJECT) != (body.subject == ""):
         raise Problem(
             400,
             "invalid_request",
             "`subject` names the room, session or participant (“*”: each on its own) and stays empty for the project.",
         )
+    if not body.amount.is_finite() or body.amount < 0:
+        raise Problem(400, "invalid_request", "`amount` is a number, zero or more.")
+    return Limit(
+        project_id=project_id,
+        scope=body.scope,
+        subject=body.subject,
+        kind=body.kind,
+        amount=body.amount,
+        hard=body.hard,
+    )
 
 
 async def _list(call: Call) -> LimitList:
@@ -50,18 +61,7 @@ async def _list(call: Call) -> LimitList:
 
 
 async def _put(call: Call) -> Limit:
-    project, body = await call.project(), call.body
-    _check_subject(body.scope, body.subject)
-    if not body.amount.is_finite() or body.amount < 0:
-        raise Problem(400, "invalid_request", "`amount` is a number, zero or more.")
-    limit = Limit(
-        project_id=project.id,
-        scope=body.scope,
-        subject=body.subject,
-        kind=body.kind,
-        amount=body.amount,
-        hard=body.hard,
-    )
+    limit = check_limit((await call.project()).id, call.body)
     await call.change(lambda store: store.put_limit(limit))
     return limit
 

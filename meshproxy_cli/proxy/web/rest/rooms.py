@@ -7,12 +7,13 @@ import msgspec
 
 from meshproxy_cli.proxy.web.problems import Problem
 from meshproxy_cli.proxy.web.rest.endpoint import Call, Endpoint, Input
+from meshproxy_cli.proxy.web.services import WebServices
 from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.records import Room
 
 _PATH = "/accounts/projects/{project_id}/rooms"
 _LONGEST_NAME = 128
-_PROTOCOLS = ("openai", "anthropic")
+PROTOCOLS = ("openai", "anthropic")
 
 
 class RoomSettings(Input):
@@ -33,24 +34,38 @@ class RoomList(msgspec.Struct):
     rooms: tuple[Room, ...]
 
 
-def check_room_name(name: str) -> str:
-    """Return `name` where a URL can carry it; raise `Problem` 400 otherwise."""
+def check_room(services: WebServices, project_id: str, name: str, settings: RoomSettings, now: datetime) -> Room:
+    """Return the room that is meant; raise `Problem` 400 for a name, protocol or provider that can't be."""
     if not name or len(name) > _LONGEST_NAME or not name.isprintable() or set(name) & set("/?#%\\") or name[0] == ".":
         raise Problem(
             400,
             "invalid_request",
             f"{name!r} can't name a room: at most {_LONGEST_NAME} printable characters, no / ? # % \\, no dot first.",
         )
-    return name
-
-
-def check_providers(call_providers: dict[str, str], known: tuple[str, ...]) -> None:
-    """Raise `Problem` 400 for a protocol or a provider that this server has not."""
-    for protocol, provider in call_providers.items():
-        if protocol not in _PROTOCOLS:
+    known = [provider.name for provider in services.providers]
+    for protocol, provider in settings.providers.items():
+        if protocol not in PROTOCOLS:
             raise Problem(400, "invalid_request", f"`providers` has openai and anthropic; not {protocol!r}.")
         if known and provider not in known:
-            raise Problem(400, "invalid_request", f"No provider {provider!r} is configured; there is {known}.")
+            raise Problem(
+                400, "invalid_request", f"No provider {provider!r} is configured; there is {', '.join(known)}."
+            )
+    return Room(
+        name=name,
+        project_id=project_id,
+        created_at=now,
+        providers=settings.providers,
+        models=settings.models,
+        aliases=settings.aliases,
+    )
+
+
+def put_room(store: Store, room: Room) -> Room:
+    """Create the room or replace its settings; the time at which it was made stays."""
+    known = [existing for existing in store.rooms(room.project_id) if existing.name == room.name]
+    kept = replace(room, created_at=known[0].created_at) if known else room
+    store.put_room(kept)
+    return kept
 
 
 async def _list(call: Call) -> RoomList:
@@ -59,24 +74,9 @@ async def _list(call: Call) -> RoomList:
 
 
 async def _put(call: Call) -> Room:
-    project, name, settings = await call.project(), check_room_name(call.path("room")), call.body
-    check_providers(settings.providers, tuple(provider.name for provider in call.services.providers))
-    room = Room(
-        name=name,
-        project_id=project.id,
-        created_at=datetime.now(UTC),
-        providers=settings.providers,
-        models=settings.models,
-        aliases=settings.aliases,
-    )
-
-    def put(store: Store) -> Room:
-        known = [existing for existing in store.rooms(project.id) if existing.name == name]
-        kept = replace(room, created_at=known[0].created_at) if known else room
-        store.put_room(kept)
-        return kept
-
-    return await call.change(put)
+    project = await call.project()
+    room = check_room(call.services, project.id, call.path("room"), call.body, datetime.now(UTC))
+    return await call.change(lambda store: put_room(store, room))
 
 
 async def _remove(call: Call) -> None:

@@ -39,5 +39,9 @@ def open_store(
 
     keys = (master_key,) if isinstance(master_key, bytes) else tuple(master_key or ())
     database = Database(url)
-    migrate(database)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
     return SqlStore(database, Vault(keys, load=load_master_keys), Partitions(database))

@@ -117,6 +117,7 @@ class _Listener:
 
     def _listen(self) -> "psycopg.Connection[tuple[object, ...]]":
         connection: psycopg.Connection[tuple[object, ...]] = self._database.driver_connection()
+        connection.rollback()
         connection.autocommit = True
         connection.execute(f"LISTEN {CHANNEL}".encode())
         return connection

@@ -22,6 +22,7 @@ from meshproxy_cli.store.base import StoreUnavailableError
 
 SQLITE_BUSY_MS = 5000
 _POSTGRES_TIMEOUT_S = 10
+_URL_FORMS = "use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,14 +41,14 @@ def now_micros() -> int:
     return time.time_ns() // 1000
 
 
-_AWAY: tuple[type[Exception], ...] = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+_AWAY: tuple[type[Exception], ...] = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 
 class Database:
     """One database: short transactions, and `StoreUnavailableError` where it is away."""
 
     def __init__(self, url: str) -> None:
-        self.url = sa.make_url(url)
+        self.url = _parse(url)
         self.engine = _engine(self.url)
         self._away = (*_AWAY, *_driver_errors(self.engine))
         self.is_postgresql = self.engine.dialect.name == "postgresql"
@@ -75,6 +76,8 @@ class Database:
         try:
             yield
         except self._away as problem:
+            if not _is_away(problem):
+                raise
             reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
             raise StoreUnavailableError(
                 f"The database {self.url.render_as_string(hide_password=True)} can't be used: {reason}.",
@@ -85,8 +88,9 @@ class Database:
         """Return a new connection of the driver, which the caller closes."""
         with self.errors():
             pooled = self.engine.raw_connection()
+            connection = pooled.driver_connection
             pooled.detach()
-            return pooled.driver_connection
+            return connection
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 (both dialects' Insert have the same on_conflict methods)
         """Return an INSERT that can be told what to do on a conflict."""
@@ -97,6 +101,14 @@ class Database:
         self.engine.dispose()
 
 
+def _parse(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        # The text may hold a password: it is not repeated.
+        raise UsageError("The database URL can't be read.", hint=_URL_FORMS) from None
+
+
 def _engine(url: sa.URL) -> Engine:
     backend = url.get_backend_name()
     if backend == "sqlite":
@@ -105,7 +117,7 @@ def _engine(url: sa.URL) -> Engine:
         return _postgresql_engine(url)
     raise UsageError(
         f"There is no store for database URLs of the kind `{backend}`.",
-        hint="use sqlite:///PATH or postgresql://USER@HOST/DATABASE",
+        hint=_URL_FORMS,
     )
 
 
@@ -173,4 +185,9 @@ def _postgresql_engine(url: sa.URL) -> Engine:
 
 def _driver_errors(engine: Engine) -> tuple[type[Exception], ...]:
     driver = engine.dialect.loaded_dbapi
-    return (driver.OperationalError, driver.InterfaceError)
+    return (driver.DatabaseError, driver.InterfaceError)
+
+
+def _is_away(problem: Exception) -> bool:
+    # A DatabaseError of no closer kind is how SQLite reports a file that is damaged or no database.
+    return type(problem).__name__ not in {"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PICODOLLARS = Decimal(10) ** 12
 _TOKEN_FIELDS = tuple(entry.name for entry in fields(TokenCounts))
 _MAX_NUMBER = 10**12
-_MAX_COST = 10**18  # a million dollars
+_MAX_COST = 10**16  # ten thousand dollars
 #: Fields that are stored as they are.
 _PLAIN = tuple(
     entry.name for entry in fields(UsageEvent) if entry.name not in {"started_at", "outcome", "tokens", "cost_usd"}

@@ -20,6 +20,8 @@ DAY = 24 * HOUR
 #: Bound parameters in one statement: SQLite's own limit is 32,766, PostgreSQL's 65,535.
 _ROWS_AT_ONCE = 500
 
+_FULL = 2**62
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -61,7 +63,7 @@ class Ledger(StoreSession):
         if not sums:
             return
         insert = self.database.insert(table)
-        added = {name: table.c[name] + insert.excluded[name] for name in MEASURES}
+        added = {name: _added(table.c[name], insert.excluded[name]) for name in MEASURES}
         # In the key's order, so that two writers on PostgreSQL wait for each other and never deadlock.
         connection.execute(
             insert.on_conflict_do_update(index_elements=["bucket", "series"], set_=added),
@@ -79,13 +81,19 @@ class Ledger(StoreSession):
         return gone
 
 
+def _added(old: sa.ColumnElement[int], new: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """A sum that stays at the most a column holds: an overflow would hold up every later event."""
+    full = sa.literal_column(str(_FULL))
+    return sa.case((old > full - new, full), else_=old + new)
+
+
 def _summed(rows: Rows, width: int) -> dict[tuple[int, bytes], dict[str, Any]]:
     totals: dict[tuple[int, tuple[str, ...]], list[int]] = {}
     for row in rows:
         key = (row["started_at"] // width * width, tuple(row[name] for name in DIMENSIONS))
         total = totals.setdefault(key, [0] * len(MEASURES))
         for index, amount in enumerate(measures(row)):
-            total[index] += amount
+            total[index] = min(total[index] + amount, _FULL)
     return {
         (bucket, series_of(dimensions)): {
             "bucket": bucket,

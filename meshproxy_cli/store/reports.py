@@ -28,6 +28,7 @@ _PERIODS = {GroupBy.DAY: (DAY, "%Y-%m-%d"), GroupBy.HOUR: (HOUR, "%Y-%m-%dT%H:00
 _FILTERS = ("project_id", "room", "session", "participant", "model", "provider")
 # SQLite's sum fails beyond 64 bits (9.2 million dollars): money is added in two parts.
 _SPLIT = 1_000_000
+_PART = sa.literal_column(str(_SPLIT), sa.BigInteger)
 _COST = MEASURES.index("cost")
 
 
@@ -111,7 +112,7 @@ def _sums(connection: Connection, query: UsageQuery, span: Span) -> Iterable[tup
 def _group(table: sa.Table, group: GroupBy, time: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
     if group in _COLUMNS:
         return table.c[_COLUMNS[group]]
-    width: sa.ColumnElement[int] = sa.literal_column(str(_PERIODS[group][0]))
+    width: sa.ColumnElement[int] = sa.literal_column(str(_PERIODS[group][0]), sa.BigInteger)
     return (time - time % width).label(group.value)
 
 
@@ -124,8 +125,8 @@ def _measures(table: sa.Table) -> Iterable[sa.ColumnElement[Any]]:
     columns = _raw_measures() if table is usage_events else {name: table.c[name] for name in MEASURES}
     for name in MEASURES:
         if name == "cost":
-            yield sa.func.coalesce(sa.func.sum(columns[name] // sa.literal_column(str(_SPLIT))), 0)
-            yield sa.func.coalesce(sa.func.sum(columns[name] % sa.literal_column(str(_SPLIT))), 0)
+            yield sa.func.coalesce(sa.func.sum(columns[name] // _PART), 0)
+            yield sa.func.coalesce(sa.func.sum(columns[name] % _PART), 0)
         else:
             yield sa.func.coalesce(sa.func.sum(columns[name]), 0)
 

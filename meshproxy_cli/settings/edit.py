@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
 from meshproxy_cli.settings.paths import Paths
-from meshproxy_cli.settings.schema import BUILT_IN, SERVER_KEYS, ServerTable, parse_settings, read_settings
+from meshproxy_cli.settings.schema import BUILT_IN, LOCAL, SERVER_KEYS, ServerTable, parse_settings, read_settings
 from meshproxy_cli.settings.servers import check_name
 from meshproxy_cli.settings.tomledit import edit_toml, table_in
 from meshproxy_cli.settings.urls import server_url
@@ -93,7 +93,7 @@ def _keys(paths: Paths, key: str) -> tuple[str, ...]:
     if parts == ("current",):
         return parts
     if len(parts) == 1 and key in _SHORT:
-        return ("servers", read_settings(paths.settings_file).current or "local", key)
+        return ("servers", read_settings(paths.settings_file).current or LOCAL, key)
     if len(parts) == 3 and parts[0] == "servers" and parts[2] in SERVER_KEYS:  # noqa: PLR2004 (servers.NAME.KEY)
         check_name(parts[1])
         return parts

@@ -18,7 +18,7 @@ from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.references import check_reference
 from meshproxy_cli.settings.servers import check_name
 from meshproxy_cli.settings.tomledit import edit_toml, table_in
-from meshproxy_cli.settings.tomllines import line_of
+from meshproxy_cli.settings.tomllines import line_of, parse_toml
 from meshproxy_cli.settings.urls import server_url
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def read_providers(paths: Paths, environ: Mapping[str, str]) -> tuple[ProviderEn
     """
     try:
         text = paths.server_file.read_text(encoding="utf-8-sig")
-        tables = tomllib.loads(text).get("providers", {})
     except FileNotFoundError:
-        text, tables = "", {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        text = ""
+    except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"{paths.server_file} can't be read: {problem}") from None
+    tables = parse_toml(text, paths.server_file).get("providers", {})
     if not isinstance(tables, dict):
         raise UsageError(f"{paths.server_file}: providers is a table of tables, such as [providers.openai]")
     if tables:

@@ -2,20 +2,21 @@
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.settings.tomllines import line_of
+from meshproxy_cli.settings.tomllines import line_of, parse_toml
 from meshproxy_cli.settings.urls import UrlError, server_url
 
 TOP_KEYS = ("current", "servers")
 SERVER_KEYS = ("url", "project_id", "room", "session", "insecure_http")
 PLACEHOLDERS = ("{agent}", "{host}", "{user}")
-BUILT_IN = ("local", "meshagent")
+LOCAL = "local"
+HOSTED = "meshagent"
+BUILT_IN = (LOCAL, HOSTED)
 
 
 class SettingsError(UsageError):
@@ -51,7 +52,7 @@ class _Problem:
 
 
 def read_settings(path: Path) -> SettingsFile:
-    """Read the file; an absent one is empty. Raises `SettingsError`."""
+    """Read the file; an absent one is empty. Raises `SettingsError` and `TomlError`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -62,11 +63,8 @@ def read_settings(path: Path) -> SettingsFile:
 
 
 def parse_settings(text: str, path: Path) -> SettingsFile:
-    """Return what the text of a settings file says. Raises `SettingsError` with every problem at once."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise SettingsError(f"{path} is no TOML: {problem}", hint="mend that line, or remove the file") from None
+    """Return what a settings file's text says. Raises `TomlError`, or `SettingsError` with every problem at once."""
+    content = parse_toml(text, path)
     problems = list(_problems(content))
     if problems:
         lines = "\n".join(f"{path}:{line_of(text, found.keys)}: {found.message}" for found in problems)

@@ -15,14 +15,11 @@ from dataclasses import dataclass, replace
 from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.runtime import ServerRuntime, read_runtime
-from meshproxy_cli.settings.schema import SettingsFile, read_settings
+from meshproxy_cli.settings.schema import HOSTED, LOCAL, SettingsFile, read_settings
 from meshproxy_cli.settings.urls import server_url
 
-LOCAL = "local"
-HOSTED = "meshagent"
 LOCAL_URL = "http://127.0.0.1:8765"
 HOSTED_URL = "https://api.meshagent.com"
-BUILT_IN = (LOCAL, HOSTED)
 
 
 @dataclass(frozen=True, slots=True)

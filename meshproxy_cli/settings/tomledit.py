@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.atomic import locked, write_atomic
+from meshproxy_cli.settings.tomllines import parse_toml
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -21,14 +22,11 @@ def edit_toml(path: Path, change: "Callable[[TOMLDocument], None]", check: Calla
     after the other. Raises `UsageError`.
     """
     import tomlkit  # noqa: PLC0415 (25 ms, only where a file is edited)
-    from tomlkit.exceptions import ParseError  # noqa: PLC0415
 
     with locked(path):
         before = _read(path)
-        try:
-            document = tomlkit.parse(before)
-        except ParseError as problem:
-            raise UsageError(f"{path} is no TOML: {problem}; it was not changed", hint="mend that line") from None
+        parse_toml(before, path)
+        document = tomlkit.parse(before)
         change(document)
         after = tomlkit.dumps(document)
         if after == before:

@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "fixtures.isolation",
+    "fixtures.leaks",
     "fixtures.commands",
     "fixtures.proxies",
     "fixtures.agents",

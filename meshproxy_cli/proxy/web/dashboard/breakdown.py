@@ -33,6 +33,7 @@ async def _breakdown(request: Request, session: Session) -> Response:
         groups=groups,
         choices=tuple(GroupBy),
         narrowing=FIELDS,
+        only_names=all(group in FIELDS for group in groups),
         rows=rows[:_MOST_ROWS],
         left_out=max(0, len(rows) - _MOST_ROWS),
         totals=report.totals,

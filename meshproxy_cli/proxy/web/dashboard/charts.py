@@ -11,11 +11,15 @@ from meshproxy_cli.store.records import GroupBy
 Number = int | Decimal
 Writer = Callable[[Number], str]
 
-WIDTH, HEIGHT = 960, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 6, 12, 26
+# Across, everything is in percent of the drawing's width, so that it fits any screen; down, it is in pixels.
+HEIGHT = 240
+_WIDTH = 100.0
+_TOP, _BOTTOM = 12, 26
 _GAP = 0.22  # of a column's slot
 _MOST_COLUMNS = 800
 _MOST_LABELS = 8
+# The first digits at which an axis may end, and into how many equal steps it is divided then.
+_ENDS = {"1": 5, "1.5": 3, "2": 4, "2.5": 5, "3": 3, "4": 4, "5": 5, "6": 3, "8": 4, "10": 5}
 _FORMS = {GroupBy.HOUR: ("%Y-%m-%dT%H:00Z", timedelta(hours=1)), GroupBy.DAY: ("%Y-%m-%d", timedelta(days=1))}
 
 
@@ -56,10 +60,7 @@ class Chart:
     columns: tuple[Column, ...]
     grid: tuple[Mark, ...]
     labels: tuple[Mark, ...]
-    width: int = WIDTH
     height: int = HEIGHT
-    left: int = _LEFT
-    right: int = WIDTH - _RIGHT
     top: int = _TOP
     floor: int = HEIGHT - _BOTTOM
 
@@ -84,12 +85,12 @@ def columns(
 ) -> Chart:
     """Lay out one stacked column for each key; `values` has a row for each key with a number for each series."""
     top = _ceiling(max((Decimal(sum(row)) for row in values), default=Decimal(0)))
-    slot = (WIDTH - _LEFT - _RIGHT) / max(1, len(keys))
+    slot = _WIDTH / max(1, len(keys))
     drawn = tuple(
         Column(
             label=readable(key),
-            x=round(_LEFT + slot * (index + _GAP / 2), 2),
-            width=round(slot * (1 - _GAP), 2),
+            x=round(slot * (index + _GAP / 2), 3),
+            width=round(slot * (1 - _GAP), 3),
             boxes=_boxes(row, top),
             values=tuple(exact(value) for value in row),
             total=exact(sum(row)),
@@ -120,22 +121,23 @@ def _y(value: Decimal, top: Decimal) -> float:
 
 
 def _ceiling(largest: Decimal) -> Decimal:
-    """Return the axis' end: 1, 2, 2.5 or 5 times a power of ten, not below the largest value."""
+    """Return the axis' end: a round number, not below the largest value."""
     if largest <= 0:
         return Decimal(1)
     power = Decimal(1).scaleb(largest.adjusted())
-    return next(power * step for step in map(Decimal, ("1", "2", "2.5", "5", "10")) if power * step >= largest)
+    return next(power * end for end in map(Decimal, _ENDS) if power * end >= largest)
 
 
 def _grid(top: Decimal, axis: Writer) -> tuple[Mark, ...]:
-    steps = 5 if top.normalize().as_tuple().digits == (2, 5) or top.normalize().as_tuple().digits == (5,) else 4
+    end = str(top.scaleb(-top.adjusted()).normalize())
+    steps = _ENDS.get(end, 1)
     return tuple(Mark(_y(top * index / steps, top), axis(top * index / steps)) for index in range(steps + 1))
 
 
 def _labels(keys: Sequence[str], slot: float) -> tuple[Mark, ...]:
     every = max(1, math.ceil(len(keys) / _MOST_LABELS))
     return tuple(
-        Mark(round(_LEFT + slot * (index + 0.5), 2), _short(keys[index])) for index in range(0, len(keys), every)
+        Mark(round(slot * (index + 0.5), 2), _short(keys[index])) for index in range(0, len(keys), every)
     )
 
 

@@ -57,8 +57,13 @@ def moment(value: datetime | None) -> str:
 
 
 def clock(value: datetime) -> str:
-    """Return `2026-11-23 09:30:12` in UTC."""
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    """Return `09:30:12` in UTC."""
+    return f"{value.astimezone(UTC):%H:%M:%S}"
+
+
+def day(value: datetime) -> str:
+    """Return `2026-11-23` in UTC."""
+    return f"{value.astimezone(UTC):%Y-%m-%d}"
 
 
 def duration(milliseconds: float | None) -> str:

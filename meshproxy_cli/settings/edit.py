@@ -106,8 +106,9 @@ def allowed_keys() -> tuple[str, ...]:
 
 
 def _nearest(key: str) -> str:
-    near = difflib.get_close_matches(key, ("current", *SERVER_KEYS), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    by_last_part = {allowed.rpartition(".")[2]: allowed for allowed in reversed(allowed_keys())}
+    near = difflib.get_close_matches(key, by_last_part, n=1)
+    return f"; did you mean {by_last_part[near[0]]}?" if near else ""
 
 
 def _typed(key: str, value: str) -> str | bool:

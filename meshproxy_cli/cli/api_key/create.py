@@ -9,7 +9,8 @@ from meshproxy_cli.cli.api_key.keep import KeyRing
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.errors import CredentialError, MeshproxyError, UsageError
-from meshproxy_cli.settings.servers import HOSTED, Server
+from meshproxy_cli.settings.schema import HOSTED
+from meshproxy_cli.settings.servers import Server
 from meshproxy_cli.tokens.apikey import ApiKey
 
 

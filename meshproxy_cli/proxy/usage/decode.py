@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PIECE = 64 * 1024
 _ZSTD_PIECE = 256
 """Bytes of zstd input at a time: it has no limit on output, and four bytes can stand for 128 KiB."""
-_MOST_DECODED = 1 << 30
+_MOST_DECODED = 1 << 28
 _MOST_CODINGS = 4
 
 Decoder = Callable[[bytes], Iterator[bytes]]

@@ -20,6 +20,7 @@ _DOCUMENT = msgspec.json.Decoder()
 _LENIENT = json.JSONDecoder()
 _USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
+_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
 _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,60})"')
 
 
@@ -55,6 +56,7 @@ class Findings:
 
     model: str = ""
     service_tier: str = ""
+    answer_id: str = ""
     error: str = ""
     terminal: bool = False  # the usage that ends the answer was seen
     ended: bool = False  # the answer came to its regular end, with or without usage
@@ -88,12 +90,13 @@ def parse(data: bytes) -> Json:
 
 
 def parse_clipped(data: bytes) -> Json:
-    """Make out type, model and usage of a document whose middle is missing."""
+    """Make out type, model, id and usage of a document whose middle is missing."""
     found: dict[str, Any] = {}
     if kind := _TYPE.search(data):
         found["type"] = kind[1].decode()
-    if model := _MODEL.search(data):
-        found["model"] = model[1].decode(errors="replace")
+    for name, pattern in (("model", _MODEL), ("id", _ID)):
+        if match := pattern.search(data):
+            found[name] = match[1].decode(errors="replace")
     for match in reversed(list(_USAGE.finditer(data))):
         try:
             found["usage"] = _LENIENT.raw_decode(data[match.end() :].decode(errors="replace"))[0]

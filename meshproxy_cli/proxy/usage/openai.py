@@ -68,6 +68,7 @@ class OpenAIDialect:
         found = self._found
         found.model = name_of(answer, "model") or found.model
         found.service_tier = name_of(answer, "service_tier") or found.service_tier
+        found.answer_id = name_of(answer, "id") or found.answer_id
         found.error = error_code(answer) or found.error
         if usage := section(answer, "usage"):
             found.usage = dict(usage)
@@ -78,6 +79,7 @@ class OpenAIDialect:
         common: dict[str, Any] = {
             "model": found.model,
             "service_tier": found.service_tier,
+            "answer_id": found.answer_id,
             "error": found.error,
             "output_bytes_estimate": text_bytes,
         }

@@ -29,6 +29,7 @@ class Reading:
     tokens: TokenCounts | None = None
     model: str = ""  # as answered; "" where the answer names none
     service_tier: str = ""  # as served; Anthropic's fast mode is "fast"
+    answer_id: str = ""  # OpenAI's id of the answer, by which later requests refer to it
     complete: bool = False  # the provider's terminal usage was seen (or the endpoint is free)
     estimated: bool = False
     metered: bool = True

@@ -1,5 +1,6 @@
 """Checks a document against the shape of a token spec, and makes a `TokenSpec` of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from meshproxy_cli.tokens.tree import Entry, Node, Place, Scalar, Table, from_js
 VERSION: Final = "v1"
 KIND: Final = "ParticipantToken"
 TOP_LEVEL: Final = ("version", "kind", "identity", "room", "role", "api")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NAMES: Final = {name: section for section in SECTIONS for name in (section.name, *section.older_names)}
 
 
@@ -84,7 +86,7 @@ class _Checker:
         if text is None:
             quotes = "; put it in quotes" if isinstance(entry.value, Scalar) else ""
             self._findings.add(entry.value.place, f"{name} must be a text (got {shown(entry.value)}{quotes})")
-        elif not text.strip() or not text.isprintable():
+        elif not text.strip() or _CONTROL.search(text):
             self._findings.add(entry.value.place, f"{name} must not be blank, nor hold control characters")
         return text or ""
 

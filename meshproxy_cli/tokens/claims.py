@@ -100,7 +100,9 @@ def _read_grants(value: Json) -> Mapping[str, Json]:
 def _read_llm(value: Json) -> tuple[bool, tuple[str, ...] | None]:
     if value is None:
         return False, None
-    models = value.get("models") if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        raise _malformed("its llm grant is not an object")
+    models = value.get("models")
     if models is None:
         return True, None
     if not isinstance(models, list) or not all(isinstance(model, str) for model in models):

@@ -7,8 +7,8 @@ from typing import Final
 from meshproxy_cli.tokens.jws import Json
 from meshproxy_cli.tokens.tree import Items, Node, Scalar
 
-_TRUE: Final = frozenset({"true", "yes", "on"})
-_FALSE: Final = frozenset({"false", "no", "off"})
+_TRUE: Final = frozenset({"true", "yes", "on", "t", "y", "1"})
+_FALSE: Final = frozenset({"false", "no", "off", "f", "n", "0"})
 _NULLS: Final = frozenset({"null", "Null", "NULL", "~"})
 _CORE_FLAGS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}")
@@ -28,10 +28,8 @@ def is_blank(node: Node) -> bool:
 
 
 def as_flag(node: Node) -> bool | None:
-    """Return a truth value, or None where the node is none; `yes`, `no`, `on`, `off` count, as in MeshAgent."""
-    if not isinstance(node, Scalar) or not node.plain:
-        return None
-    word = node.text.lower()
+    """Return a truth value, or None where the node is none. The words are those that MeshAgent takes, quoted or not."""
+    word = node.text.lower() if isinstance(node, Scalar) else ""
     return True if word in _TRUE else False if word in _FALSE else None
 
 

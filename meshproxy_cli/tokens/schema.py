@@ -12,7 +12,7 @@ _MODEL_PATTERN: Final = r"^([^*/]+/[^*]+|[^*]*\*)$"
 
 
 def spec_schema() -> dict[str, Json]:
-    """Return the schema; it accepts what `parse_spec` accepts, repeated and empty values aside."""
+    """Return the schema. What it accepts, `parse_spec` accepts too, repeated and empty values aside."""
     api = {name: _granted(section) for section in SECTIONS for name in (section.name, *section.older_names)}
     return {
         "$schema": _DIALECT,

@@ -1,0 +1,139 @@
+"""`meshproxy serve`: run the Room Proxy."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
+from meshproxy_cli.errors import UsageError
+from meshproxy_cli.proxy.config import ServerConfig, load_config
+from meshproxy_cli.proxy.workers import Plan, bind, in_use, serve as serve_workers, tls_context
+from meshproxy_cli.settings.references import resolve_reference
+from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
+
+_ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", "-p", help="Port; 0 takes any free one.", min=0, max=65535)] = 8765,
+    database_url: Annotated[
+        str | None, typer.Option(envvar="MESHPROXY_DATABASE_URL", help="sqlite:///PATH or postgresql://…")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
+    config: Annotated[Path | None, typer.Option(help="The server's configuration (TOML).", dir_okay=False)] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM): clients use https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    public_url: Annotated[str | None, typer.Option(help="URL by which others reach this server.")] = None,
+    drain: Annotated[float, typer.Option(help="Seconds that running answers get at the end.", min=0)] = 30.0,
+    web: Annotated[bool, typer.Option("--web/--no-web", help="Serve REST, dashboard and metrics too.")] = True,
+) -> None:
+    """Run the Room Proxy until it is stopped (Ctrl-C, SIGTERM).
+
+    Without any configuration it keeps its data in an SQLite database of this user, makes a project on its first
+    start, and takes provider keys from OPENAI_API_KEY and ANTHROPIC_API_KEY. Where a key is missing, a built-in echo
+    provider answers, so that everything can be tried offline.
+
+    Examples:
+
+    * `meshproxy serve`
+    * `meshproxy serve --port 0 --workers 4`
+    * `meshproxy serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --database-url postgresql://db/meshproxy`
+    """
+    paths = context.paths()
+    tls_context(str(tls_cert or ""), str(tls_key or ""))
+    text = _config_text(config)
+    secrets: dict[str, str] = {}
+    loaded = load_config(text, os.environ, lambda reference: _resolve(reference, secrets))
+    url = database_url or f"sqlite:///{paths.database}"
+    if port and in_use("127.0.0.1" if host in _ANY else host, port):
+        raise UsageError(
+            f"something listens on port {port} already", hint="choose another one: meshproxy serve --port 0"
+        )
+    store = open_local_store(url)
+    project = store.ensure_project()
+    has_keys = bool(store.api_keys(project.id))
+    store.signing_keys()  # fails here, and not in a worker, where the master key is another one
+    store.close()
+    sockets = bind(host, port)
+    listening = [one.getsockname()[:2] for one in sockets]
+    address = _url(host, listening[0][1], tls=tls_cert is not None)
+    runtime = ServerRuntime(
+        url=public_url or address, pid=os.getpid(), project_id=project.id, database_url=url, started_at=time.time()
+    )
+    plan = Plan(
+        addresses=tuple((str(name), number) for name, number in listening),
+        public_url=runtime.url,
+        database_url=url,
+        master_keys=tuple(load_master_keys(None)),
+        config_text=text,
+        secrets=secrets,
+        environ=dict(os.environ),
+        spool_dir=paths.spool_dir,
+        drain_s=drain,
+        tls_cert=str(tls_cert or ""),
+        tls_key=str(tls_key or ""),
+        web=web,
+    )
+
+    def ready() -> None:
+        write_runtime(paths, runtime)
+        _welcome(runtime, loaded, has_keys=has_keys, workers=workers)
+
+    try:
+        serve_workers(plan, sockets, workers=workers, ready=ready)
+    finally:
+        for one in sockets:
+            one.close()
+    output.note("stopped")
+
+
+def _config_text(chosen: Path | None) -> str:
+    path = chosen or context.paths().server_file
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        if chosen is None:
+            return ""
+        raise UsageError(f"there is no file {chosen}") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{path} can't be read: {problem}") from None
+
+
+def _resolve(reference: str, resolved: dict[str, str]) -> str:
+    if reference not in resolved:
+        resolved[reference] = resolve_reference(reference, context.secrets(), os.environ)
+    return resolved[reference]
+
+
+def _url(host: str, port: int, *, tls: bool) -> str:
+    name = "127.0.0.1" if host in _ANY else host
+    name = f"[{name}]" if ":" in name else name
+    return f"{'https' if tls else 'http'}://{name}:{port}"
+
+
+def _welcome(runtime: ServerRuntime, config: ServerConfig, *, has_keys: bool, workers: int) -> None:
+    """Say where the server is, what stands in for a provider, and on the first start how to go on."""
+    processes = "" if workers == 1 else f" ({workers} workers)"
+    output.success(f"Room Proxy on {runtime.url}{processes}; dashboard: {runtime.url}/dashboard")
+    for provider in config.providers:
+        if provider.echo:
+            variable = f"{provider.protocol.upper()}_API_KEY"
+            output.warn(
+                f"{provider.protocol}: no provider key, so the built-in echo provider answers (it is no model). "
+                f"Set {variable}, or: meshproxy provider add {provider.protocol} --api-key -"
+            )
+        else:
+            output.note(f"{provider.protocol}: {provider.base_url} ({provider.name})")
+    if not has_keys:
+        output.note(
+            "How to go on, in another terminal:\n"
+            "  meshproxy api-key create my-key --activate\n"
+            "  meshproxy configure codex --room my-room     (or: configure claude)\n"
+            '  codex exec --profile meshproxy "hello"       (or: claude -p "hello")\n'
+            "  meshproxy usage"
+        )

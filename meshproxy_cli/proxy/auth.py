@@ -1,0 +1,201 @@
+"""Who is calling: credential, token, room and session of a request. No fallback identity: all of it, or a refusal."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.directory import Directory
+from meshproxy_cli.proxy.guard import RequestHead
+from meshproxy_cli.proxy.refusal import RefusedError, refuse
+from meshproxy_cli.proxy.routes import ProviderRoute
+from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem
+from meshproxy_cli.tokens.participant import check_times, verify
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_CACHE_SIZE = 10_000
+_MAX_TOKEN_BYTES = 16 * 1024
+_MAX_SESSION = 200
+_SUBPROTOCOL_PREFIXES = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-token.")
+_AGENT_STOPS = str.maketrans("/ (;", "    ")
+
+_NO_CREDENTIAL = (
+    "No participant token was sent. Send one as 'Authorization: Bearer TOKEN' (or x-api-key); "
+    "`meshproxy token get --room ROOM` makes one."
+)
+_NO_SESSION = (
+    "The header Meshagent-Session is missing: every request needs it, since usage is grouped by it. "
+    "`meshproxy configure` sets it for agents; by hand send for example 'Meshagent-Session: my-session'."
+)
+
+
+class Authenticator:
+    """Establishes callers. Verified tokens are kept, under a hash of the whole token, until the directory changes."""
+
+    def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._tokens: OrderedDict[bytes, ParticipantToken] = OrderedDict()
+        self._callers: OrderedDict[tuple[bytes, str | None, bytes, bytes], tuple[Caller, float]] = OrderedDict()
+        self._stale: OrderedDict[bytes, float] = OrderedDict()
+        self.strict_rooms = False
+
+    def use(self, directory: Directory) -> None:
+        """Go by this directory from now on: tokens are verified anew against it."""
+        self._directory = directory
+        self._tokens.clear()
+        self._callers.clear()
+
+    def caller(self, head: RequestHead, route: ProviderRoute) -> Caller:
+        """Return who sent this request. Raises `RefusedError`."""
+        tokens = credentials(head)
+        if not tokens:
+            raise refuse(401, "token_missing", _NO_CREDENTIAL)
+        session, agent = head.value(b"meshagent-session"), head.value(b"user-agent")
+        digest = hashlib.sha256(tokens[0]).digest()
+        found = self._callers.get((digest, route.room, session, agent))
+        if found is not None and self._clock() < found[1]:
+            return found[0]
+        digest, token = self._best(tokens)
+        caller = Caller(
+            project_id=token.project_id,
+            room=self._room(token, route.room),
+            session=_session(session),
+            participant=token.identity,
+            key_id=token.key_id,
+            agent=agent_name(agent),
+            models=token.models,
+        )
+        until = float("inf") if token.expires_at is None else float(token.expires_at)
+        _put(self._callers, (digest, route.room, session, agent), (caller, until))
+        return caller
+
+    def knows_key(self, head: RequestHead) -> bool:
+        """Whether no credential of the request names an API key that is not in the directory."""
+        unknown = TokenProblem.UNKNOWN_KEY
+        return all(self._problem(token) is not unknown for token in credentials(head))
+
+    def _problem(self, text: bytes) -> TokenProblem | None:
+        try:
+            self._verified(text)
+        except TokenError as problem:
+            return problem.reason
+        return None
+
+    def _best(self, tokens: list[bytes]) -> tuple[bytes, ParticipantToken]:
+        """Return the first credential that is a valid token; where none is, refuse for the first one's reason."""
+        first: RefusedError | None = None
+        for text in tokens:
+            try:
+                return self._verified(text)
+            except TokenError as problem:
+                first = first or self._refused(problem, text)
+        raise first or refuse(401, "token_missing", _NO_CREDENTIAL)
+
+    def _verified(self, text: bytes) -> tuple[bytes, ParticipantToken]:
+        digest = hashlib.sha256(text).digest()
+        token = self._tokens.get(digest)
+        now = int(self._clock())
+        if token is None:
+            if len(text) > _MAX_TOKEN_BYTES:
+                raise TokenError(TokenProblem.MALFORMED, "this is no participant token: it is too long")
+            token = verify(text.decode("latin-1"), self._directory.key, now=now)
+            _put(self._tokens, digest, token)
+        else:
+            check_times(token, now=now)
+        return digest, token
+
+    def _refused(self, problem: TokenError, text: bytes) -> RefusedError:
+        """Refuse a token; agents that fetch theirs get the chance to fetch a new one, once for the same token."""
+        fresh = problem.reason is TokenProblem.EXPIRED and not self._seen_before(text)
+        return refuse(401, f"token_{problem.reason}", _message(problem), new_token=fresh)
+
+    def _seen_before(self, text: bytes) -> bool:
+        digest = hashlib.sha256(text).digest()
+        first = self._stale.get(digest)
+        now = self._clock()
+        if first is None:
+            _put(self._stale, digest, now)
+        return first is not None and now - first > _PARALLEL_S
+
+    def _room(self, token: ParticipantToken, named: str | None) -> str:
+        if not token.llm:
+            raise refuse(
+                403, "llm_not_granted", "This token does not grant model access: add `llm: {}` to its spec's api section."
+            )
+        room = named if named is not None else token.room
+        if room is None:
+            raise refuse(403, "room_missing", "This token names no room; use a URL with /rooms/ROOM/ in it.")
+        if token.room is not None and token.room != room:
+            raise refuse(
+                403,
+                "wrong_room",
+                f"This token is for the room '{token.room}', and the request is for the room '{room}'. "
+                f"Get a token for it: meshproxy token get --room {room}",
+            )
+        if self.strict_rooms and self._directory.room(token.project_id, room) is None:
+            raise refuse(403, "unknown_room", f"There is no room '{room}' on this server. Ask its admin to create it.")
+        return room
+
+
+_PARALLEL_S = 1.5  # requests that an agent sends side by side may carry the same expired token
+
+_HINTS = {
+    TokenProblem.EXPIRED: "Get a new one: meshproxy token get --room ROOM",
+    TokenProblem.REVOKED_KEY: "Make a new key: meshproxy api-key create NAME --activate",
+    TokenProblem.UNKNOWN_KEY: "It may be for another server; `meshproxy doctor` finds out.",
+    TokenProblem.NOT_YET_VALID: "Check this machine's clock.",
+    TokenProblem.BAD_SIGNATURE: "Make a new token: meshproxy token get --room ROOM",
+}
+
+
+def _message(problem: TokenError) -> str:
+    hint = _HINTS.get(problem.reason, "A participant token is what `meshproxy token get --room ROOM` prints.")
+    return f"Room Proxy: {problem.message}. {hint}"
+
+
+def credentials(head: RequestHead) -> list[bytes]:
+    """Return the credentials sent, bearer first, each once: agents may send the same one in two headers."""
+    found: list[bytes] = []
+    bearer = head.value(b"authorization")
+    if bearer[:7].lower() == b"bearer " and bearer[7:].strip():
+        found.append(bearer[7:].strip())
+    for name in (b"x-api-key", b"api-key"):
+        if name in head.by_name:
+            key = head.value(name)
+            if key and key not in found:
+                found.append(key)
+    if not found and b"sec-websocket-protocol" in head.by_name:
+        found.extend(_from_subprotocols(head.values(b"sec-websocket-protocol")))
+    return found
+
+
+def _from_subprotocols(value: bytes) -> list[bytes]:
+    offers = [offer.strip() for offer in value.split(b",")]
+    return [
+        offer[len(prefix) :] for offer in offers for prefix in _SUBPROTOCOL_PREFIXES if offer.lower().startswith(prefix)
+    ]
+
+
+def _session(value: bytes) -> str:
+    text = value.decode("utf-8", "replace")
+    if not text:
+        raise refuse(400, "session_missing", _NO_SESSION)
+    if len(text) > _MAX_SESSION or not text.isprintable():
+        raise refuse(400, "session_malformed", "Meshagent-Session is longer than 200 characters or not printable.")
+    return text
+
+
+def agent_name(user_agent: bytes) -> str:
+    """Return the product name that a User-Agent begins with: "codex_exec", "claude-cli", "OpenAI", …"""
+    words = user_agent[:200].decode("latin-1").translate(_AGENT_STOPS).split(maxsplit=1)
+    return words[0] if words else ""
+
+
+def _put(cache: "OrderedDict[_Key, _Value]", key: _Key, value: _Value) -> None:
+    cache[key] = value
+    if len(cache) > _CACHE_SIZE:
+        cache.popitem(last=False)

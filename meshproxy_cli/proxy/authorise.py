@@ -1,0 +1,192 @@
+"""What is asked for, and whether this caller may have it: models, and what belongs to other rooms."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from meshproxy_cli.proxy.bodies import BodyError, BodyTooLargeError, UnknownCodingError, expand, form_field
+from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.document import Document, DocumentError, read_document
+from meshproxy_cli.proxy.guard import RequestHead
+from meshproxy_cli.proxy.refusal import refuse
+from meshproxy_cli.proxy.routes import Body, Protocol, ProviderRoute, Reply
+from meshproxy_cli.store.records import Room
+from meshproxy_cli.tokens.models import model_allowed
+
+_CHAT = "/v1/chat/completions"
+_ANY = "*"
+
+
+@dataclass(slots=True)
+class Ask:
+    """What a request asks for. `body` replaces the client's where it had to be changed, None leaves it as it is.
+
+    `hides_usage`: usage was asked for on the client's behalf, so the chunk with it is not for the client.
+    """
+
+    model: str = ""
+    stream: bool = False
+    body: bytes | None = None
+    hides_usage: bool = False
+
+
+class Authoriser:
+    """Reads a request's body as far as deciding about it needs. Every refusal is a `RefusedError`."""
+
+    def __init__(self, owns: Callable[[Caller, str], bool], largest_expanded: int) -> None:
+        self._owns = owns
+        self._largest = largest_expanded
+
+    def ask(self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes) -> Ask:
+        """Return what is asked for, once all of it is allowed."""
+        endpoint = route.endpoint
+        if route.id:
+            return self._about(caller, route, room)
+        try:
+            match endpoint.body:
+                case Body.JSON if head.method == b"POST":
+                    return self._json(caller, route, room, self._plain(head, body))
+                case Body.BATCH if head.method == b"POST":
+                    return self._batch(caller, route.protocol, room, self._plain(head, body))
+                case Body.MULTIPART:
+                    model = form_field(self._plain(head, body), head.value(b"content-type"), b"model")
+                    return Ask(model=self._permitted(caller, route.protocol, room, model))
+                case Body.QUERY:
+                    return Ask(model=self._permitted(caller, route.protocol, room, _query_model(head.target)))
+                case _:
+                    return Ask()
+        except BodyTooLargeError as problem:
+            raise refuse(413, "request_too_large", f"Room Proxy: {problem}.") from None
+        except UnknownCodingError as problem:
+            raise refuse(415, "unsupported_encoding", f"Room Proxy: {problem}.") from None
+        except (BodyError, DocumentError) as problem:
+            raise refuse(400, "invalid_body", f"Room Proxy: {problem}.") from None
+
+    def event(self, caller: Caller, room: Room | None, message: bytes) -> str:
+        """Check one event that a client sends on a websocket; return the model that it names, "" without one."""
+        try:
+            document = read_document(message)
+            kind = document.text("type") or ""
+            parts = [document, document.child("response"), document.child("session")]
+            models = [model for part in parts if part is not None and (model := part.text("model"))]
+            previous = [one for part in parts if part is not None and (one := part.text("previous_response_id"))]
+        except DocumentError as problem:
+            raise refuse(400, "invalid_event", f"Room Proxy: {problem}.") from None
+        for model in models:
+            self._permitted(caller, "openai", room, model)
+        if kind == "response.create" and any(part is not None and part.has("conversation") for part in parts[:1]):
+            self._refuse_conversation(parts[0])
+        for one in previous:
+            self._check_owner(caller, one)
+        return models[0] if models else ""
+
+    def _plain(self, head: RequestHead, body: bytes) -> bytes:
+        codings = head.by_name.get(b"content-encoding")
+        return body if codings is None else expand(body, head.values(b"content-encoding"), self._largest)
+
+    def _json(self, caller: Caller, route: ProviderRoute, room: Room | None, body: bytes) -> Ask:
+        document = read_document(body)
+        named = document.text("model")
+        if named is None and route.endpoint.path.startswith("/v1/realtime/"):
+            session = document.child("session")
+            named = session.text("model") if session is not None else None
+        real = _alias(room, named)
+        ask = Ask(model=self._permitted(caller, route.protocol, room, real), stream=document.is_true("stream"))
+        if route.endpoint.reply is Reply.RESPONSE or route.endpoint.path == "/v1/responses/input_tokens":
+            self._check_references(caller, document)
+        changes: dict[str, object] = {}
+        if real != named:
+            changes["model"] = real
+        if route.endpoint.path == _CHAT and ask.stream and (options := _usage_options(document)) is not None:
+            changes["stream_options"] = options
+            ask.hides_usage = True
+        if changes:
+            ask.body = document.replaced(changes)
+        return ask
+
+    def _batch(self, caller: Caller, protocol: Protocol, room: Room | None, body: bytes) -> Ask:
+        entries = read_document(body).children("requests")
+        params = [entry.child("params") for entry in entries]
+        models = [None if one is None else one.text("model") for one in params]
+        for model in models:
+            self._permitted(caller, protocol, room, model)
+        return Ask(model=(models[0] or "") if models else "")
+
+    def _about(self, caller: Caller, route: ProviderRoute, room: Room | None) -> Ask:
+        if route.endpoint.reply is Reply.BATCH:
+            self._check_owner(caller, route.id)
+            return Ask()
+        return Ask(model=self._permitted(caller, route.protocol, room, route.id))
+
+    def _check_references(self, caller: Caller, document: Document) -> None:
+        previous = document.text("previous_response_id")
+        if previous:
+            self._check_owner(caller, previous)
+        if document.has("conversation"):
+            self._refuse_conversation(document)
+
+    def _refuse_conversation(self, _document: Document | None) -> None:
+        raise refuse(
+            404,
+            "conversation_not_found",
+            "Room Proxy: there is no such conversation in this room; stored conversations are not offered here.",
+        )
+
+    def _check_owner(self, caller: Caller, ident: str) -> None:
+        if not self._owns(caller, ident):
+            raise refuse(404, "not_found", f"Room Proxy: there is no '{ident[:80]}' in the room '{caller.room}'.")
+
+    def _permitted(self, caller: Caller, protocol: Protocol, room: Room | None, model: str | None) -> str:
+        """Return the model, once token and room allow it; one that is not named is allowed where all are."""
+        own = room.models or None if room is not None else None
+        if not model:
+            if all(patterns is None or _allows_all(patterns, protocol) for patterns in (caller.models, own)):
+                return ""
+            raise refuse(400, "model_missing", "Room Proxy: name a 'model'; this token allows only some.")
+        if not model_allowed(caller.models, protocol, model):
+            allowed = ", ".join(caller.models or ()) or "none"
+            raise refuse(
+                403,
+                "model_not_allowed",
+                f"Room Proxy: this token does not allow the model '{model}'. Allowed: {allowed}.",
+            )
+        if not model_allowed(own, protocol, model):
+            allowed = ", ".join(own or ())
+            raise refuse(
+                403,
+                "model_not_allowed",
+                f"Room Proxy: the room '{caller.room}' does not allow the model '{model}'. Allowed: {allowed}.",
+            )
+        return model
+
+    def visible(self, caller: Caller, room: Room | None, protocol: Protocol, model: str) -> bool:
+        """Whether lists of models show this one to the caller."""
+        own = room.models or None if room is not None else None
+        return model_allowed(caller.models, protocol, model) and model_allowed(own, protocol, model)
+
+
+def _allows_all(patterns: tuple[str, ...], protocol: Protocol) -> bool:
+    return any(pattern in {_ANY, f"{protocol}/*"} for pattern in patterns)
+
+
+def _alias(room: Room | None, model: str | None) -> str | None:
+    return model if room is None or model is None else room.aliases.get(model, model)
+
+
+def _usage_options(document: Document) -> dict[str, object] | None:
+    """Return the `stream_options` that ask for usage, None where the client asks for it itself."""
+    options = document.child("stream_options")
+    if options is None:
+        return {"include_usage": True}
+    if options.is_true("include_usage"):
+        return None
+    return {**options.members, "include_usage": True}
+
+
+def _query_model(target: bytes) -> str | None:
+    _, _, query = target.partition(b"?")
+    models = [value for key, value in parse_qsl(query.decode("latin-1")) if key == "model"]
+    if len(models) > 1:
+        raise DocumentError("the query names 'model' twice")
+    return models[0] if models else None
+

@@ -1,0 +1,118 @@
+"""Follow a chunked body (RFC 9112, 7.1) through the bytes of a connection, strictly: where it ends, what it holds."""
+
+import enum
+import re
+
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t -~\x80-\xff]*)?")
+_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
+_MAX_LINE = 4096
+_MAX_TRAILERS = 16 * 1024
+
+
+class MalformedChunkError(Exception):
+    """Bytes that are no chunked body; the text says why."""
+
+
+class _State(enum.Enum):
+    SIZE = enum.auto()
+    DATA = enum.auto()
+    DATA_END = enum.auto()
+    TRAILERS = enum.auto()
+    DONE = enum.auto()
+
+
+class ChunkedReader:
+    """Takes a chunked body in any pieces; memory is bounded by one line. `trailers` are the lines after the last."""
+
+    __slots__ = ("_need", "_partial", "_state", "_trailer_bytes", "trailers")
+
+    def __init__(self) -> None:
+        self._state = _State.SIZE
+        self._need = 0
+        self._partial = b""
+        self._trailer_bytes = 0
+        self.trailers: list[bytes] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether the body has ended."""
+        return self._state is _State.DONE
+
+    @property
+    def between_chunks(self) -> bool:
+        """Whether a chunk could be put in at this place."""
+        return self._state is _State.SIZE and not self._partial
+
+    def feed(self, data: bytes, pieces: list[bytes]) -> int:
+        """Append what `data` holds of the body to `pieces`; return how many bytes of `data` belong to the message.
+
+        Raises `MalformedChunkError`. Bytes past the return value come after the message.
+        """
+        position = 0
+        end = len(data)
+        while position < end and self._state is not _State.DONE:
+            if self._state is _State.DATA:
+                stop = min(end, position + self._need)
+                pieces.append(data[position:stop])
+                self._need -= stop - position
+                position = stop
+                if self._need == 0:
+                    self._state = _State.DATA_END
+            elif self._state is _State.DATA_END and data.startswith(b"\r\n", position) and not self._partial:
+                position += 2
+                self._state = _State.SIZE
+            else:
+                position = self._read_line(data, position)
+        return position
+
+    def _read_line(self, data: bytes, position: int) -> int:
+        stop = data.find(b"\n", position)
+        if stop < 0:
+            self._partial += data[position:]
+            self._check_partial()
+            return len(data)
+        line = self._partial + data[position : stop + 1]
+        self._partial = b""
+        if not line.endswith(b"\r\n") or len(line) > _MAX_LINE:
+            raise MalformedChunkError("a line of the chunked body is malformed")
+        self._take_line(line[:-2])
+        return stop + 1
+
+    def _check_partial(self) -> None:
+        if len(self._partial) > _MAX_LINE:
+            raise MalformedChunkError("a line of the chunked body is too long")
+        if self._state is _State.DATA_END and self._partial != b"\r":
+            raise MalformedChunkError("a chunk does not end where it says")
+
+    def _take_line(self, line: bytes) -> None:
+        if self._state is _State.SIZE:
+            self._take_size(line)
+        elif self._state is _State.DATA_END:
+            if line:
+                raise MalformedChunkError("a chunk does not end where it says")
+            self._state = _State.SIZE
+        elif not line:
+            self._state = _State.DONE
+        else:
+            self._take_trailer(line)
+
+    def _take_size(self, line: bytes) -> None:
+        found = _SIZE_LINE.fullmatch(line)
+        if found is None:
+            raise MalformedChunkError("a chunk size is malformed")
+        self._need = int(found[1], 16)
+        self._state = _State.DATA if self._need else _State.TRAILERS
+
+    def _take_trailer(self, line: bytes) -> None:
+        self._trailer_bytes += len(line)
+        if _TRAILER.fullmatch(line) is None or self._trailer_bytes > _MAX_TRAILERS:
+            raise MalformedChunkError("a trailer is malformed")
+        self.trailers.append(line)
+
+
+def chunk(data: bytes) -> bytes:
+    """Return `data` as one chunk; nothing for nothing, since an empty chunk would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+LAST_CHUNK = b"0\r\n\r\n"

@@ -1,0 +1,98 @@
+"""Look into a request's JSON body without changing a byte of it: its top-level names, in one pass, values unread.
+
+Every occurrence of a name is seen, escapes resolved, so that two parsers can't be told different things by repeating it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+Raw = msgspec.Raw
+
+
+class DocumentError(ValueError):
+    """A body that is no JSON object, or names something twice; the text says which."""
+
+
+class _Key:
+    """A name in the document; each occurrence is an object of its own, so that none replaces another."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _make_key(_type: type, value: str) -> _Key:
+    return _Key(value)
+
+
+_DECODER = msgspec.json.Decoder(dict[_Key, Raw], dec_hook=_make_key)
+_LOOKED_INTO = frozenset({
+    "model", "stream", "stream_options", "previous_response_id", "conversation", "requests", "params", "session",
+    "response", "type", "background",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON object's top level: each name with its value's bytes."""
+
+    members: Mapping[str, Raw]
+
+    def text(self, name: str) -> str | None:
+        """Return a member that is a string; None where it is missing or null. Raises `DocumentError`."""
+        value = self._value(name)
+        if value is None or isinstance(value, str):
+            return value
+        raise DocumentError(f"'{name}' is not a string")
+
+    def is_true(self, name: str) -> bool:
+        """Whether a member is `true`."""
+        raw = self.members.get(name)
+        return raw is not None and bytes(raw) == b"true"
+
+    def has(self, name: str) -> bool:
+        """Whether there is a member of that name with a value other than null."""
+        raw = self.members.get(name)
+        return raw is not None and bytes(raw) != b"null"
+
+    def child(self, name: str) -> "Document | None":
+        """Return a member that is an object; None where it is missing or null. Raises `DocumentError`."""
+        return read_document(self.members[name]) if self.has(name) else None
+
+    def children(self, name: str) -> list["Document"]:
+        """Return the objects of a member that is an array. Raises `DocumentError`."""
+        if not self.has(name):
+            return []
+        try:
+            items = msgspec.json.decode(self.members[name], type=list[Raw])
+        except (ValueError, RecursionError):
+            raise DocumentError(f"'{name}' is not a list") from None
+        return [read_document(item) for item in items]
+
+    def replaced(self, changes: Mapping[str, object]) -> bytes:
+        """Return the document with other values for some names; every other value keeps its bytes."""
+        return msgspec.json.encode({**self.members, **changes})
+
+    def _value(self, name: str) -> object:
+        raw = self.members.get(name)
+        return None if raw is None else msgspec.json.decode(raw)
+
+
+def read_document(body: bytes | Raw) -> Document:
+    """Read the top level of `body`. Raises `DocumentError`."""
+    try:
+        found = _DECODER.decode(body)
+    except (ValueError, RecursionError):
+        raise DocumentError("the body is not a JSON object") from None
+    members = {key.name: raw for key, raw in found.items()}
+    if len(members) != len(found):
+        names = [key.name for key in found]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise DocumentError(f"the body names '{repeated}' twice")
+    for name in members:
+        if name not in _LOOKED_INTO and name.casefold() in _LOOKED_INTO:
+            raise DocumentError(f"the body writes '{name.casefold()}' as '{name}'")
+    return Document(members)

@@ -1,0 +1,256 @@
+"""One request of a provider route, in the order in which it happens:
+
+head read → authenticate → body read → authorise → limits → forward (`forward.py`, `relay.py`) → record.
+"""  # noqa: D205 (the order is the summary)
+
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from meshproxy_cli.proxy.authorise import Ask
+from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.forward import Forwarder
+from meshproxy_cli.proxy.guard import RequestHead
+from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
+from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
+from meshproxy_cli.proxy.refusal import Refusal, RefusedError, answer, reader_of, render
+from meshproxy_cli.proxy.routes import ProviderRoute, Reply
+from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
+
+if TYPE_CHECKING:
+    from meshproxy_cli.proxy.config import Provider
+    from meshproxy_cli.proxy.gateway import Gateway
+    from meshproxy_cli.proxy.listener import ClientConnection
+
+_KEPT_FOR_STRANGERS = 4 * 1024 * 1024
+_UNKNOWN_KEY = "token_unknown_key"
+_NO_TOKENS = TokenCounts()
+
+
+class Exchange:
+    """A request and its answer; the listener's `Handler`."""
+
+    __slots__ = (
+        "_admission", "_begun", "_gateway", "_pending", "_refusal", "_size", "_started_at", "ask", "caller", "client",
+        "closes", "forwarder", "head", "pieces", "provider", "request_id", "route", "trailers",
+    )  # fmt: skip
+
+    def __init__(self, gateway: "Gateway", client: "ClientConnection", head: RequestHead, route: ProviderRoute) -> None:
+        self._gateway = gateway
+        self.client = client
+        self.head = head
+        self.route = route
+        self.request_id = gateway.new_request_id()
+        self.caller: Caller | None = None
+        self.ask = _NO_ASK
+        self.provider: Provider | None = None
+        self.pieces: list[bytes] = []
+        self.trailers: list[bytes] = []
+        self.closes = not head.keeps_alive or gateway.draining
+        self.forwarder: Forwarder | None = None
+        self._size = 0
+        self._begun = perf_counter()
+        self._started_at = datetime.now(UTC)
+        self._refusal: Refusal | None = None
+        self._admission: Admission = ADMITTED
+        self._pending: Pending | None = None
+
+    # The request comes in
+
+    @property
+    def wants_more(self) -> bool:
+        return self._refusal is None or self._refusal.code == _UNKNOWN_KEY
+
+    def begin(self) -> bool:
+        self._gateway.exchanges.add(self)
+        self._authenticate()
+        if self.head.length > self._gateway.limits.largest_body:
+            self._refuse_size()
+            return False
+        if self._refusal is not None and not self.wants_more and b"expect" in self.head.by_name:
+            self.closes = True
+            self.refuse(self._refusal)
+            return False
+        return True
+
+    def body_piece(self, data: bytes) -> bool:
+        self._size += len(data)
+        if self._refusal is None or (self.wants_more and self._size <= _KEPT_FOR_STRANGERS):
+            self.pieces.append(data)
+        if self._size > self._gateway.limits.largest_body:
+            self._refuse_size()
+            return False
+        return True
+
+    def body_complete(self, trailers: list[bytes]) -> None:
+        self.trailers = trailers
+        if self._refusal is None:
+            self._authorise()
+        elif self.wants_more:
+            self._gateway.refresh_directory(self._authenticate_again)
+        else:
+            self.refuse(self._refusal)
+
+    def _authenticate(self) -> None:
+        self._refusal = None
+        try:
+            self.caller = self._gateway.authenticator.caller(self.head, self.route)
+        except RefusedError as problem:
+            self._refusal = problem.refusal
+
+    def _authenticate_again(self) -> None:
+        """Look once more, now that the directory is fresh: the key may have been made a moment ago."""
+        if self.client.transport.is_closing():
+            return
+        self._authenticate()
+        if self._refusal is not None:
+            self.refuse(self._refusal)
+        elif self._size > _KEPT_FOR_STRANGERS:
+            message = "Room Proxy: this API key became known a moment ago; send the request again."
+            self.refuse(Refusal(status=503, code="try_again", message=message, retry=True))
+        else:
+            self._authorise()
+
+    def _refuse_size(self) -> None:
+        limit = self._gateway.limits.largest_body // 2**20
+        self.closes = True
+        self.refuse(
+            Refusal(status=413, code="request_too_large", message=f"Room Proxy: a request may have {limit} MiB at most.")
+        )
+
+    # What it asks for
+
+    def _authorise(self) -> None:
+        gateway, caller, route = self._gateway, self.caller, self.route
+        if caller is None:
+            raise TypeError("a request without a caller")
+        room = gateway.directory.room(caller.project_id, caller.room)
+        body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces = [body] if body else []
+        try:
+            self.ask = gateway.authoriser.ask(caller, route, room, self.head, body)
+            if route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
+                self._answer_here(CODEX_MODELS)
+                return
+            self.provider = gateway.provider_for(route.protocol, room)
+        except RefusedError as problem:
+            self.refuse(problem.refusal)
+            return
+        if is_free(route.endpoint.path):
+            self._forward()
+            return
+        verdict = gateway.limiter.admit(caller, route.protocol, route.endpoint.path, self._size, self.ask.model)
+        if isinstance(verdict, Future):
+            self._pending = verdict
+            verdict.add_done_callback(lambda done: gateway.loop.call_soon_threadsafe(self._decided, done))
+        else:
+            self._admitted(verdict)
+
+    def _decided(self, done: Pending) -> None:
+        if self._pending is done:
+            self._pending = None
+            self._admitted(ADMITTED if done.exception() is not None else done.result())
+
+    def _admitted(self, verdict: Admission | Refusal) -> None:
+        if isinstance(verdict, Refusal):
+            self.refuse(verdict)
+            return
+        self._admission = verdict
+        self._forward()
+
+    def _forward(self) -> None:
+        if self.ask.body is not None:
+            self.pieces = [self.ask.body]
+        self.forwarder = Forwarder(self._gateway, self)
+        self.forwarder.start()
+
+    # How it ends
+
+    def refuse(self, refusal: Refusal, outcome: Outcome = Outcome.REFUSED) -> None:
+        """Answer in the provider's place."""
+        reader = reader_of(self.head, self.route, stream=self.ask.stream)
+        status, data = render(refusal, reader, self.request_id, close=self.closes)
+        self._gateway.metrics.refused(refusal.code)
+        if self.caller is not None:
+            self.record(status, outcome, refusal.code, None)
+        self.client.send(data)
+        self.over(keep=not self.closes)
+
+    def _answer_here(self, body: bytes) -> None:
+        head_only = self.head.method == b"HEAD"
+        self.client.send(answer(200, body, self.request_id, close=self.closes, head_only=head_only))
+        self.over(keep=not self.closes)
+
+    def over(self, *, keep: bool) -> None:
+        """Part from the client: the last byte is written."""
+        self._gateway.exchanges.discard(self)
+        self.client.finish(keep=keep)
+
+    def abort(self) -> None:
+        """Part from the client so that it sees that the answer is not whole."""
+        self._gateway.exchanges.discard(self)
+        self.client.abort()
+
+    def sweep(self, now: float) -> None:
+        """End what has been silent for too long."""
+        if self.forwarder is not None:
+            self.forwarder.sweep(now)
+
+    def client_congested(self, *, congested: bool) -> None:
+        if self.forwarder is not None:
+            self.forwarder.pause(paused=congested)
+
+    def client_gone(self) -> None:
+        self._gateway.exchanges.discard(self)
+        if self._pending is not None:
+            self._gateway.limiter.abandon(self._pending)
+            self._pending = None
+        if self.forwarder is not None:
+            self.forwarder.client_gone()
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Take nothing: only a `Tunnel` switches its connection."""
+
+    def record(self, status: int, outcome: Outcome, error: str, reading: Reading | None) -> None:
+        """Write the event down; called before the last byte goes out."""
+        caller, provider, forwarder = self.caller, self.provider, self.forwarder
+        if caller is None:
+            return
+        relay = forwarder.relay if forwarder is not None else None
+        now = perf_counter()
+        event = UsageEvent(
+            event_id=self._gateway.new_event_id(),
+            request_id=self.request_id,
+            started_at=self._started_at,
+            project_id=caller.project_id,
+            room=caller.room,
+            session=caller.session,
+            participant=caller.participant,
+            key_id=caller.key_id,
+            agent=caller.agent,
+            provider=provider.name if provider is not None else self.route.protocol,
+            endpoint=self.route.endpoint.path,
+            method=self.head.method.decode(),
+            streamed=relay is not None and relay.streamed,
+            status=status,
+            outcome=outcome,
+            model_requested=self.ask.model,
+            provider_request_id=relay.provider_request_id if relay is not None else "",
+            tokens=_NO_TOKENS,
+            ttfb_ms=(relay.first_byte_at - self._begun) * 1000 if relay is not None and relay.status else None,
+            duration_ms=(now - self._begun) * 1000,
+            request_bytes=self._size,
+            response_bytes=relay.received if relay is not None else 0,
+            error=error,
+        )
+        event = self._gateway.ledger.record(event, reading)
+        self._gateway.recorded(event)
+        if self._admission is not ADMITTED:
+            self._gateway.limiter.settle(self._admission, event)
+        if reading is not None and self.route.endpoint.reply is Reply.RESPONSE:
+            self._gateway.owners.note(caller, reading.answer_id)
+
+
+_NO_ASK = Ask()

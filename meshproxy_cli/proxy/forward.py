@@ -1,0 +1,189 @@
+"""The way to the provider: which base URL and credential, which connection, and what is tried when that fails."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from meshproxy_cli.proxy.guard import AnswerHead
+from meshproxy_cli.proxy.refusal import Refusal
+from meshproxy_cli.proxy.relay import Relay
+from meshproxy_cli.proxy.rewrite import request_head, trailer_lines
+from meshproxy_cli.proxy.routes import Reply
+from meshproxy_cli.proxy.target import Target
+from meshproxy_cli.proxy.upstream import UpstreamConnection
+from meshproxy_cli.store.events import Outcome
+
+if TYPE_CHECKING:
+    from meshproxy_cli.proxy.exchange import Exchange
+    from meshproxy_cli.proxy.gateway import Gateway
+
+_ACCEPT_ENCODING = frozenset({b"accept-encoding"})
+_NOTHING: frozenset[bytes] = frozenset()
+_TRY_ELSEWHERE = frozenset({401, 403, 429, 500, 502, 503, 504, 529})
+_CREDENTIAL_REFUSED = frozenset({401, 403})
+_FIRST_ERROR = 400
+_HAVE_BODIES = frozenset({b"POST", b"PUT", b"PATCH", b"DELETE"})
+
+
+class Forwarder:
+    """Sends one request upstream; the pool's `Waiter`."""
+
+    __slots__ = (
+        "_connection", "_exchange", "_gateway", "_parts", "_place", "_retried", "_targets", "_waiting", "paused", "relay",
+        "touched",
+    )  # fmt: skip
+
+    def __init__(self, gateway: "Gateway", exchange: "Exchange") -> None:
+        self._gateway = gateway
+        self._exchange = exchange
+        self._targets: Sequence[Target] = ()
+        self._place = 0
+        self._parts: list[bytes] = []
+        self._connection: UpstreamConnection | None = None
+        self._retried = False
+        self._waiting = True  # for a connection or an answer; False once somebody else answered, or nobody listens
+        self.relay: Relay | None = None
+        self.paused = False
+        self.touched = gateway.loop.time()
+
+    def start(self) -> None:
+        """Send the request to the first base URL and credential."""
+        exchange = self._exchange
+        provider, caller = exchange.provider, exchange.caller
+        if provider is None or caller is None:
+            raise TypeError("a request without a provider or a caller")
+        self._targets = self._gateway.sticky.targets(provider, caller)
+        self._attempt()
+
+    def _attempt(self) -> None:
+        target = self._targets[self._place]
+        self._parts = self._request(target)
+        connection = None if self._retried else self._gateway.pool.take(target.address)
+        if connection is None:
+            self._gateway.pool.open(target.address, self)
+        else:
+            self.upstream_ready(connection)
+
+    def _request(self, target: Target) -> list[bytes]:
+        exchange = self._exchange
+        head, pieces = exchange.head, exchange.pieces
+        without = _NOTHING
+        if exchange.ask.hides_usage or exchange.route.endpoint.reply in {Reply.MODELS, Reply.BATCHES}:
+            without = _ACCEPT_ENCODING
+        if exchange.ask.body is not None:
+            without |= {b"content-encoding"}
+        path = exchange.route.path
+        size = len(pieces[0]) if pieces else 0
+        trailers = trailer_lines(exchange.trailers)
+        if trailers:
+            start = request_head(head, target, path, b"transfer-encoding: chunked\r\n", without=without)
+            return [start, *((b"%x\r\n" % size, *pieces, b"\r\n") if size else ()), b"0\r\n", trailers, b"\r\n"]
+        framing = b"content-length: %d\r\n" % size if size or head.method in _HAVE_BODIES or head.length else b""
+        return [request_head(head, target, path, framing, without=without), *pieces]
+
+    def upstream_ready(self, connection: UpstreamConnection) -> None:
+        if not self._waiting:
+            connection.drop()
+            return
+        self._connection = connection
+        self.relay = Relay(self._gateway, self._exchange, self)
+        self.touched = self._gateway.loop.time()
+        connection.send(self.relay, self._parts, head_only=self._exchange.head.method == b"HEAD")
+
+    def upstream_failed(self, reason: str) -> None:
+        if self._waiting:
+            self._try_again(f"it can't be reached: {reason}")
+
+    def no_answer(self, reason: str) -> None:
+        """Go on after a connection ended without a byte of an answer."""
+        self._connection = None
+        self._try_again(reason)
+
+    def _try_again(self, reason: str) -> None:
+        if not self._retried:
+            self._retried = True
+            self._gateway.metrics.retries["connection"] += 1
+            self._attempt()
+        elif self._place + 1 < len(self._targets):
+            self._next_target()
+        else:
+            self._give_up(502, "provider_unreachable", f"no answer ({reason})")
+
+    def _next_target(self) -> None:
+        self._place += 1
+        self._retried = False
+        self._gateway.metrics.retries["credential"] += 1
+        self._attempt()
+
+    def _give_up(self, status: int, code: str, reason: str) -> None:
+        self._waiting = False
+        provider = self._exchange.provider
+        name = provider.name if provider is not None else ""
+        message = f"Room Proxy: the provider '{name}' gave {reason}. Request id: {self._exchange.request_id}."
+        self._exchange.refuse(Refusal(status=status, code=code, message=message), Outcome.UNREACHABLE)
+
+    def declines(self, head: AnswerHead) -> bool:
+        """Whether this answer is not passed on, because another base URL or credential is tried instead."""
+        provider, caller = self._exchange.provider, self._exchange.caller
+        if provider is None or caller is None:
+            return False
+        sticky = self._gateway.sticky
+        if head.status < _FIRST_ERROR:
+            sticky.worked(provider, caller, self._targets[self._place])
+        elif head.status in _TRY_ELSEWHERE and self._place + 1 < len(self._targets):
+            if not sticky.is_bound(provider, caller) or head.status in _CREDENTIAL_REFUSED:
+                self.drop()
+                self._next_target()
+                return True
+        self._parts = self._exchange.pieces = []  # nothing will be sent again
+        return False
+
+    @property
+    def between_chunks(self) -> bool:
+        """Whether an event can be put into the answer here."""
+        return self._connection is not None and self._connection.between_chunks
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop or go on reading from the provider, as the client keeps up."""
+        self.paused = paused
+        self.touched = self._gateway.loop.time()
+        connection = self._connection
+        if connection is not None and not connection.transport.is_closing():
+            if paused:
+                connection.transport.pause_reading()
+            else:
+                connection.transport.resume_reading()
+
+    def done(self) -> None:
+        """Let go of the connection: its answer is whole, and it may serve somebody else already."""
+        self._connection = None
+        self._waiting = False
+
+    def drop(self) -> None:
+        """End the provider's request."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.drop()
+
+    def client_gone(self) -> None:
+        """End the provider's request: nobody listens any more."""
+        if not self._waiting:
+            return
+        self._waiting = False
+        self.drop()
+        if self.relay is not None and self.relay.status:
+            self.relay.client_gone()
+        else:
+            self._exchange.record(0, Outcome.CLIENT_CLOSED, "client_closed", None)
+
+    def sweep(self, now: float) -> None:
+        """End a request whose provider, or whose client, has been silent for too long."""
+        limit = self._gateway.limits.idle_s
+        if now - self.touched <= limit or not self._waiting:
+            return
+        if self.paused:
+            self._exchange.client.transport.abort()
+        elif self.relay is not None and self.relay.status:
+            self.relay.timed_out(limit)
+        else:
+            self.drop()
+            self._give_up(504, "provider_timeout", f"no answer within {limit:.0f} seconds")

@@ -1,0 +1,182 @@
+"""What the connections of one worker share, and how a request finds its handler."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING
+
+from meshproxy_cli.proxy.asgi import AppExchange, AppHost
+from meshproxy_cli.proxy.auth import Authenticator
+from meshproxy_cli.proxy.authorise import Authoriser
+from meshproxy_cli.proxy.config import Limits, Provider, ServerConfig
+from meshproxy_cli.proxy.directory import Directory
+from meshproxy_cli.proxy.exchange import Exchange
+from meshproxy_cli.proxy.guard import AnswerHead, RequestHead
+from meshproxy_cli.proxy.ledger import Ledger
+from meshproxy_cli.proxy.limits import Limiter
+from meshproxy_cli.proxy.local import LocalAnswer
+from meshproxy_cli.proxy.metrics import Metrics
+from meshproxy_cli.proxy.owners import Owners
+from meshproxy_cli.proxy.pool import Pool
+from meshproxy_cli.proxy.providers import DIALECTS
+from meshproxy_cli.proxy.refusal import Refusal, refuse
+from meshproxy_cli.proxy.routes import AppRoute, BadRoute, NoRoute, ProbeRoute, Protocol, ProviderRoute, Reply, Routes
+from meshproxy_cli.proxy.sticky import StickySessions
+from meshproxy_cli.proxy.transforms import Collector, Transform, UsageChunkFilter
+from meshproxy_cli.store.events import UsageEvent
+from meshproxy_cli.store.records import Room
+
+if TYPE_CHECKING:
+    from meshproxy_cli.proxy.listener import ClientConnection, Handler
+
+_SWEEP_S = 0.5
+
+
+class Gateway:
+    """One worker's shared state. Everything runs in the event loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        config: ServerConfig,
+        pool: Pool,
+        ledger: Ledger,
+        limiter: Limiter,
+        owners: Owners,
+        refresh: Callable[[Callable[[], None]], None],
+    ) -> None:
+        """Take the parts; `refresh` reads the directory anew and calls back, soon."""
+        self.loop = loop
+        self.config = config
+        self.limits: Limits = config.limits
+        self.pool = pool
+        self.ledger = ledger
+        self.limiter = limiter
+        self.owners = owners
+        self.refresh_directory = refresh
+        self.directory = Directory()
+        self.authenticator = Authenticator(self.directory)
+        self.authenticator.strict_rooms = config.strict_rooms
+        self.authoriser = Authoriser(owners.owns, config.limits.largest_expanded)
+        self.routes = Routes()
+        self.sticky = StickySessions()
+        self.metrics = Metrics()
+        self.app: AppHost | None = None
+        self.connections: set[ClientConnection] = set()
+        self.exchanges: set[Exchange] = set()
+        self.draining = False
+        self._random = os.urandom(5).hex()
+        self._numbers = count()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def use_directory(self, directory: Directory) -> None:
+        """Go by this directory from now on."""
+        self.directory = directory
+        self.authenticator.use(directory)
+
+    def new_event_id(self) -> str:
+        """Return a UUIDv7-shaped id: ordered by time, unique by a random number of this worker and a count."""
+        number = next(self._numbers)
+        text = f"{time.time_ns() // 1_000_000:012x}7{number & 0xFFF:03x}8{number >> 12 & 0xFFFFF:05x}{self._random}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def new_request_id(self) -> str:
+        """Return the id that a request is known by to the client, the logs and the ledger."""
+        return f"req_{time.time_ns() // 1_000_000:012x}{next(self._numbers):08x}{self._random}"
+
+    def handler_for(self, client: "ClientConnection", head: RequestHead) -> "Handler":
+        """Return what deals with a request."""
+        path = head.target.partition(b"?")[0]
+        route = self.routes.match(head.method, path)
+        if isinstance(route, ProviderRoute):
+            if head.method in {b"GET"} and route.endpoint.websocket:
+                return LocalAnswer.refusing(self, client, head, _UPGRADE)
+            return Exchange(self, client, head, route)
+        if isinstance(route, AppRoute) and self.app is not None:
+            return AppExchange(self, client, head)
+        if isinstance(route, ProbeRoute):
+            return LocalAnswer(self, client, head)
+        if isinstance(route, BadRoute):
+            message = f"Room Proxy: malformed request: {route.reason}."
+            return LocalAnswer.refusing(
+                self, client, head, Refusal(status=400, code="malformed_request", message=message), close=True
+            )
+        protocol: Protocol = route.protocol if isinstance(route, NoRoute) else "openai"
+        reason = route.reason if isinstance(route, NoRoute) else "there is nothing at this path"
+        refusal = Refusal(status=404, code="unknown_path", message=f"Room Proxy: {reason}.")
+        return LocalAnswer.refusing(self, client, head, refusal, protocol=protocol)
+
+    def provider_for(self, protocol: Protocol, room: Room | None) -> Provider:
+        """Return the provider for a room; raises `RefusedError`."""
+        name = room.providers.get(protocol) if room is not None else None
+        provider = self.config.provider(protocol, name)
+        if provider is None:
+            what = f"'{name}'" if name else f"for {protocol}"
+            raise refuse(503, "no_provider", f"Room Proxy: no provider {what} is configured here. Ask the proxy's admin.")
+        return provider
+
+    def transform_for(self, exchange: Exchange, head: AnswerHead) -> Transform | None:
+        """Return what changes the body of a 200 answer, None where it passes as it is."""
+        caller, route = exchange.caller, exchange.route
+        if caller is None:
+            return None
+        if exchange.ask.hides_usage and b"event-stream" in head.value(b"content-type"):
+            return UsageChunkFilter()
+        reply = route.endpoint.reply
+        if reply is Reply.MODELS:
+            room = self.directory.room(caller.project_id, caller.room)
+            visible = self.authoriser.visible
+            return Collector(
+                lambda body: DIALECTS[route.protocol].narrow(
+                    body, lambda model: visible(caller, room, route.protocol, model)
+                )
+            )
+        if reply is Reply.BATCHES and exchange.head.method != b"POST":
+            return Collector(
+                lambda body: DIALECTS[route.protocol].narrow(body, lambda ident: self.owners.owns(caller, ident))
+            )
+        if reply is Reply.BATCHES:
+            return Collector(lambda body: self._noting(exchange, body))
+        return None
+
+    def _noting(self, exchange: Exchange, body: bytes) -> bytes:
+        from meshproxy_cli.proxy.document import read_document  # noqa: PLC0415 (batches only)
+
+        if exchange.caller is not None:
+            self.owners.note(exchange.caller, read_document(body).text("id") or "")
+        return body
+
+    def recorded(self, event: UsageEvent) -> None:
+        """Count an event in the metrics."""
+        self.metrics.requests[event.provider, event.endpoint, event.status] += 1
+        if event.ttfb_ms is not None:
+            self.metrics.first_byte(event.ttfb_ms / 1000)
+
+    def start_sweeping(self) -> None:
+        """Look at all connections now and then: no request needs a timer of its own."""
+        self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
+
+    def stop_sweeping(self) -> None:
+        """Stop looking."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in tuple(self.connections):
+            connection.sweep(now)
+        for exchange in tuple(self.exchanges):
+            exchange.sweep(now)
+        self.pool.sweep(now)
+        self.start_sweeping()
+
+
+_UPGRADE = Refusal(
+    status=426,
+    code="upgrade_required",
+    message="Room Proxy: this endpoint answers POST, or GET with `Upgrade: websocket`.",
+    headers=(("upgrade", "websocket"),),
+)

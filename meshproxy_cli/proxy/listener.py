@@ -1,0 +1,268 @@
+"""The client's side: one protocol object per connection, which reads requests one after another.
+
+A connection is HEAD → BODY → ANSWER → HEAD again; TUNNEL once it switched to a websocket; CLOSING while what the client
+still sends is thrown away, so that it can read the last answer.
+"""
+
+import asyncio
+import enum
+from typing import TYPE_CHECKING, Protocol, cast
+
+from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError
+from meshproxy_cli.proxy.guard import CHUNKED, MalformedHeadError, RequestHead, check_partial_head, read_request_head
+from meshproxy_cli.proxy.refusal import Reader, Refusal, render
+
+if TYPE_CHECKING:
+    from meshproxy_cli.proxy.gateway import Gateway
+
+_PIPELINED_BYTES = 64 * 1024
+_WRITE_BUFFER_BYTES = 64 * 1024
+_CLOSING_S = 2.0
+
+
+class Handler(Protocol):
+    """What deals with one request, from its head to the end of its answer."""
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the client, who asks first (`Expect: 100-continue`), shall send the body."""
+
+    def begin(self) -> bool:
+        """Start; False where it has answered already and the connection must end."""
+
+    def body_piece(self, data: bytes) -> bool:
+        """Take part of the body; False where it has answered already and the connection must end."""
+
+    def body_complete(self, trailers: list[bytes]) -> None:
+        """Go on: the request is there."""
+
+    def client_congested(self, *, congested: bool) -> None:
+        """Bytes to the client pile up, or flow again."""
+
+    def client_gone(self) -> None:
+        """End whatever runs: nobody listens any more."""
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Take bytes of the client after `ClientConnection.switch`."""
+
+
+class _Phase(enum.Enum):
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWER = enum.auto()
+    TUNNEL = enum.auto()
+    CLOSING = enum.auto()
+
+
+class ClientConnection(asyncio.Protocol):
+    """A client's connection."""
+
+    __slots__ = ("_buffer", "_chunks", "_gateway", "_handler", "_keep", "_need", "_phase", "_since", "peer", "transport")
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self._gateway = gateway
+        self._phase = _Phase.HEAD
+        self._buffer = b""
+        self._handler: Handler | None = None
+        self._chunks: ChunkedReader | None = None
+        self._need = 0
+        self._keep = True
+        self._since = 0.0  # the loop's time at which it began to wait for the client
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        self._since = self._gateway.loop.time()
+        self._gateway.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._gateway.connections.discard(self)
+        handler, self._handler = self._handler, None
+        self._phase = _Phase.CLOSING
+        if handler is not None:
+            handler.client_gone()
+
+    def eof_received(self) -> None:
+        """Close: a client that stops sending is gone, whatever it still waits for."""
+
+    def pause_writing(self) -> None:
+        if self._handler is not None:
+            self._handler.client_congested(congested=True)
+
+    def resume_writing(self) -> None:
+        if self._handler is not None:
+            self._handler.client_congested(congested=False)
+
+    def data_received(self, data: bytes) -> None:
+        phase = self._phase
+        if phase is _Phase.HEAD:
+            self._read_head(self._buffer + data if self._buffer else data)
+        elif phase is _Phase.BODY:
+            self._since = self._gateway.loop.time()
+            self._read_body(data)
+        elif phase is _Phase.TUNNEL:
+            if self._handler is not None:
+                self._handler.tunnel_data(data)
+        elif phase is _Phase.ANSWER:
+            self._buffer += data
+            if len(self._buffer) > _PIPELINED_BYTES:
+                self.transport.pause_reading()
+
+    # What a handler does with its client
+
+    def send(self, data: bytes) -> None:
+        """Write part of the answer."""
+        self.transport.write(data)
+
+    def finish(self, *, keep: bool = True) -> None:
+        """End the answer; go on to the next request where both sides keep the connection."""
+        self._handler = None
+        if not (keep and self._keep) or self._gateway.draining:
+            self.close()
+            return
+        self._phase = _Phase.HEAD
+        self._since = self._gateway.loop.time()
+        if self._buffer:
+            self._gateway.loop.call_soon(self._next)
+
+    def switch(self) -> None:
+        """Pass all further bytes to the handler: the connection is a tunnel now."""
+        self._phase = _Phase.TUNNEL
+        data, self._buffer = self._buffer, b""
+        self.transport.resume_reading()
+        if data and self._handler is not None:
+            self._handler.tunnel_data(data)
+
+    def close(self) -> None:
+        """Close once what was written is sent, throwing away what still comes, so that the client can read it."""
+        self._phase = _Phase.CLOSING
+        self._handler = None
+        self._buffer = b""
+        self._since = self._gateway.loop.time()
+        if self._need == 0 and self._chunks is None:
+            self.transport.close()
+        elif self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """End the connection at once: the client must see that the answer is not whole."""
+        self._handler = None
+        self.transport.abort()
+
+    def sweep(self, now: float) -> None:
+        """End the connection where the client has kept it waiting too long."""
+        limits = self._gateway.limits
+        waited = now - self._since
+        if self._phase is _Phase.HEAD:
+            allowed = limits.head_timeout_s if self._buffer else limits.keep_alive_s
+        elif self._phase is _Phase.BODY:
+            allowed = limits.body_timeout_s
+        elif self._phase is _Phase.CLOSING:
+            allowed = _CLOSING_S
+        else:
+            return
+        if waited > allowed:
+            self.transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way."""
+        return self._phase is _Phase.HEAD and not self._buffer
+
+    # Reading requests
+
+    def _next(self) -> None:
+        if self._phase is _Phase.HEAD and self._buffer and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._read_head(self._buffer)
+
+    def _read_head(self, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n")
+        try:
+            if end < 0:
+                if not self._buffer:
+                    self._since = self._gateway.loop.time()
+                self._buffer = data
+                check_partial_head(data)
+                return
+            head = read_request_head(data[: end + 4])
+        except MalformedHeadError as problem:
+            self._refuse(f"Room Proxy: malformed request: {problem}.")
+            return
+        self._buffer = b""
+        self._begin(head, data[end + 4 :])
+
+    def _begin(self, head: RequestHead, rest: bytes) -> None:
+        self._keep = head.keeps_alive
+        self._phase = _Phase.BODY
+        self._since = self._gateway.loop.time()
+        self._need = 0
+        self._chunks = None
+        if head.length == CHUNKED:
+            self._chunks = ChunkedReader()
+        else:
+            self._need = head.length
+        handler = self._handler = self._gateway.handler_for(self, head)
+        if not handler.begin() or self._handler is not handler:
+            return
+        if self._chunks is None and self._need == 0:
+            self._complete(rest, [])
+            return
+        if b"expect" in head.by_name and handler.wants_more and not rest:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if rest:
+            self._read_body(rest)
+
+    def _read_body(self, data: bytes) -> None:
+        if self._chunks is not None:
+            self._read_chunked(self._chunks, data)
+            return
+        need = self._need
+        if len(data) < need:
+            self._need = need - len(data)
+            self._take(data)
+            return
+        self._need = 0
+        if len(data) == need:
+            if self._take(data):
+                self._complete(b"", [])
+        elif self._take(data[:need]):
+            self._complete(data[need:], [])
+
+    def _read_chunked(self, chunks: ChunkedReader, data: bytes) -> None:
+        pieces: list[bytes] = []
+        try:
+            consumed = chunks.feed(data, pieces)
+        except MalformedChunkError as problem:
+            self._refuse(f"Room Proxy: malformed request: {problem}.")
+            return
+        if not all(self._take(piece) for piece in pieces):
+            return
+        if chunks.done:
+            self._chunks = None
+            self._complete(data[consumed:], chunks.trailers)
+
+    def _take(self, data: bytes) -> bool:
+        handler = self._handler
+        return handler is not None and handler.body_piece(data) and self._handler is handler
+
+    def _complete(self, rest: bytes, trailers: list[bytes]) -> None:
+        self._phase = _Phase.ANSWER
+        self._buffer = rest
+        if self._handler is not None:
+            self._handler.body_complete(trailers)
+
+    def _refuse(self, message: str) -> None:
+        """Answer 400 and close: where the next request begins is not known any more."""
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            handler.client_gone()
+        refusal = Refusal(status=400, code="malformed_request", message=message)
+        _, data = render(refusal, Reader(protocol="openai"), self._gateway.new_request_id(), close=True)
+        self._gateway.metrics.refused(refusal.code)
+        self.transport.write(data)
+        self._need = 1  # whatever still comes is not to reset the connection before the answer is read
+        self.close()

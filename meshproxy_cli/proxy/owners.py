@@ -1,0 +1,94 @@
+"""Which room an id of the provider belongs to: all rooms share the provider's account, so the proxy has to know.
+
+Ids are appended to a file per worker before the client sees the end of the answer that has them, and read by every
+worker of the machine: so a follow-up finds its answer whichever worker it reaches, also after a restart.
+"""
+
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+from meshproxy_cli.proxy.caller import Caller
+
+SUFFIX = ".owners"
+_MOST_IDS = 200_000
+_LARGEST_FILE = 16 * 1024 * 1024
+_LINE_BYTES = 65  # 32 hex digits of the id, a space, 31 of the owner, a line end
+
+
+class Owners:
+    """A bounded memory of ids, kept as hashes: nothing in the files tells of ids or rooms."""
+
+    def __init__(self, directory: Path, worker: int) -> None:
+        self._directory = directory
+        self._name = f"{worker}{SUFFIX}"
+        self._known: OrderedDict[bytes, bytes] = OrderedDict()
+        self._read_to: dict[str, int] = {}
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = self._open()
+        self._refresh()
+
+    def note(self, caller: Caller, ident: str) -> None:
+        """Remember that an id belongs to the caller's room; nothing for ""."""
+        if not ident:
+            return
+        key, owner = _hash(ident)[:32], _owner(caller)[:31]
+        self._remember(key, owner)
+        try:
+            os.write(self._file, key + b" " + owner + b"\n")
+            if os.fstat(self._file).st_size > _LARGEST_FILE:
+                self._rotate()
+        except OSError:
+            return  # the id is in memory still: a full disk must not fail a request
+
+    def owns(self, caller: Caller, ident: str) -> bool:
+        """Whether an id belongs to the caller's room."""
+        key = _hash(ident)[:32]
+        if key not in self._known:
+            self._refresh()
+        return self._known.get(key) == _owner(caller)[:31]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _open(self) -> int:
+        return os.open(self._directory / self._name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _rotate(self) -> None:
+        path = self._directory / self._name
+        path.replace(path.with_suffix(".old" + SUFFIX))
+        os.close(self._file)
+        self._file = self._open()
+        self._read_to.pop(self._name, None)
+
+    def _refresh(self) -> None:
+        """Read what any worker has written since the last time."""
+        for path in sorted(self._directory.glob("*" + SUFFIX)):
+            try:
+                with path.open("rb") as file:
+                    start = self._read_to.get(path.name, 0)
+                    if start > os.fstat(file.fileno()).st_size:
+                        start = 0
+                    file.seek(start)
+                    data = file.read()
+            except OSError:
+                continue
+            whole = len(data) - len(data) % _LINE_BYTES
+            self._read_to[path.name] = start + whole
+            for place in range(0, whole, _LINE_BYTES):
+                self._remember(data[place : place + 32], data[place + 33 : place + 64])
+
+    def _remember(self, key: bytes, owner: bytes) -> None:
+        self._known[key] = owner
+        if len(self._known) > _MOST_IDS:
+            self._known.popitem(last=False)
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest().encode()
+
+
+def _owner(caller: Caller) -> bytes:
+    return _hash(f"{caller.project_id}\0{caller.room}")

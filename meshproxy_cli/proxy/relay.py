@@ -1,0 +1,187 @@
+"""An answer on its way back: framing kept, usage watched, the event recorded before the last byte goes."""
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from meshproxy_cli.proxy.chunked import LAST_CHUNK, chunk
+from meshproxy_cli.proxy.guard import CHUNKED, AnswerHead
+from meshproxy_cli.proxy.refusal import Refusal, error_event
+from meshproxy_cli.proxy.rewrite import answer_head
+from meshproxy_cli.proxy.transforms import Transform, TransformError
+from meshproxy_cli.proxy.usage.meter import Meter, meter_for
+from meshproxy_cli.store.events import Outcome
+
+if TYPE_CHECKING:
+    from meshproxy_cli.proxy.exchange import Exchange
+    from meshproxy_cli.proxy.forward import Forwarder
+    from meshproxy_cli.proxy.gateway import Gateway
+
+_OK = 200
+_FIRST_ERROR = 400
+_BODYLESS = frozenset({204, 304})
+
+
+class Relay:
+    """Passes one answer of a provider to the client, as a `Sink`."""
+
+    __slots__ = (
+        "_closes", "_exchange", "_forwarder", "_gateway", "_head", "_meter", "_pending", "_rechunks", "_transform", "_unframed", "first_byte_at",
+        "received",
+    )  # fmt: skip
+
+    def __init__(self, gateway: "Gateway", exchange: "Exchange", forwarder: "Forwarder") -> None:
+        self._gateway = gateway
+        self._exchange = exchange
+        self._forwarder = forwarder
+        self._head: AnswerHead | None = None
+        self._meter: Meter | None = None
+        self._pending = b""  # the head that goes out, until the first bytes of the body are there
+        self._transform: Transform | None = None
+        self._rechunks = False
+        self._unframed = False
+        self._closes = False
+        self.first_byte_at = 0.0
+        self.received = 0
+
+    @property
+    def status(self) -> int:
+        """Status of the answer, 0 while there is none."""
+        return 0 if self._head is None else self._head.status
+
+    @property
+    def provider_request_id(self) -> str:
+        """The id that the provider gave its answer, "" where it gave none."""
+        head = self._head
+        if head is None:
+            return ""
+        return (head.value(b"x-request-id") or head.value(b"request-id"))[:200].decode("latin-1")
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer is a stream of events."""
+        return self._head is not None and b"event-stream" in self._head.value(b"content-type")
+
+    def answer_started(self, head: AnswerHead) -> None:
+        exchange = self._exchange
+        if self._forwarder.declines(head):
+            return
+        self.first_byte_at = perf_counter()
+        self._head = head
+        self._meter = meter_for(
+            protocol=exchange.route.protocol,
+            endpoint=exchange.route.endpoint.path,
+            status=head.status,
+            content_type=head.value(b"content-type"),
+            content_encoding=head.value(b"content-encoding"),
+        )
+        self._closes = exchange.closes
+        if head.status == _OK:
+            self._transform = self._gateway.transform_for(exchange, head)
+        self._pending = answer_head(head, exchange.request_id.encode(), self._framing(head), close=self._closes)
+
+    def _framing(self, head: AnswerHead) -> bytes:
+        exchange = self._exchange
+        if exchange.head.method == b"HEAD" or head.status in _BODYLESS:
+            length = head.by_name.get(b"content-length")
+            return b"" if length is None else length + b"\r\n"
+        if exchange.head.minor == 0 and (head.length == CHUNKED or self._transform is not None):
+            self._unframed = self._closes = True
+            return b""
+        if head.length == CHUNKED or self._transform is not None:
+            self._rechunks = self._transform is not None
+            return b"transfer-encoding: chunked\r\n"
+        if head.length is None:
+            self._closes = True
+            return b""
+        return b"content-length: %d\r\n" % head.length
+
+    def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
+        meter = self._meter
+        if meter is not None:
+            for piece in pieces:
+                meter.feed(piece)
+        if self._transform is not None or self._unframed:
+            try:
+                raw = self._reframed(pieces, last=last)
+            except TransformError as problem:
+                self._unreadable(str(problem))
+                return
+        if self._pending and (last or raw or self._transform is None or not self._transform.holds_head):
+            raw, self._pending = self._pending + raw, b""
+        self.received += len(raw)
+        if not last:
+            self._forwarder.touched = self._gateway.loop.time()
+            if raw:
+                self._exchange.client.send(raw)
+            return
+        self._forwarder.done()
+        self._record(Outcome.PROVIDER_ERROR if self.status >= _FIRST_ERROR else Outcome.OK)
+        if raw:
+            self._exchange.client.send(raw)
+        self._exchange.over(keep=not self._closes)
+
+    def _reframed(self, pieces: Sequence[bytes], *, last: bool) -> bytes:
+        transform = self._transform
+        data = b"".join(pieces)
+        if transform is not None:
+            data = transform.feed(data, last=last)
+        if not self._rechunks:
+            return data
+        return chunk(data) + (LAST_CHUNK if last else b"")
+
+    def _unreadable(self, reason: str) -> None:
+        """Answer in place of a list that can't be read."""
+        self._forwarder.drop()
+        self._forwarder.done()
+        refusal = Refusal(status=502, code="unreadable_answer", message=f"Room Proxy: {reason}.")
+        self._exchange.refuse(refusal, Outcome.PROVIDER_ERROR)
+
+    def answer_broken(self, reason: str) -> None:
+        if self._head is None:
+            self._forwarder.no_answer(reason)
+            return
+        self._break_off(502, f"Room Proxy: the provider's answer broke off ({reason}).", "provider_closed")
+
+    def timed_out(self, seconds: float) -> None:
+        """End an answer that the provider has stopped sending."""
+        self._break_off(504, f"Room Proxy: the provider sent nothing for {seconds:.0f} seconds.", "provider_stalled")
+
+    def _break_off(self, status: int, message: str, code: str) -> None:
+        """Tell a stream's reader in the provider's own form; then end the connection, so that nobody takes it for whole."""
+        exchange = self._exchange
+        ending = b""
+        if self.streamed and not self._unframed and self._forwarder.between_chunks:
+            refusal = Refusal(status=status, code=code, message=message, retry=True)
+            ending = chunk(b"\n\n" + error_event(refusal, exchange.route.protocol, exchange.route.endpoint.path))
+        self._forwarder.drop()
+        self._forwarder.done()
+        self._record(Outcome.PROVIDER_CLOSED, code)
+        if ending:
+            exchange.client.send(self._pending + ending)
+            exchange.over(keep=False)
+        else:
+            exchange.abort()
+
+    def client_gone(self) -> None:
+        """Record what went through: nobody wants the rest."""
+        self._record(Outcome.CLIENT_CLOSED, "client_closed")
+
+    def _record(self, outcome: Outcome, error: str = "") -> None:
+        meter, self._meter = self._meter, None
+        reading = meter.finish() if meter is not None else None
+        if reading is not None and reading.error and outcome is Outcome.OK:
+            outcome = Outcome.PROVIDER_ERROR
+        self._exchange.record(self.status, outcome, error, reading)
+
+    def upgraded(self, head: AnswerHead, rest: bytes) -> None:
+        """Refuse a switch of protocols that nobody asked for."""
+        del head, rest
+        self._forwarder.drop()
+        self._forwarder.no_answer("it switched protocols unasked")
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Take nothing: this is no tunnel."""
+
+    def upstream_congested(self, *, congested: bool) -> None:
+        """Need nothing: the whole request is in memory already."""

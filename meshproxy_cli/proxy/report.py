@@ -1,0 +1,58 @@
+"""The worker's numbers as metric families, for `/metrics` and the dashboard."""
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from meshproxy_cli.proxy.ledger import Ledger
+from meshproxy_cli.proxy.metrics import TTFB_BUCKETS_S
+from meshproxy_cli.proxy.shipper import Shipper
+from meshproxy_cli.proxy.spool import Spool
+from meshproxy_cli.proxy.web.services import Metric, MetricKind, Sample
+
+if TYPE_CHECKING:
+    from meshproxy_cli.proxy.gateway import Gateway
+
+
+def metric_families(gateway: "Gateway", ledger: Ledger, spool: Spool, shipper: Shipper) -> tuple[Metric, ...]:
+    """Return all families with their values now."""
+    metrics = gateway.metrics
+    requests = tuple(
+        Sample(number, (("provider", provider), ("endpoint", endpoint), ("status", str(status))))
+        for (provider, endpoint, status), number in sorted(metrics.requests.items())
+    )
+    refusals = tuple(Sample(number, (("code", code),)) for code, number in sorted(metrics.refusals.items()))
+    retries = tuple(Sample(number, (("reason", reason),)) for reason, number in sorted(metrics.retries.items()))
+    return (
+        Metric("requests_total", MetricKind.COUNTER, "Requests of authenticated callers.", requests),
+        Metric("refusals_total", MetricKind.COUNTER, "Requests that the proxy refused, by code.", refusals),
+        Metric("retries_total", MetricKind.COUNTER, "Requests that were sent once more.", retries),
+        _gauge("active_requests", "Requests under way.", len(gateway.exchanges)),
+        _gauge("client_connections", "Open connections of clients.", len(gateway.connections)),
+        _gauge("idle_provider_connections", "Provider connections kept for later.", gateway.pool.idle_count),
+        _counter("usage_events_total", "Usage events recorded.", ledger.counters.events),
+        _counter("unmetered_requests_total", "Answers that could not be metered.", ledger.counters.unmetered),
+        _counter("estimated_requests_total", "Answers whose usage is an estimate.", ledger.counters.estimated),
+        _counter("unpriced_events_total", "Events whose model has no known price.", shipper.counters.unpriced),
+        _counter("shipped_events_total", "Events moved to the store.", shipper.counters.shipped),
+        _counter("spool_write_errors_total", "Writes that the spool's disk refused.", spool.counters.write_errors),
+        _counter("lost_events_total", "Events for which there was no room.", spool.counters.lost),
+        _ttfb(gateway),
+    )
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return Metric(name, MetricKind.GAUGE, text, (Sample(value),))
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return Metric(name, MetricKind.COUNTER, text, (Sample(value),))
+
+
+def _ttfb(gateway: "Gateway") -> Metric:
+    counts = tuple(accumulate(gateway.metrics.ttfb_counts))
+    limits = [*(f"{limit:g}" for limit in TTFB_BUCKETS_S), "+Inf"]
+    buckets = [Sample(number, (("le", limit),), "_bucket") for limit, number in zip(limits, counts, strict=True)]
+    total = [Sample(gateway.metrics.ttfb_sum_s, (), "_sum"), Sample(counts[-1], (), "_count")]
+    return Metric(
+        "time_to_first_byte_seconds", MetricKind.HISTOGRAM, "From request to first byte.", (*buckets, *total)
+    )

@@ -1,0 +1,79 @@
+"""Heads on their way: what is never forwarded, what is put in its place, and what the client gets back."""
+
+from meshproxy_cli.proxy.guard import AnswerHead, Head, RequestHead
+from meshproxy_cli.proxy.target import Target
+
+_HOP_BY_HOP = frozenset({
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
+    b"transfer-encoding", b"upgrade", b"http2-settings",
+})  # fmt: skip
+_CREDENTIALS = frozenset({
+    b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", b"cookie2", b"x-auth-token",
+    b"x-amz-security-token",
+})  # fmt: skip
+_NOT_FORWARDED = _HOP_BY_HOP | _CREDENTIALS | {
+    b"host", b"content-length", b"expect", b"forwarded", b"x-real-ip", b"sec-websocket-protocol",
+    b"sec-websocket-extensions",
+}  # fmt: skip
+_NOT_FORWARDED_PREFIXES = (b"meshagent-", b"meshproxy-", b"x-meshagent-", b"x-forwarded-")
+_NOT_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"meshproxy-request-id"}
+_DECIDED_SIZE = 4096
+_decided: dict[bytes, bool] = {}
+
+
+def _forwarded(name: bytes) -> bool:
+    """Whether a request's header of that lower-case name goes upstream; decisions are remembered."""
+    known = _decided.get(name)
+    if known is None:
+        known = name not in _NOT_FORWARDED and not name.startswith(_NOT_FORWARDED_PREFIXES)
+        if len(_decided) < _DECIDED_SIZE:
+            _decided[name] = known
+    return known
+
+
+def _named_by_connection(head: Head) -> frozenset[bytes]:
+    """Return the lower-case names that the Connection header declares to be hop-by-hop."""
+    if b"connection" not in head.by_name:
+        return frozenset()
+    return frozenset(name.strip().lower() for name in head.values(b"connection").split(b","))
+
+
+def request_lines(head: RequestHead, target: Target, *, without: frozenset[bytes] = frozenset()) -> bytes:
+    """Return the client's header lines that go upstream, each ended by CRLF; `without` are more names to drop."""
+    dropped = _named_by_connection(head) | target.fixed_names | without
+    decided = _decided.get
+    kept = [
+        line
+        for name, line in zip(head.names, head.lines, strict=True)
+        if (decided(name) or (name not in _decided and _forwarded(name))) and name not in dropped
+    ]
+    return b"\r\n".join(kept) + b"\r\n" if kept else b""
+
+
+def request_head(
+    head: RequestHead, target: Target, path: bytes, framing: bytes, *, without: frozenset[bytes] = frozenset()
+) -> bytes:
+    """Return the head that goes upstream. `framing` is the header line that says where the body ends, or nothing."""
+    _, mark, query = head.target.partition(b"?")
+    return b"%b %b%b%b HTTP/1.1\r\n%b%b%b\r\n" % (
+        head.method, target.url(path), mark, query, target.fixed, request_lines(head, target, without=without), framing,
+    )  # fmt: skip
+
+
+def trailer_lines(trailers: list[bytes]) -> bytes:
+    """Return a request's trailer lines that go upstream, each ended by CRLF: a credential in one is dropped too."""
+    return b"".join(line + b"\r\n" for line in trailers if _forwarded(line.partition(b":")[0].lower()))
+
+
+def answer_head(head: AnswerHead, request_id: bytes, framing: bytes, *, close: bool) -> bytes:
+    """Return the head that the client gets. `framing` is the header line that says where the body ends, or nothing."""
+    dropped = _named_by_connection(head)
+    kept = [
+        line
+        for name, line in zip(head.names, head.lines, strict=True)
+        if name not in _NOT_RETURNED and name not in dropped
+    ]
+    kept.append(b"meshproxy-request-id: " + request_id)
+    if close:
+        kept.append(b"connection: close")
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b\r\n" % (head.status, head.reason, b"\r\n".join(kept), framing)

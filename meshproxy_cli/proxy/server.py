@@ -1,0 +1,161 @@
+"""One worker: assembles the parts, listens, and ends in order."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshproxy_cli import __version__
+from meshproxy_cli.proxy.asgi import AppHost
+from meshproxy_cli.proxy.config import ServerConfig
+from meshproxy_cli.proxy.connector import ProviderConnector
+from meshproxy_cli.proxy.gateway import Gateway
+from meshproxy_cli.proxy.janitor import Janitor
+from meshproxy_cli.proxy.ledger import Ledger
+from meshproxy_cli.proxy.limits import AdmitAll, Limiter
+from meshproxy_cli.proxy.listener import ClientConnection
+from meshproxy_cli.proxy.owners import Owners
+from meshproxy_cli.proxy.pool import Pool
+from meshproxy_cli.proxy.report import metric_families
+from meshproxy_cli.proxy.shipper import Shipper
+from meshproxy_cli.proxy.spool import Spool
+from meshproxy_cli.proxy.usage.pricing import PriceBook, PricedProvider
+from meshproxy_cli.proxy.web.services import Health, ProviderSummary, WebServices
+from meshproxy_cli.store.base import Store
+
+if TYPE_CHECKING:
+    from meshproxy_cli.proxy.asgi import App
+
+_BACKLOG = 4096
+_STEP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker is told beyond the configuration. `drain_s`: how long running answers get at the end."""
+
+    sockets: tuple[socket.socket, ...]
+    public_url: str
+    spool_dir: Path
+    worker: int = 0
+    drain_s: float = 30.0
+    tls: ssl.SSLContext | None = None
+    web: bool = True
+
+
+class Worker:
+    """Serves until told to stop."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        config: ServerConfig,
+        store: Store,
+        environ: Mapping[str, str],
+        *,
+        limiter: Limiter | None = None,
+        prices: PriceBook | None = None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._spool = Spool(settings.spool_dir, settings.worker)
+        book = prices or PriceBook({one.name: PricedProvider(one.protocol, one.base_url) for one in config.providers})
+        self._shipper = Shipper(self._spool, store, book)
+        self._owners = Owners(settings.spool_dir, settings.worker)
+        self._pool = Pool(ProviderConnector(environ, config.limits.connect_s))
+        self._ledger = Ledger(self._spool)
+        self.gateway = Gateway(
+            loop=self._loop,
+            config=config,
+            pool=self._pool,
+            ledger=self._ledger,
+            limiter=limiter or AdmitAll(),
+            owners=self._owners,
+            refresh=lambda done: self._janitor.refresh(done),
+        )
+        self._janitor = Janitor(store, self._shipper, self._loop, self.gateway.use_directory)
+        self._servers: list[asyncio.Server] = []
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Read the directory and listen. Raises `StoreUnavailableError`."""
+        self._janitor.start()
+        if self._settings.web:
+            self.gateway.app = AppHost(self._web_app())
+        for listening in self._settings.sockets:
+            server = await self._loop.create_server(
+                lambda: ClientConnection(self.gateway), sock=listening, ssl=self._settings.tls, backlog=_BACKLOG
+            )
+            self._servers.append(server)
+        self.gateway.start_sweeping()
+
+    async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`, or SIGTERM or SIGINT; then finish what runs. `ready` is called once it listens."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop)
+        await self.start()
+        ready()
+        await self._stopping.wait()
+        await self.close()
+
+    def stop(self) -> None:
+        """Begin to end; a second time: at once."""
+        if self._stopping.is_set():
+            self._drop_all()
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Stop accepting, let running answers end, close everything."""
+        gateway = self.gateway
+        gateway.draining = True
+        for server in self._servers:
+            server.close()
+        for connection in tuple(gateway.connections):
+            if connection.idle:
+                connection.close()
+        deadline = self._loop.time() + self._settings.drain_s
+        while gateway.exchanges and self._loop.time() < deadline:
+            await asyncio.sleep(_STEP_S)
+        self._drop_all()
+        await asyncio.sleep(0)
+        gateway.stop_sweeping()
+        if gateway.app is not None:
+            await gateway.app.close()
+        await self._pool.close()
+        for server in self._servers:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(server.wait_closed(), 2)
+        await self._loop.run_in_executor(None, self._janitor.stop)
+        self._spool.close()
+        self._owners.close()
+
+    def _drop_all(self) -> None:
+        for connection in tuple(self.gateway.connections):
+            connection.transport.abort()
+
+    def _web_app(self) -> "App":
+        from meshproxy_cli.proxy.web.app import create_app  # noqa: PLC0415 (Starlette, only where the web side is on)
+
+        config = self.gateway.config
+        return create_app(
+            WebServices(
+                store=self._store,
+                version=__version__,
+                started_at=datetime.now(UTC),
+                public_url=self._settings.public_url,
+                providers=tuple(ProviderSummary(name=p.name, protocol=p.protocol, base_url=p.base_url) for p in config.providers),
+                metrics=lambda: metric_families(self.gateway, self._ledger, self._spool, self._shipper),
+                health=self._health,
+                control_changed=lambda: self._janitor.refresh(lambda: None),
+            )
+        )
+
+    def _health(self) -> Health:
+        return Health(reasons=("the store is away",)) if self._janitor.store_away else Health()

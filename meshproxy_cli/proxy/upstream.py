@@ -1,0 +1,218 @@
+"""The provider's side: one protocol object per connection, which follows the framing of answers and hands them on."""
+
+import asyncio
+import enum
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError
+from meshproxy_cli.proxy.guard import CHUNKED, MAX_HEAD_BYTES, AnswerHead, MalformedHeadError, read_answer_head
+
+_SWITCHING = 101
+_INFORMATIONAL = 200  # below it an answer is not the final one
+_BODYLESS = frozenset({204, 304})
+
+
+class Sink(Protocol):
+    """Who gets an answer."""
+
+    def answer_started(self, head: AnswerHead) -> None:
+        """Take the final answer's head."""
+
+    def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
+        """Take body bytes: `raw` with their framing as they came, `pieces` without."""
+
+    def answer_broken(self, reason: str) -> None:
+        """The connection ended, or what came is no HTTP; nothing follows."""
+
+    def upgraded(self, head: AnswerHead, rest: bytes) -> None:
+        """The provider switched protocols; what follows comes to `tunnel_data`."""
+
+    def tunnel_data(self, data: bytes) -> None: ...
+
+    def upstream_congested(self, *, congested: bool) -> None:
+        """Bytes to the provider pile up, or flow again."""
+
+
+class _Phase(enum.Enum):
+    IDLE = enum.auto()
+    HEAD = enum.auto()
+    COUNTED = enum.auto()
+    CHUNKED = enum.auto()
+    UNTIL_CLOSE = enum.auto()
+    TUNNEL = enum.auto()
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection to a provider: idle in the pool, or answering one request."""
+
+    __slots__ = (
+        "_buffer", "_bodyless", "_chunks", "_give_back", "_keep", "_need", "_phase", "_sink", "answered", "idle_since",
+        "transport",
+    )  # fmt: skip
+
+    def __init__(self, give_back: Callable[["UpstreamConnection"], None]) -> None:
+        self._give_back = give_back
+        self._sink: Sink | None = None
+        self._phase = _Phase.IDLE
+        self._buffer = b""
+        self._need = 0
+        self._chunks: ChunkedReader | None = None
+        self._keep = False
+        self._bodyless = False
+        self.answered = 0  # requests; a connection that was used before may be stale
+        self.idle_since = 0.0
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be sent on it."""
+        return self._phase is _Phase.IDLE and not self.transport.is_closing()
+
+    @property
+    def between_chunks(self) -> bool:
+        """Whether what has come of a chunked answer ends with a whole chunk."""
+        return self._chunks is not None and self._chunks.between_chunks
+
+    def send(self, sink: Sink, parts: Sequence[bytes], *, head_only: bool = False) -> None:
+        """Send a whole request; the answer comes to `sink`. `head_only`: the answer to HEAD has no body."""
+        self._sink = sink
+        self._phase = _Phase.HEAD
+        self._bodyless = head_only
+        self.transport.writelines(parts)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are, once switched to another protocol."""
+        self.transport.write(data)
+
+    def drop(self) -> None:
+        """End the connection now; the sink hears nothing more."""
+        self._sink = None
+        self._phase = _Phase.IDLE
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        if self._sink is not None:
+            self._sink.upstream_congested(congested=True)
+
+    def resume_writing(self) -> None:
+        if self._sink is not None:
+            self._sink.upstream_congested(congested=False)
+
+    def data_received(self, data: bytes) -> None:
+        sink = self._sink
+        if sink is None:
+            self.transport.abort()  # nothing was asked: a late error, or worse
+            return
+        phase = self._phase
+        try:
+            if phase is _Phase.CHUNKED:
+                self._chunked(sink, data)
+            elif phase is _Phase.HEAD:
+                self._head(sink, self._buffer + data if self._buffer else data)
+            elif phase is _Phase.TUNNEL:
+                sink.tunnel_data(data)
+            else:
+                self._plain(sink, data)
+        except (MalformedHeadError, MalformedChunkError) as problem:
+            self._fail(f"the provider's answer is malformed: {problem}")
+
+    def eof_received(self) -> None:
+        """Close: a provider that stops sending is done."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        sink = self._sink
+        if sink is None:
+            return
+        self._sink = None
+        if self._phase is _Phase.UNTIL_CLOSE and exc is None:
+            sink.answer_data(b"", (), last=True)
+        else:
+            sink.answer_broken("the provider closed the connection" if exc is None else f"connection lost: {exc}")
+
+    def _fail(self, reason: str) -> None:
+        sink, self._sink = self._sink, None
+        self.transport.abort()
+        if sink is not None:
+            sink.answer_broken(reason)
+
+    def _head(self, sink: Sink, data: bytes) -> None:
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > MAX_HEAD_BYTES:
+                    raise MalformedHeadError("its header block is larger than 64 KiB")
+                self._buffer = data
+                return
+            head = read_answer_head(data[: end + 4])
+            data = data[end + 4 :]
+            if head.status == _SWITCHING:
+                self._buffer = b""
+                self._phase = _Phase.TUNNEL
+                sink.upgraded(head, data)
+                return
+            if head.status >= _INFORMATIONAL:
+                break
+        self._buffer = b""
+        self._begin(sink, head, data)
+
+    def _begin(self, sink: Sink, head: AnswerHead, data: bytes) -> None:
+        self._keep = head.keeps_alive
+        if self._bodyless or head.status in _BODYLESS:
+            self._phase, self._need = _Phase.COUNTED, 0
+        elif head.length is None:
+            self._phase, self._keep = _Phase.UNTIL_CLOSE, False
+        elif head.length == CHUNKED:
+            self._phase, self._chunks = _Phase.CHUNKED, ChunkedReader()
+        else:
+            self._phase, self._need = _Phase.COUNTED, head.length
+        sink.answer_started(head)
+        if self._sink is not sink:
+            return  # it did not want this answer
+        if self._phase is _Phase.CHUNKED:
+            self._chunked(sink, data)
+        else:
+            self._plain(sink, data)
+
+    def _plain(self, sink: Sink, data: bytes) -> None:
+        if self._phase is _Phase.UNTIL_CLOSE:
+            sink.answer_data(data, (data,), last=False)
+            return
+        need = self._need
+        if len(data) < need:
+            self._need = need - len(data)
+            sink.answer_data(data, (data,), last=False)
+            return
+        if len(data) > need:
+            self._keep = False
+            data = data[:need]
+        self._done()
+        sink.answer_data(data, (data,), last=True)
+
+    def _chunked(self, sink: Sink, data: bytes) -> None:
+        chunks = cast("ChunkedReader", self._chunks)
+        pieces: list[bytes] = []
+        consumed = chunks.feed(data, pieces)
+        if not chunks.done:
+            sink.answer_data(data, pieces, last=False)
+            return
+        if consumed != len(data):
+            self._keep = False
+            data = data[:consumed]
+        self._done()
+        sink.answer_data(data, pieces, last=True)
+
+    def _done(self) -> None:
+        """Part from the request before its end is passed on: what follows belongs to another one."""
+        self._sink = None
+        self._phase = _Phase.IDLE
+        self._chunks = None
+        self.answered += 1
+        if self._keep and not self.transport.is_closing() and not self.transport.get_write_buffer_size():
+            self.transport.resume_reading()
+            self._give_back(self)
+        else:
+            self.transport.close()

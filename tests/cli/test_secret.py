@@ -66,10 +66,9 @@ def test_move_without_a_keyring_changes_nothing(provider: Cli) -> None:
 def test_without_a_keyring_one_line_warns(cli: Cli) -> None:
     cli.guard(KEY)
     told = cli("provider", "add", "openai", "--api-key", "-", stdin=KEY, environ={"MESHPROXY_KEYRING": "auto"}).stderr
-    assert [line for line in told.splitlines() if line.startswith("warning: ")] == [
-        f"warning: this machine has no usable OS keyring: the secret provider/openai is kept unencrypted in "
-        f"{cli.home.state}/data/secrets.json (mode 0600)"
-    ]
+    [warning] = [line for line in told.splitlines() if line.startswith("warning: ")]
+    assert "no usable OS keyring" in warning
+    assert f"provider/openai is kept unencrypted in {cli.home.state}/data/secrets.json (mode 0600)" in warning
 
 
 def test_a_hanging_keyring_does_not_hang_the_command(cli: Cli, secret_service: SecretService) -> None:

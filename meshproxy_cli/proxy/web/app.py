@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.web import dashboard, health, metrics
+from meshproxy_cli.proxy.web import dashboard, health, metrics, openapi
 from meshproxy_cli.proxy.web.problems import Problem, answer_problem
 from meshproxy_cli.proxy.web.rest import ENDPOINTS
 from meshproxy_cli.proxy.web.services import WebServices
@@ -37,6 +37,7 @@ def create_app(services: WebServices) -> Starlette:
             Route("/", _root),
             *health.ROUTES,
             *metrics.ROUTES,
+            *openapi.ROUTES,
             *dashboard.ROUTES,
             *(endpoint.route() for endpoint in ENDPOINTS),
         ],

@@ -136,9 +136,7 @@ def _grid(top: Decimal, axis: Writer) -> tuple[Mark, ...]:
 
 def _labels(keys: Sequence[str], slot: float) -> tuple[Mark, ...]:
     every = max(1, math.ceil(len(keys) / _MOST_LABELS))
-    return tuple(
-        Mark(round(slot * (index + 0.5), 2), _short(keys[index])) for index in range(0, len(keys), every)
-    )
+    return tuple(Mark(round(slot * (index + 0.5), 2), _short(keys[index])) for index in range(0, len(keys), every))
 
 
 def _short(key: str) -> str:

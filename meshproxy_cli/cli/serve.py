@@ -9,7 +9,7 @@ import typer
 
 from meshproxy_cli.cli import context, output
 from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
-from meshproxy_cli.errors import UsageError
+from meshproxy_cli.errors import ConflictError, UsageError
 from meshproxy_cli.proxy.config import ServerConfig, load_config
 from meshproxy_cli.proxy.workers import Plan, bind, in_use, serve as serve_workers, tls_context
 from meshproxy_cli.settings.references import resolve_reference
@@ -51,7 +51,7 @@ def serve(
     loaded = load_config(text, os.environ, lambda reference: _resolve(reference, secrets))
     url = database_url or f"sqlite:///{paths.database}"
     if port and in_use("127.0.0.1" if host in _ANY else host, port):
-        raise UsageError(
+        raise ConflictError(
             f"something listens on port {port} already", hint="choose another one: meshproxy serve --port 0"
         )
     store = open_local_store(url)

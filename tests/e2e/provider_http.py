@@ -126,7 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         recorded = self._recorded(self._body())
-        anthropic = "anthropic-version" in self.headers or recorded.path.startswith("/v1/messages")
+        asks_anthropic = "anthropic-version" in self.headers and recorded.path.startswith("/v1/models")
+        anthropic = asks_anthropic or recorded.path.startswith("/v1/messages")
         protocol = "anthropic" if anthropic else "openai"
         if recorded.path == "/" or self.command == "HEAD":
             return self._answer(200, b"", "text/plain")

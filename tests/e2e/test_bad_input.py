@@ -31,7 +31,9 @@ class Protocol:
     body: bytes
 
     def headers(self, token: str | None, session: str | None = "bad") -> dict[str, str]:
-        kept = {"Content-Type": "application/json", "anthropic-version": "2023-06-01"}
+        kept = {"Content-Type": "application/json"}
+        if self.name == "anthropic":
+            kept["anthropic-version"] = "2023-06-01"
         if token is not None:
             kept["Authorization"] = f"Bearer {token}"
         if session is not None:
@@ -167,7 +169,7 @@ def test_an_unknown_path(door: Door, protocol: Protocol, rest: str) -> None:
 
 
 @both
-@pytest.mark.parametrize("body", [b"", b"hello", b'{"model":', b"[]", b'{"input":"no model"}'])
+@pytest.mark.parametrize("body", [b"", b"hello", b'{"model":', b"[]", b'{"model":"a","model":"b"}'])
 def test_a_body_that_is_no_request(door: Door, protocol: Protocol, body: bytes) -> None:
     door.assert_refused(protocol, door.ask(protocol, door.mint(), body=body), 400)
 
@@ -195,6 +197,7 @@ def _closed_port() -> int:
 def test_a_provider_that_is_down(start_proxy: StartProxy) -> None:
     nowhere = f"http://127.0.0.1:{_closed_port()}"
     with start_proxy(environ={"OPENAI_BASE_URL": f"{nowhere}/v1", "ANTHROPIC_BASE_URL": nowhere}) as proxy:
+        proxy.provider.forget()
         door = Door(proxy)
         for protocol in (OPENAI, ANTHROPIC):
             answer = door.ask(protocol, door.mint())
@@ -241,6 +244,5 @@ def test_a_spec_with_a_misspelt_grant_signs_nothing(room_proxy: RoomProxy) -> No
 
 def test_a_port_that_is_taken(room_proxy: RoomProxy, cli: Cli) -> None:
     port = room_proxy.url.rpartition(":")[2]
-    result = cli("serve", "--port", port, code=None)
-    assert result.code in {4, 5}
+    result = cli("serve", "--port", port, code=5)
     assert port in result.stderr

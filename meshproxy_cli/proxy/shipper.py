@@ -1,7 +1,8 @@
 """The shipper: moves spooled events into the store, in batches, priced on the way; runs in the janitor thread.
 
 A segment is removed only after its events are committed. A crash in between ships them once more, and the store leaves
-out what it has by event id: nothing is lost and nothing counted twice.
+out what it has by event id: nothing is lost and nothing counted twice. What the store refuses for good, and lines that
+can't be read, are kept in `rejected.jsonl` beside the segments.
 """
 
 import logging
@@ -21,6 +22,8 @@ from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store.base import StoreUnavailableError
 from meshproxy_cli.store.events import UsageEvent
 
+REJECTED = "rejected.jsonl"
+
 _log = logging.getLogger(__name__)
 _DECODER = msgspec.json.Decoder(UsageEvent)
 _BATCH = 500
@@ -31,7 +34,8 @@ _LONGEST_DELAY_S = 30.0
 class EventSink(Protocol):
     """The part of the store that takes events."""
 
-    def add_events(self, events: Iterable[UsageEvent]) -> int: ...
+    def add_events(self, events: Iterable[UsageEvent]) -> int:
+        """Store those that are new; return how many are."""
 
 
 @dataclass(slots=True)
@@ -40,8 +44,8 @@ class ShipperCounters:
 
     shipped: int = 0
     unpriced: int = 0
-    unreadable_lines: int = 0
-    failures: int = 0
+    rejected: int = 0  # lines that can't be read, events that the store refuses
+    failures: int = 0  # times the store was away
 
 
 class Shipper:
@@ -57,22 +61,23 @@ class Shipper:
         self._clock = clock
         self._delay = 0.0
         self._not_before = 0.0
+        self._rejected: list[bytes] = []
 
     def run_once(self) -> int:
         """Ship what there is; return how many events the store took as new (0 while the store is away)."""
         if self._clock() < self._not_before:
             return 0
         self._spool.rotate()
-        shipped = 0
+        before = self.counters.shipped
         try:
+            self._ship_waiting()
             for path in spools.segments(self._spool.directory):
-                shipped += self._ship(path)
+                self._ship_segment(path)
         except StoreUnavailableError as problem:
             self._back_off(problem)
         else:
             self._delay = 0.0
-        self.counters.shipped += shipped
-        return shipped
+        return self.counters.shipped - before
 
     def _back_off(self, problem: StoreUnavailableError) -> None:
         self.counters.failures += 1
@@ -80,27 +85,56 @@ class Shipper:
         self._not_before = self._clock() + self._delay
         _log.warning("Usage stays in the spool, next try in %.1f s: %s", self._delay, problem.message)
 
-    def _ship(self, path: Path) -> int:
+    def _ship_waiting(self) -> None:
+        lines = self._spool.take_waiting()
+        try:
+            self._ship(line for block in lines for line in block.splitlines())
+            self._keep_rejected()
+        except StoreUnavailableError:
+            self._spool.keep(lines)
+            raise
+
+    def _ship_segment(self, path: Path) -> None:
         file = spools.claim(path)
         if file is None:
-            return 0
+            return
         with os.fdopen(file, "rb") as segment:
-            shipped = 0
-            events = self._events(segment)
-            while batch := tuple(islice(events, _BATCH)):
-                shipped += self._store.add_events(batch)
+            self._ship(segment)
+            self._keep_rejected()
             path.unlink()
-        return shipped
 
-    def _events(self, lines: Iterable[bytes]) -> Iterator[UsageEvent]:
+    def _ship(self, lines: Iterable[bytes]) -> None:
+        self._rejected.clear()
+        events = self._read(lines)
+        while batch := tuple(islice(events, _BATCH)):
+            priced = [self._prices.price(event) for event in batch]
+            self.counters.shipped += self._add(priced)
+            self.counters.unpriced += sum(event.cost_usd is None and event.metered for event in priced)
+
+    def _read(self, lines: Iterable[bytes]) -> Iterator[UsageEvent]:
         for line in lines:
             try:
-                event = _DECODER.decode(line)
-            except msgspec.MsgspecError:
-                self.counters.unreadable_lines += 1
-                _log.error("A line of the usage spool can't be read: %r", line)
-                continue
-            priced = self._prices.price(event)
-            if priced.cost_usd is None and event.metered:
-                self.counters.unpriced += 1
-            yield priced
+                yield _DECODER.decode(line)
+            except (msgspec.MsgspecError, ValueError) as problem:
+                self._reject(line, str(problem))
+
+    def _add(self, events: list[UsageEvent]) -> int:
+        try:
+            return self._store.add_events(events)
+        except StoreUnavailableError:
+            raise
+        except Exception as problem:  # noqa: BLE001 (whatever it is, one event must not hold up all others)
+            if len(events) == 1:
+                self._reject(spools.encode(events), repr(problem))
+                return 0
+        return sum(self._add([event]) for event in events)
+
+    def _reject(self, line: bytes, reason: str) -> None:
+        _log.error("A usage event can't be stored and is kept in %s (%s)", REJECTED, reason[:200])
+        self._rejected.append(line.rstrip(b"\n") + b"\n")
+
+    def _keep_rejected(self) -> None:
+        if self._rejected:
+            with (self._spool.directory / REJECTED).open("ab") as file:
+                file.writelines(self._rejected)
+            self.counters.rejected += len(self._rejected)

@@ -33,7 +33,6 @@ class SpoolCounters:
 
     spooled: int = 0
     write_errors: int = 0
-    in_memory: int = 0  # events that wait for the disk to take them
     lost: int = 0  # events for which neither disk nor memory had room
 
 
@@ -51,14 +50,19 @@ class Spool:
         self._waiting: deque[bytes] = deque()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    @property
+    def in_memory(self) -> int:
+        """How many lines wait for the disk to take them."""
+        return len(self._waiting)
+
     def append(self, *events: UsageEvent) -> None:
         """Write events with one system call. Never raises: what the disk does not take is kept in memory."""
-        line = b"".join(_ENCODER.encode(event) + b"\n" for event in events)
+        line = encode(events)
         with self._lock:
             if self._write_waiting() and self._write(line):
                 self.counters.spooled += len(events)
                 return
-            self._keep(line, len(events))
+            self._keep(line)
 
     def rotate(self) -> None:
         """Close the current segment if it has anything, so that it can be shipped."""
@@ -68,10 +72,27 @@ class Spool:
                 self._close()
 
     def close(self) -> None:
-        """Close the current segment for good."""
+        """Close the current segment for good. What the disk still does not take goes to the log."""
         with self._lock:
-            self._write_waiting()
+            if not self._write_waiting():
+                for line in self._waiting:
+                    self._lose(line)
+                self._waiting.clear()
             self._close()
+
+    def take_waiting(self) -> list[bytes]:
+        """Hand over the lines that the disk does not take; `keep` those that can't be shipped either."""
+        with self._lock:
+            lines = [] if self._write_waiting() else list(self._waiting)
+            if lines:
+                self._waiting.clear()
+            return lines
+
+    def keep(self, lines: Iterable[bytes]) -> None:
+        """Take lines back that `take_waiting` gave."""
+        with self._lock:
+            for line in lines:
+                self._keep(line)
 
     def _write(self, line: bytes) -> bool:
         try:
@@ -93,20 +114,21 @@ class Spool:
         self.counters.write_errors += 1
         return False
 
-    def _keep(self, line: bytes, events: int) -> None:
-        if len(self._waiting) >= _MOST_IN_MEMORY:
-            self.counters.lost += events
-            _log.critical("A usage event is lost: %s", line.decode(errors="replace").strip())
-            return
-        self._waiting.append(line)
-        self.counters.in_memory = len(self._waiting)
+    def _keep(self, line: bytes) -> None:
+        if len(self._waiting) < _MOST_IN_MEMORY:
+            self._waiting.append(line)
+        else:
+            self._lose(line)
+
+    def _lose(self, line: bytes) -> None:
+        self.counters.lost += line.count(b"\n")
+        _log.critical("A usage event has no place but this log: %s", line.decode(errors="replace").strip())
 
     def _write_waiting(self) -> bool:
         while self._waiting:
             if not self._write(self._waiting[0]):
                 return False
             self.counters.spooled += self._waiting.popleft().count(b"\n")
-            self.counters.in_memory = len(self._waiting)
         return True
 
     def _close(self) -> None:
@@ -152,4 +174,16 @@ def segments(directory: Path) -> list[Path]:
 
 def encode(events: Iterable[UsageEvent]) -> bytes:
     """Return events as a segment holds them."""
-    return b"".join(_ENCODER.encode(event) + b"\n" for event in events)
+    return b"".join(_encode_one(event) + b"\n" for event in events)
+
+
+def _encode_one(event: UsageEvent) -> bytes:
+    try:
+        return _ENCODER.encode(event)
+    except ValueError:  # half a surrogate pair somewhere: text that is no Unicode
+        values = msgspec.to_builtins(event)
+        return _ENCODER.encode({name: _mended(value) for name, value in values.items()})
+
+
+def _mended(value: object) -> object:
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value

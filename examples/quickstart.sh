@@ -55,7 +55,7 @@ fi
 read -r url pid <<<"$(running)"
 
 heading "An API key, kept where secrets are kept, and a participant token signed with it"
-meshproxy token get --room "$room" >/dev/null 2>&1 || meshproxy api-key create quickstart --activate >/dev/null
+meshproxy token get --room "$room" >/dev/null 2>&1 || meshproxy api-key create quickstart --activate --silent
 meshproxy token generate --spec "$spec" | meshproxy token inspect -
 
 heading "One prompt through the room, OpenAI-style and Anthropic-style"

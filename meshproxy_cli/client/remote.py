@@ -72,9 +72,9 @@ class RemoteClient:
 
     def api_keys(self) -> tuple[ApiKeyRecord, ...]:
         """List keys without their secrets."""
-        answer = _object(self._api.call("GET", self._path("api-keys")))
         known = {"project_id": self._id(), "description": "", "created_at": "1970-01-01T00:00:00Z"}
-        return tuple(self._parse(ApiKeyRecord, known | _object(key)) for key in answer.get("keys", ()))
+        given = [_without_nulls(key) for key in self._items(self._path("api-keys"), "keys")]
+        return tuple(self._parse(ApiKeyRecord, known | key) for key in given)
 
     def revoke_api_key(self, key_id: str) -> None:
         """Revoke a key for good."""
@@ -83,8 +83,7 @@ class RemoteClient:
     def usage(self, query: UsageQuery) -> UsageReport:
         """Sum up usage; the totals are added up here, so that they are those of the rows."""
         parameters = _filters(query) | {"by": ",".join(query.by)}
-        answer = _object(self._api.call("GET", self._path("usage"), query=parameters))
-        rows = tuple(self._row(query, _object(row)) for row in answer.get("usage", ()))
+        rows = tuple(self._row(query, row) for row in self._items(self._path("usage"), "usage", query=parameters))
         return UsageReport(by=query.by, rows=rows, totals=add_up(row.totals for row in rows))
 
     def events(
@@ -172,8 +171,13 @@ class RemoteClient:
         return "/".join(("/accounts/projects", quote(self._id()), *map(quote, segments)))
 
     def _list(self, kind: type[T], path: str, name: str, *, query: dict[str, str] | None = None) -> tuple[T, ...]:
-        answer = _object(self._api.call("GET", path, query=query))
-        return tuple(self._parse(kind, item) for item in answer.get(name, ()))
+        return tuple(self._parse(kind, item) for item in self._items(path, name, query=query))
+
+    def _items(self, path: str, name: str, *, query: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        items = _object(self._api.call("GET", path, query=query)).get(name)
+        if not isinstance(items, list):
+            raise self._foreign(ValueError(f"there is no list of {name}"))
+        return [_object(item) for item in items]
 
     def _row(self, query: UsageQuery, row: dict[str, Any]) -> UsageRow:
         keys = {group.value: str(row.get(group.value, "")) for group in query.by}
@@ -199,6 +203,10 @@ def _object(answer: Any) -> dict[str, Any]:  # noqa: ANN401 (any JSON value)
     if not isinstance(answer, dict):
         raise UnavailableError("The server's answer is no JSON object.", hint="is this the address of a Room Proxy?")
     return answer
+
+
+def _without_nulls(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if value is not None}
 
 
 def _filters(query: UsageQuery) -> dict[str, str]:

@@ -106,7 +106,8 @@ def test_wrong_token(site: Site, token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.test/", "//evil.test", "/\\evil.test", "/dashboardx", "/dashboard/\r\nx: y", "javascript:0"]
+    "target",
+    ["https://evil.test/", "//evil.test", "/\\evil.test", "/dashboardx", "/dashboard/\r\nx: y", "javascript:0"],
 )
 def test_login_leads_nowhere_else(site: Site, target: str) -> None:
     answer = site.client().post("/dashboard/login", data={"token": site.admin, "next": target})
@@ -120,9 +121,7 @@ def test_a_revoked_token_ends_its_logins(site: Site, finance: TestClient) -> Non
     assert finance.get("/dashboard").status_code == 303
 
 
-def test_a_changed_or_expired_cookie_is_none(
-    site: Site, maria: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_changed_or_expired_cookie_is_none(site: Site, maria: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     cookie = maria.cookies[sessions.COOKIE]
     payload, signature = cookie.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload))
@@ -290,7 +289,14 @@ def test_rooms_and_limits(site: Site, maria: TestClient) -> None:
     assert (room.name, room.providers, room.models) == ("backend", {"openai": "azure"}, ("openai/gpt-5*", "x/y"))
     assert room.aliases == {"default": "gpt-5.4", "fast": "gpt-5.4-mini"}
     assert maria.post("/dashboard/rooms", data=form | {"aliases": "broken"}).status_code == 400
-    limit = {"csrf": csrf(maria), "scope": "room", "subject": "*", "kind": "usd_per_day", "amount": "12.50", "hard": "false"}
+    limit = {
+        "csrf": csrf(maria),
+        "scope": "room",
+        "subject": "*",
+        "kind": "usd_per_day",
+        "amount": "12.50",
+        "hard": "false",
+    }
     assert maria.post("/dashboard/limits", data=limit).status_code == 303
     (kept,) = site.store.limits(site.project.id)
     assert (str(kept.amount.normalize()), kept.hard, kept.kind) == ("12.5", False, LimitKind.USD_PER_DAY)

@@ -3,7 +3,9 @@
 pytest_plugins = [
     "fixtures.isolation",
     "fixtures.leaks",
+    "fixtures.known_secrets",
     "fixtures.commands",
+    "fixtures.in_process",
     "fixtures.proxies",
     "fixtures.agents",
     "fixtures.secret_service",

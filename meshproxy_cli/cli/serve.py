@@ -11,14 +11,15 @@ from meshproxy_cli.cli import context, output
 from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
 from meshproxy_cli.errors import ConflictError, UsageError
 from meshproxy_cli.proxy.config import ServerConfig, load_config
-from meshproxy_cli.proxy.workers import Plan, bind, in_use, serve as serve_workers, tls_context
+from meshproxy_cli.proxy.workers import Plan, bind, in_use, tls_context
+from meshproxy_cli.proxy.workers import serve as serve_workers
 from meshproxy_cli.settings.references import resolve_reference
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 
 _ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 
-def serve(
+def serve(  # noqa: PLR0917 (Typer fills them by name)
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", help="Port; 0 takes any free one.", min=0, max=65535)] = 8765,
     database_url: Annotated[
@@ -39,7 +40,6 @@ def serve(
     provider answers, so that everything can be tried offline.
 
     Examples:
-
     * `meshproxy serve`
     * `meshproxy serve --port 0 --workers 4`
     * `meshproxy serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --database-url postgresql://db/meshproxy`

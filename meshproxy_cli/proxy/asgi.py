@@ -101,13 +101,13 @@ class AppExchange:
         if self._task is not None:
             self._task.cancel()
 
-    def tunnel_data(self, data: bytes) -> None:
+    def from_client(self, data: bytes) -> None:
         """Take nothing: the application has no websockets."""
 
     async def _run(self, app: App) -> None:
         try:
             await app(self._scope(), self._receive, self._send)
-        except Exception:
+        except Exception:  # noqa: BLE001 (whatever it is, this request ends and the others go on)
             _log.exception("the web application failed")
         if self._over or self._gone.is_set():
             return

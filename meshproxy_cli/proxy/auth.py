@@ -10,6 +10,7 @@ from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.directory import Directory
 from meshproxy_cli.proxy.guard import RequestHead
 from meshproxy_cli.proxy.refusal import RefusedError, refuse
+from meshproxy_cli.proxy.rewrite import CREDENTIAL_PROTOCOLS
 from meshproxy_cli.proxy.routes import ProviderRoute
 from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem
 from meshproxy_cli.tokens.participant import check_times, verify
@@ -19,7 +20,6 @@ _Value = TypeVar("_Value")
 _CACHE_SIZE = 10_000
 _MAX_TOKEN_BYTES = 16 * 1024
 _MAX_SESSION = 200
-_SUBPROTOCOL_PREFIXES = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-token.")
 _AGENT_STOPS = str.maketrans("/ (;", "    ")
 
 _NO_CREDENTIAL = (
@@ -124,7 +124,9 @@ class Authenticator:
     def _room(self, token: ParticipantToken, named: str | None) -> str:
         if not token.llm:
             raise refuse(
-                403, "llm_not_granted", "This token does not grant model access: add `llm: {}` to its spec's api section."
+                403,
+                "llm_not_granted",
+                "This token does not grant model access: add `llm: {}` to its spec's api section.",
             )
         room = named if named is not None else token.room
         if room is None:
@@ -176,7 +178,7 @@ def credentials(head: RequestHead) -> list[bytes]:
 def _from_subprotocols(value: bytes) -> list[bytes]:
     offers = [offer.strip() for offer in value.split(b",")]
     return [
-        offer[len(prefix) :] for offer in offers for prefix in _SUBPROTOCOL_PREFIXES if offer.lower().startswith(prefix)
+        offer[len(prefix) :] for offer in offers for prefix in CREDENTIAL_PROTOCOLS if offer.lower().startswith(prefix)
     ]
 
 

@@ -30,6 +30,14 @@ class Ask:
     hides_usage: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ClientEvent:
+    """An event of a websocket's client: `creates` a response, with a model where it names one."""
+
+    model: str
+    creates: bool
+
+
 class Authoriser:
     """Reads a request's body as far as deciding about it needs. Every refusal is a `RefusedError`."""
 
@@ -62,8 +70,8 @@ class Authoriser:
         except (BodyError, DocumentError) as problem:
             raise refuse(400, "invalid_body", f"Room Proxy: {problem}.") from None
 
-    def event(self, caller: Caller, room: Room | None, message: bytes) -> str:
-        """Check one event that a client sends on a websocket; return the model that it names, "" without one."""
+    def event(self, caller: Caller, room: Room | None, message: bytes) -> ClientEvent:
+        """Check one event that a client sends on a websocket, and return what it asks for."""
         try:
             document = read_document(message)
             kind = document.text("type") or ""
@@ -74,11 +82,11 @@ class Authoriser:
             raise refuse(400, "invalid_event", f"Room Proxy: {problem}.") from None
         for model in models:
             self._permitted(caller, "openai", room, model)
-        if kind == "response.create" and any(part is not None and part.has("conversation") for part in parts[:1]):
-            self._refuse_conversation(parts[0])
+        if document.has("conversation"):
+            self._refuse_conversation()
         for one in previous:
             self._check_owner(caller, one)
-        return models[0] if models else ""
+        return ClientEvent(model=models[0] if models else "", creates=kind == "response.create")
 
     def _plain(self, head: RequestHead, body: bytes) -> bytes:
         codings = head.by_name.get(b"content-encoding")
@@ -123,9 +131,9 @@ class Authoriser:
         if previous:
             self._check_owner(caller, previous)
         if document.has("conversation"):
-            self._refuse_conversation(document)
+            self._refuse_conversation()
 
-    def _refuse_conversation(self, _document: Document | None) -> None:
+    def _refuse_conversation(self) -> None:
         raise refuse(
             404,
             "conversation_not_found",
@@ -189,4 +197,3 @@ def _query_model(target: bytes) -> str | None:
     if len(models) > 1:
         raise DocumentError("the query names 'model' twice")
     return models[0] if models else None
-

@@ -60,9 +60,7 @@ class ProviderConnector:
             raise UsageError("HTTP_PROXY and HTTPS_PROXY must be http:// or https:// URLs")
         tls_to_proxy = self._tls if where.scheme == "https" else None
         port = where.port or (443 if tls_to_proxy else 80)
-        transport, tunnel = await loop.create_connection(
-            lambda: _Tunnel(loop), where.hostname, port, ssl=tls_to_proxy
-        )
+        transport, tunnel = await loop.create_connection(lambda: _Tunnel(loop), where.hostname, port, ssl=tls_to_proxy)
         name = f"[{address.host}]" if ":" in address.host else address.host
         transport.write(_connect_request(f"{name}:{address.port}", where.username, where.password))
         try:

@@ -1,6 +1,6 @@
 """Look into a request's JSON body without changing a byte of it: its top-level names, in one pass, values unread.
 
-Every occurrence of a name is seen, escapes resolved, so that two parsers can't be told different things by repeating it.
+Every occurrence of a name is seen, escapes resolved: repeating a name can't tell two parsers different things.
 """
 
 from collections.abc import Mapping

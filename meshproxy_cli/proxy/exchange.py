@@ -1,7 +1,7 @@
 """One request of a provider route, in the order in which it happens:
 
 head read → authenticate → body read → authorise → limits → forward (`forward.py`, `relay.py`) → record.
-"""  # noqa: D205 (the order is the summary)
+"""
 
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -9,20 +9,23 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.authorise import Ask
-from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.forward import Forwarder
-from meshproxy_cli.proxy.guard import RequestHead
+from meshproxy_cli.proxy.guard import AnswerHead, RequestHead
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
 from meshproxy_cli.proxy.refusal import Refusal, RefusedError, answer, reader_of, render
+from meshproxy_cli.proxy.rewrite import switch_head
 from meshproxy_cli.proxy.routes import ProviderRoute, Reply
+from meshproxy_cli.proxy.tunnel.websocket import Tunnel
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 
 if TYPE_CHECKING:
+    from meshproxy_cli.proxy.caller import Caller
     from meshproxy_cli.proxy.config import Provider
     from meshproxy_cli.proxy.gateway import Gateway
     from meshproxy_cli.proxy.listener import ClientConnection
+    from meshproxy_cli.proxy.upstream import UpstreamConnection
 
 _KEPT_FOR_STRANGERS = 4 * 1024 * 1024
 _UNKNOWN_KEY = "token_unknown_key"
@@ -34,7 +37,7 @@ class Exchange:
 
     __slots__ = (
         "_admission", "_begun", "_gateway", "_pending", "_refusal", "_size", "_started_at", "ask", "caller", "client",
-        "closes", "forwarder", "head", "pieces", "provider", "request_id", "route", "trailers",
+        "closes", "forwarder", "head", "pieces", "provider", "request_id", "route", "trailers", "websocket",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", client: "ClientConnection", head: RequestHead, route: ProviderRoute) -> None:
@@ -48,6 +51,7 @@ class Exchange:
         self.provider: Provider | None = None
         self.pieces: list[bytes] = []
         self.trailers: list[bytes] = []
+        self.websocket = head.value(b"upgrade").lower() == b"websocket"
         self.closes = not head.keeps_alive or gateway.draining
         self.forwarder: Forwarder | None = None
         self._size = 0
@@ -117,7 +121,9 @@ class Exchange:
         limit = self._gateway.limits.largest_body // 2**20
         self.closes = True
         self.refuse(
-            Refusal(status=413, code="request_too_large", message=f"Room Proxy: a request may have {limit} MiB at most.")
+            Refusal(
+                status=413, code="request_too_large", message=f"Room Proxy: a request may have {limit} MiB at most."
+            )
         )
 
     # What it asks for
@@ -138,7 +144,7 @@ class Exchange:
         except RefusedError as problem:
             self.refuse(problem.refusal)
             return
-        if is_free(route.endpoint.path):
+        if self.websocket or is_free(route.endpoint.path):  # each turn of a websocket is admitted on its own
             self._forward()
             return
         verdict = gateway.limiter.admit(caller, route.protocol, route.endpoint.path, self._size, self.ask.model)
@@ -183,6 +189,16 @@ class Exchange:
         self.client.send(answer(200, body, self.request_id, close=self.closes, head_only=head_only))
         self.over(keep=not self.closes)
 
+    def upgraded(self, connection: "UpstreamConnection", head: AnswerHead, rest: bytes) -> None:
+        """Become a tunnel: the provider has switched to the websocket protocol."""
+        tunnel = Tunnel(self._gateway, self, connection)
+        self._gateway.exchanges.discard(self)
+        connection.hand_over(tunnel)
+        self.client.send(switch_head(head, self.request_id.encode()))
+        self.client.switch(tunnel)
+        if rest:
+            tunnel.tunnel_data(rest)
+
     def over(self, *, keep: bool) -> None:
         """Part from the client: the last byte is written."""
         self._gateway.exchanges.discard(self)
@@ -210,7 +226,7 @@ class Exchange:
         if self.forwarder is not None:
             self.forwarder.client_gone()
 
-    def tunnel_data(self, data: bytes) -> None:
+    def from_client(self, data: bytes) -> None:
         """Take nothing: only a `Tunnel` switches its connection."""
 
     def record(self, status: int, outcome: Outcome, error: str, reading: Reading | None) -> None:

@@ -1,18 +1,19 @@
 """The way to the provider: which base URL and credential, which connection, and what is tried when that fails."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.proxy.relay import Relay
-from meshproxy_cli.proxy.rewrite import request_head, trailer_lines
+from meshproxy_cli.proxy.rewrite import request_head, trailer_lines, upgrade_lines
 from meshproxy_cli.proxy.routes import Reply
 from meshproxy_cli.proxy.target import Target
 from meshproxy_cli.proxy.upstream import UpstreamConnection
 from meshproxy_cli.store.events import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshproxy_cli.proxy.exchange import Exchange
     from meshproxy_cli.proxy.gateway import Gateway
 
@@ -28,8 +29,8 @@ class Forwarder:
     """Sends one request upstream; the pool's `Waiter`."""
 
     __slots__ = (
-        "_connection", "_exchange", "_gateway", "_parts", "_place", "_retried", "_targets", "_waiting", "paused", "relay",
-        "touched",
+        "_connection", "_exchange", "_gateway", "_parts", "_place", "_retried", "_targets", "_waiting", "paused",
+        "relay", "touched",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", exchange: "Exchange") -> None:
@@ -72,6 +73,8 @@ class Forwarder:
         if exchange.ask.body is not None:
             without |= {b"content-encoding"}
         path = exchange.route.path
+        if exchange.websocket:
+            return [request_head(head, target, path, upgrade_lines(head))]
         size = len(pieces[0]) if pieces else 0
         trailers = trailer_lines(exchange.trailers)
         if trailers:
@@ -130,7 +133,8 @@ class Forwarder:
         if head.status < _FIRST_ERROR:
             sticky.worked(provider, caller, self._targets[self._place])
         elif head.status in _TRY_ELSEWHERE and self._place + 1 < len(self._targets):
-            if not sticky.is_bound(provider, caller) or head.status in _CREDENTIAL_REFUSED:
+            keeps = sticky.is_bound(provider, caller) and head.status not in _CREDENTIAL_REFUSED
+            if not keeps:
                 self.drop()
                 self._next_target()
                 return True
@@ -157,6 +161,12 @@ class Forwarder:
         """Let go of the connection: its answer is whole, and it may serve somebody else already."""
         self._connection = None
         self._waiting = False
+
+    def take_connection(self) -> UpstreamConnection | None:
+        """Hand the connection over to somebody else."""
+        connection, self._connection = self._connection, None
+        self._waiting = False
+        return connection
 
     def drop(self) -> None:
         """End the provider's request."""

@@ -30,6 +30,7 @@ from meshproxy_cli.store.records import Room
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.listener import ClientConnection, Handler
+    from meshproxy_cli.proxy.tunnel.websocket import Tunnel
 
 _SWEEP_S = 0.5
 
@@ -67,6 +68,7 @@ class Gateway:
         self.app: AppHost | None = None
         self.connections: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
+        self.tunnels: set[Tunnel] = set()
         self.draining = False
         self._random = os.urandom(5).hex()
         self._numbers = count()
@@ -92,8 +94,9 @@ class Gateway:
         path = head.target.partition(b"?")[0]
         route = self.routes.match(head.method, path)
         if isinstance(route, ProviderRoute):
-            if head.method in {b"GET"} and route.endpoint.websocket:
-                return LocalAnswer.refusing(self, client, head, _UPGRADE)
+            upgrade = head.value(b"upgrade").lower() == b"websocket"
+            if upgrade is not (route.endpoint.websocket and head.method == b"GET"):
+                return LocalAnswer.refusing(self, client, head, _UPGRADE, protocol=route.protocol)
             return Exchange(self, client, head, route)
         if isinstance(route, AppRoute) and self.app is not None:
             return AppExchange(self, client, head)
@@ -115,7 +118,9 @@ class Gateway:
         provider = self.config.provider(protocol, name)
         if provider is None:
             what = f"'{name}'" if name else f"for {protocol}"
-            raise refuse(503, "no_provider", f"Room Proxy: no provider {what} is configured here. Ask the proxy's admin.")
+            raise refuse(
+                503, "no_provider", f"Room Proxy: no provider {what} is configured here. Ask the proxy's admin."
+            )
         return provider
 
     def transform_for(self, exchange: Exchange, head: AnswerHead) -> Transform | None:
@@ -170,6 +175,8 @@ class Gateway:
             connection.sweep(now)
         for exchange in tuple(self.exchanges):
             exchange.sweep(now)
+        for tunnel in tuple(self.tunnels):
+            tunnel.sweep(now)
         self.pool.sweep(now)
         self.start_sweeping()
 

@@ -106,7 +106,7 @@ class Janitor:
     def _ship_once(self) -> None:
         try:
             self._shipper.run_once()
-        except Exception:
+        except Exception:  # noqa: BLE001 (whatever it is, the events are safe and the thread goes on)
             _log.exception("usage could not be moved to the store; it stays in the spool")
             self._stop.wait(_RECONNECT_S)
 

@@ -42,7 +42,7 @@ class Handler(Protocol):
     def client_gone(self) -> None:
         """End whatever runs: nobody listens any more."""
 
-    def tunnel_data(self, data: bytes) -> None:
+    def from_client(self, data: bytes) -> None:
         """Take bytes of the client after `ClientConnection.switch`."""
 
 
@@ -57,7 +57,18 @@ class _Phase(enum.Enum):
 class ClientConnection(asyncio.Protocol):
     """A client's connection."""
 
-    __slots__ = ("_buffer", "_chunks", "_gateway", "_handler", "_keep", "_need", "_phase", "_since", "peer", "transport")
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_gateway",
+        "_handler",
+        "_keep",
+        "_need",
+        "_phase",
+        "_since",
+        "peer",
+        "transport",
+    )
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
@@ -104,7 +115,7 @@ class ClientConnection(asyncio.Protocol):
             self._read_body(data)
         elif phase is _Phase.TUNNEL:
             if self._handler is not None:
-                self._handler.tunnel_data(data)
+                self._handler.from_client(data)
         elif phase is _Phase.ANSWER:
             self._buffer += data
             if len(self._buffer) > _PIPELINED_BYTES:
@@ -127,13 +138,14 @@ class ClientConnection(asyncio.Protocol):
         if self._buffer:
             self._gateway.loop.call_soon(self._next)
 
-    def switch(self) -> None:
-        """Pass all further bytes to the handler: the connection is a tunnel now."""
+    def switch(self, handler: Handler) -> None:
+        """Pass all further bytes to this handler: the connection is a tunnel now."""
+        self._handler = handler
         self._phase = _Phase.TUNNEL
         data, self._buffer = self._buffer, b""
         self.transport.resume_reading()
-        if data and self._handler is not None:
-            self._handler.tunnel_data(data)
+        if data:
+            handler.from_client(data)
 
     def close(self) -> None:
         """Close once what was written is sent, throwing away what still comes, so that the client can read it."""

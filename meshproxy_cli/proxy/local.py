@@ -82,5 +82,5 @@ class LocalAnswer:
     def client_gone(self) -> None:
         """Take no notice: nothing runs."""
 
-    def tunnel_data(self, data: bytes) -> None:
+    def from_client(self, data: bytes) -> None:
         """Take nothing: this is no tunnel."""

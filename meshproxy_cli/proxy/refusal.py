@@ -157,7 +157,13 @@ def answer(
 def failed_stream(refusal: Refusal, request_id: str) -> bytes:
     """Return the events of a Responses stream that fails at once with the message (see the module on the code)."""
     error = {"code": "invalid_prompt", "message": refusal.message}
-    response: dict[str, object] = {"id": f"resp_{request_id}", "object": "response", "status": "failed", "error": error, "output": []}
+    response: dict[str, object] = {
+        "id": f"resp_{request_id}",
+        "object": "response",
+        "status": "failed",
+        "error": error,
+        "output": [],
+    }
     event = {"type": "response.failed", "sequence_number": 0, "response": response}
     return b"event: response.failed\ndata: " + json.dumps(event).encode() + b"\n\n"
 

@@ -26,8 +26,8 @@ class Relay:
     """Passes one answer of a provider to the client, as a `Sink`."""
 
     __slots__ = (
-        "_closes", "_exchange", "_forwarder", "_gateway", "_head", "_meter", "_pending", "_rechunks", "_transform", "_unframed", "first_byte_at",
-        "received",
+        "_closes", "_exchange", "_forwarder", "_gateway", "_head", "_meter", "_pending", "_rechunks", "_transform",
+        "_unframed", "first_byte_at", "received",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", exchange: "Exchange", forwarder: "Forwarder") -> None:
@@ -148,7 +148,7 @@ class Relay:
         self._break_off(504, f"Room Proxy: the provider sent nothing for {seconds:.0f} seconds.", "provider_stalled")
 
     def _break_off(self, status: int, message: str, code: str) -> None:
-        """Tell a stream's reader in the provider's own form; then end the connection, so that nobody takes it for whole."""
+        """Tell a stream's reader in the provider's form, and end the connection: nobody shall take this for whole."""
         exchange = self._exchange
         ending = b""
         if self.streamed and not self._unframed and self._forwarder.between_chunks:
@@ -175,8 +175,13 @@ class Relay:
         self._exchange.record(self.status, outcome, error, reading)
 
     def upgraded(self, head: AnswerHead, rest: bytes) -> None:
-        """Refuse a switch of protocols that nobody asked for."""
-        del head, rest
+        """Let the exchange become a tunnel, or refuse a switch of protocols that nobody asked for."""
+        exchange = self._exchange
+        agreed = exchange.websocket and b"sec-websocket-extensions" not in head.by_name
+        connection = self._forwarder.take_connection() if agreed else None
+        if connection is not None:
+            exchange.upgraded(connection, head, rest)
+            return
         self._forwarder.drop()
         self._forwarder.no_answer("it switched protocols unasked")
 

@@ -53,6 +53,4 @@ def _ttfb(gateway: "Gateway") -> Metric:
     limits = [*(f"{limit:g}" for limit in TTFB_BUCKETS_S), "+Inf"]
     buckets = [Sample(number, (("le", limit),), "_bucket") for limit, number in zip(limits, counts, strict=True)]
     total = [Sample(gateway.metrics.ttfb_sum_s, (), "_sum"), Sample(counts[-1], (), "_count")]
-    return Metric(
-        "time_to_first_byte_seconds", MetricKind.HISTOGRAM, "From request to first byte.", (*buckets, *total)
-    )
+    return Metric("time_to_first_byte_seconds", MetricKind.HISTOGRAM, "From request to first byte.", (*buckets, *total))

@@ -17,6 +17,8 @@ _NOT_FORWARDED = _HOP_BY_HOP | _CREDENTIALS | {
 }  # fmt: skip
 _NOT_FORWARDED_PREFIXES = (b"meshagent-", b"meshproxy-", b"x-meshagent-", b"x-forwarded-")
 _NOT_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"meshproxy-request-id"}
+# Websocket subprotocols that carry a credential, since browsers can set no header.
+CREDENTIAL_PROTOCOLS = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-token.")
 _DECIDED_SIZE = 4096
 _decided: dict[bytes, bool] = {}
 
@@ -77,3 +79,16 @@ def answer_head(head: AnswerHead, request_id: bytes, framing: bytes, *, close: b
     if close:
         kept.append(b"connection: close")
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b\r\n" % (head.status, head.reason, b"\r\n".join(kept), framing)
+
+
+def upgrade_lines(head: RequestHead) -> bytes:
+    """Return the header lines that ask for a websocket: without extensions, and without credentials as protocols."""
+    offers = [offer.strip() for offer in head.values(b"sec-websocket-protocol").split(b",")]
+    kept = [offer for offer in offers if offer and not offer.lower().startswith(CREDENTIAL_PROTOCOLS)]
+    protocols = b"sec-websocket-protocol: " + b", ".join(kept) + b"\r\n" if kept else b""
+    return b"connection: Upgrade\r\nupgrade: websocket\r\n" + protocols
+
+
+def switch_head(head: AnswerHead, request_id: bytes) -> bytes:
+    """Return the 101 that the client gets."""
+    return answer_head(head, request_id, b"connection: Upgrade\r\nupgrade: websocket\r\n", close=False)

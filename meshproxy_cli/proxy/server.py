@@ -78,11 +78,14 @@ class Worker:
             ledger=self._ledger,
             limiter=limiter or AdmitAll(),
             owners=self._owners,
-            refresh=lambda done: self._janitor.refresh(done),
+            refresh=self._refresh,
         )
         self._janitor = Janitor(store, self._shipper, self._loop, self.gateway.use_directory)
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
+
+    def _refresh(self, done: Callable[[], None]) -> None:
+        self._janitor.refresh(done)
 
     async def start(self) -> None:
         """Read the directory and listen. Raises `StoreUnavailableError`."""
@@ -121,7 +124,9 @@ class Worker:
             if connection.idle:
                 connection.close()
         deadline = self._loop.time() + self._settings.drain_s
-        while gateway.exchanges and self._loop.time() < deadline:
+        while (gateway.exchanges or gateway.tunnels) and self._loop.time() < deadline:
+            for tunnel in tuple(gateway.tunnels):
+                tunnel.drain()
             await asyncio.sleep(_STEP_S)
         self._drop_all()
         await asyncio.sleep(0)
@@ -150,7 +155,9 @@ class Worker:
                 version=__version__,
                 started_at=datetime.now(UTC),
                 public_url=self._settings.public_url,
-                providers=tuple(ProviderSummary(name=p.name, protocol=p.protocol, base_url=p.base_url) for p in config.providers),
+                providers=tuple(
+                    ProviderSummary(name=p.name, protocol=p.protocol, base_url=p.base_url) for p in config.providers
+                ),
                 metrics=lambda: metric_families(self.gateway, self._ledger, self._spool, self._shipper),
                 health=self._health,
                 control_changed=lambda: self._janitor.refresh(lambda: None),

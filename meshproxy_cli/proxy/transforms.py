@@ -1,4 +1,4 @@
-"""The few answers whose body is changed: lists that are narrowed, and the usage chunk that the client did not ask for."""
+"""The few answers whose body is changed: lists that are narrowed, and the usage chunk that nobody asked for."""
 
 from collections.abc import Callable
 from typing import Protocol

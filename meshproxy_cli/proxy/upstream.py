@@ -23,15 +23,15 @@ class Sink(Protocol):
         """Take body bytes: `raw` with their framing as they came, `pieces` without."""
 
     def answer_broken(self, reason: str) -> None:
-        """The connection ended, or what came is no HTTP; nothing follows."""
+        """Learn that the connection ended, or that what came is no HTTP; nothing follows."""
 
     def upgraded(self, head: AnswerHead, rest: bytes) -> None:
-        """The provider switched protocols; what follows comes to `tunnel_data`."""
+        """Learn that the provider switched protocols; what follows comes to `tunnel_data`."""
 
     def tunnel_data(self, data: bytes) -> None: ...
 
     def upstream_congested(self, *, congested: bool) -> None:
-        """Bytes to the provider pile up, or flow again."""
+        """Learn that bytes to the provider pile up, or flow again."""
 
 
 class _Phase(enum.Enum):
@@ -47,7 +47,16 @@ class UpstreamConnection(asyncio.Protocol):
     """A connection to a provider: idle in the pool, or answering one request."""
 
     __slots__ = (
-        "_buffer", "_bodyless", "_chunks", "_give_back", "_keep", "_need", "_phase", "_sink", "answered", "idle_since",
+        "_bodyless",
+        "_buffer",
+        "_chunks",
+        "_give_back",
+        "_keep",
+        "_need",
+        "_phase",
+        "_sink",
+        "answered",
+        "idle_since",
         "transport",
     )  # fmt: skip
 
@@ -83,6 +92,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._phase = _Phase.HEAD
         self._bodyless = head_only
         self.transport.writelines(parts)
+
+    def hand_over(self, sink: Sink) -> None:
+        """Let another sink have what follows."""
+        self._sink = sink
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are, once switched to another protocol."""

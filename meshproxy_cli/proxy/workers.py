@@ -9,8 +9,8 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -18,6 +18,10 @@ from meshproxy_cli.errors import UnavailableError, UsageError
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.server import Worker, WorkerSettings
 from meshproxy_cli.store import open_store
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from multiprocessing.synchronize import Event
 
 _QUICK_DEATH_S = 5.0
 _MOST_QUICK_DEATHS = 5
@@ -70,7 +74,7 @@ def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(address)
-        one.setblocking(False)
+        one.setblocking(False)  # noqa: FBT003 (its only form)
     except OSError:
         one.close()
         raise
@@ -129,9 +133,11 @@ def _run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, rea
         store.close()
 
 
-def _child(plan: Plan, number: int, started: "multiprocessing.synchronize.Event") -> None:
+def _child(plan: Plan, number: int, started: "Event") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes it on, as SIGTERM
-    sockets = tuple(_bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in plan.addresses)
+    sockets = tuple(
+        _bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in plan.addresses
+    )
     _run_worker(plan, sockets, number, started.set)
 
 

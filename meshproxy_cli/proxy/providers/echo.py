@@ -16,6 +16,9 @@ from meshproxy_cli.proxy.providers.echo_text import Prompt, Reply
 from meshproxy_cli.proxy.routes import Protocol
 
 _EVENT_GAP_S = 0.002
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+)
 _SPEAKERS: dict[Protocol, OpenAIEcho | AnthropicEcho] = {"openai": OpenAIEcho(), "anthropic": AnthropicEcho()}
 
 
@@ -51,14 +54,13 @@ class EchoConnection(asyncio.Protocol):
     def _answer(self, head: RequestHead, body: bytes) -> None:
         path = head.target.partition(b"?")[0].decode()
         if head.by_name.get(b"upgrade"):
-            self._send(426, {"error": {"message": "The echo provider speaks HTTP only.", "type": "invalid_request_error"}})
+            error = {"message": "The echo provider speaks HTTP only.", "type": "invalid_request_error"}
+            self._send(426, {"error": error})
             return
         prompt = Prompt.read(path, body)
         reply = self._speaker.reply(path, prompt)
         if prompt.stream and reply.events is not None:
-            self._transport.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
-            )
+            self._transport.write(_STREAM_HEAD)
             self._stream(iter(reply.events))
         else:
             self._send_reply(reply)

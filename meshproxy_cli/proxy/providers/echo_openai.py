@@ -45,11 +45,12 @@ def _responses(prompt: Prompt) -> Reply:
     item = {"id": new_id("msg_"), "type": "message", "role": "assistant", "status": "completed", "content": [part]}
     done = base | {"status": "completed", "output": [item], "usage": _usage(prompt, len(words))}
     place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    unfinished = item | {"status": "in_progress", "content": []}
     begun = base | {"status": "in_progress", "output": [], "usage": None}
     steps: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},
         {"type": "response.in_progress", "response": begun},
-        {"type": "response.output_item.added", "output_index": 0, "item": item | {"status": "in_progress", "content": []}},
+        {"type": "response.output_item.added", "output_index": 0, "item": unfinished},
         {"type": "response.content_part.added", **place, "part": part | {"text": ""}},
         *({"type": "response.output_text.delta", **place, "delta": word} for word in words),
         {"type": "response.output_text.done", **place, "text": text},

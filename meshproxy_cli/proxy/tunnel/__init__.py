@@ -1,0 +1,1 @@
+"""Websockets: relayed as they come, with models checked and usage read on the way."""

@@ -1,0 +1,71 @@
+"""One turn on a websocket, as the ledger sees it."""
+
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from meshproxy_cli.proxy.limits import ADMITTED, Admission
+from meshproxy_cli.store.events import UsageEvent
+
+if TYPE_CHECKING:
+    from meshproxy_cli.proxy.exchange import Exchange
+    from meshproxy_cli.proxy.gateway import Gateway
+    from meshproxy_cli.proxy.usage.reading import Reading
+    from meshproxy_cli.store.events import Outcome
+
+
+class Turn:
+    """From a client's `response.create` to the provider's event that ends the response."""
+
+    def __init__(self, gateway: "Gateway", exchange: "Exchange", model: str, request_bytes: int) -> None:
+        self._gateway = gateway
+        self._exchange = exchange
+        self.model = model
+        self.admission: Admission = ADMITTED
+        self._request_bytes = request_bytes
+        self._response_bytes = 0
+        self._begun = perf_counter()
+        self._started_at = datetime.now(UTC)
+        self._first_byte_at = 0.0
+
+    def received(self, size: int) -> None:
+        """Count a message of the provider."""
+        if not self._response_bytes:
+            self._first_byte_at = perf_counter()
+        self._response_bytes += size
+
+    def record(self, status: int, outcome: "Outcome", error: str, reading: "Reading | None") -> None:
+        """Write the turn's event down."""
+        exchange, gateway = self._exchange, self._gateway
+        caller = exchange.caller
+        if caller is None:
+            return
+        event = UsageEvent(
+            event_id=gateway.new_event_id(),
+            request_id=exchange.request_id,
+            started_at=self._started_at,
+            project_id=caller.project_id,
+            room=caller.room,
+            session=caller.session,
+            participant=caller.participant,
+            key_id=caller.key_id,
+            agent=caller.agent,
+            provider=exchange.provider.name if exchange.provider is not None else exchange.route.protocol,
+            endpoint=exchange.route.endpoint.path,
+            method="GET",
+            streamed=True,
+            status=status,
+            outcome=outcome,
+            model_requested=self.model,
+            ttfb_ms=(self._first_byte_at - self._begun) * 1000 if self._first_byte_at else None,
+            duration_ms=(perf_counter() - self._begun) * 1000,
+            request_bytes=self._request_bytes,
+            response_bytes=self._response_bytes,
+            error=error,
+        )
+        event = gateway.ledger.record(event, reading)
+        gateway.recorded(event)
+        if self.admission is not ADMITTED:
+            gateway.limiter.settle(self.admission, event)
+        if reading is not None:
+            gateway.owners.note(caller, reading.answer_id)

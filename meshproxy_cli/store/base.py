@@ -4,13 +4,14 @@ Methods are synchronous and may block; the proxy calls them from a thread of its
 Every method may raise `StoreUnavailableError` when the database is away, slow beyond its time limit or locked.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, Self
 
 from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.store.events import UsageEvent
+from meshproxy_cli.store.leases import LeaseAnswer, LeaseRequest
 from meshproxy_cli.store.records import (
     AccessToken,
     Actor,
@@ -106,7 +107,17 @@ class AccessStore(Protocol):
         """Return entries, the newest first."""
 
 
-class Store(KeyStore, RoomStore, UsageStore, AccessStore, Protocol):
+class LimitStore(Protocol):
+    """Counters of limits, and workers' leases on them."""
+
+    def exchange(self, holder: str, requests: Sequence[LeaseRequest]) -> tuple[int, tuple[LeaseAnswer, ...]]:
+        """Settle and renew a worker's leases; return the database's time (microseconds) and an answer to each."""
+
+    def expire_leases(self) -> int:
+        """Take back what dead workers held; return how many leases that were. To be called every few seconds."""
+
+
+class Store(KeyStore, RoomStore, UsageStore, AccessStore, LimitStore, Protocol):
     """All of it, over one database."""
 
     def acting_as(self, actor: Actor) -> Self:

@@ -41,6 +41,10 @@ def now_micros() -> int:
     return time.time_ns() // 1000
 
 
+# How SQLite's transactions begin. FULL: a revocation or a batch of events that was confirmed outlives a power cut.
+_READ = ("BEGIN",)
+_WRITE = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
+_WRITE_FAST = ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE")
 _AWAY: tuple[type[Exception], ...] = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 
@@ -63,12 +67,17 @@ class Database:
                 yield connection
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Open a transaction that changes things; SQLite's lock is taken at once, so that it can't fail halfway."""
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Open a transaction that changes things; SQLite's lock is taken at once, so that it can't fail halfway.
+
+        One that need not be `durable` may be lost with the machine (not with the process), and costs no disk flush.
+        """
         with self.errors(), self.engine.connect() as connection:
-            immediate = connection.execution_options(meshproxy_immediate=True)
-            with immediate.begin():
-                yield immediate
+            begun = connection.execution_options(meshproxy_begin=_WRITE if durable else _WRITE_FAST)
+            with begun.begin():
+                if self.is_postgresql and not durable:
+                    begun.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                yield begun
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -150,8 +159,6 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in (
         f"busy_timeout = {SQLITE_BUSY_MS}",
         "journal_mode = WAL",
-        # A revocation or a batch of events that was confirmed must outlive a power cut; batches make it cheap.
-        "synchronous = FULL",
         "foreign_keys = ON",
         "temp_store = MEMORY",
         "cache_size = -32768",
@@ -160,8 +167,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("meshproxy_immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    for statement in connection.get_execution_options().get("meshproxy_begin", _READ):
+        connection.exec_driver_sql(statement)
 
 
 def _postgresql_engine(url: sa.URL) -> Engine:

@@ -82,8 +82,8 @@ class Ledger(StoreSession):
 
 
 def _added(old: sa.ColumnElement[int], new: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    """A sum that stays at the most a column holds: an overflow would hold up every later event."""
-    full = sa.literal_column(str(_FULL))
+    """Return a sum that stays at the most a column holds: an overflow would hold up every later event."""
+    full: sa.ColumnElement[int] = sa.literal_column(str(_FULL), sa.BigInteger)
     return sa.case((old > full - new, full), else_=old + new)
 
 

@@ -192,7 +192,6 @@ limit_counters = Table(
     Column("window_start", BigInteger, primary_key=True, autoincrement=False),
     Column("spent", BigInteger, nullable=False),
     Column("reserved", BigInteger, nullable=False),
-    Column("granted", BigInteger, nullable=False),  # what the last statement granted
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
 

@@ -5,11 +5,12 @@ from meshproxy_cli.store.changes import Changes
 from meshproxy_cli.store.eventlog import EventLog
 from meshproxy_cli.store.keys import Keys
 from meshproxy_cli.store.ledger import Ledger
+from meshproxy_cli.store.quotas import Quotas
 from meshproxy_cli.store.reports import Reports
 from meshproxy_cli.store.rooms import Rooms
 
 
-class SqlStore(Keys, Rooms, Ledger, Reports, EventLog, Access, Changes):
+class SqlStore(Keys, Rooms, Ledger, Reports, EventLog, Access, Quotas, Changes):
     """Implements `base.Store` on SQLite and PostgreSQL; safe to share between threads."""
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -61,8 +62,6 @@ def test_a_newer_schema_is_left_alone(store: SqlStore, open_another: Callable[..
 
 
 def test_a_migration_that_fails_leaves_nothing(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from alembic import command
-
     upgrade = command.upgrade
 
     def cut_short(*arguments: object) -> None:

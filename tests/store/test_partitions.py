@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,10 +13,10 @@ from .conftest import event
 
 
 @pytest.fixture
-def store(postgres_url: str):
-    with_partitions = open_store(postgres_url)
-    yield with_partitions
-    with_partitions.close()
+def store(postgres_url: str) -> Iterator[SqlStore]:
+    opened = open_store(postgres_url)
+    yield opened
+    opened.close()
 
 
 def names(store: SqlStore) -> list[str]:

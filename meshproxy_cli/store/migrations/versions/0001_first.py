@@ -136,7 +136,7 @@ def _limit_counters() -> None:
         "limit_counters",
         sa.Column("counter", sa.Text, primary_key=True),
         sa.Column("window_start", sa.BigInteger, primary_key=True, autoincrement=False),
-        *_numbers("spent", "reserved", "granted"),
+        *_numbers("spent", "reserved"),
         sa.Column("expires_at", sa.BigInteger, nullable=False, index=True),
     )
     op.create_table(

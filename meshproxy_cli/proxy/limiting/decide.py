@@ -1,0 +1,70 @@
+"""Whether a request goes on, from what its allowances have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.limiting.allowance import ESTIMATED, Allowance, Verdict
+from meshproxy_cli.proxy.limiting.estimate import Estimate
+from meshproxy_cli.proxy.limiting.message import describe, refusal
+from meshproxy_cli.proxy.limits import DECISION_S, Admission, Pending
+from meshproxy_cli.proxy.refusal import Refusal
+from meshproxy_cli.store.records import LimitKind
+
+_PATIENCE = int(DECISION_S * 700_000)  # microseconds
+
+Decision = Admission | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What an admitted request has reserved of one allowance."""
+
+    allowance: Allowance
+    reserved: int
+    estimate: Estimate
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A request that waits for the store; `since` is in microseconds since 1970."""
+
+    caller: Caller
+    allowances: tuple[Allowance, ...]
+    estimate: Estimate
+    since: int
+    future: Pending
+
+
+def decide(allowances: Sequence[Allowance], estimate: Estimate, now: int) -> Decision | None:
+    """Admit if every allowance has enough, refuse if one has none; None: the store has to be asked."""
+    ask = False
+    for allowance in allowances:
+        verdict = allowance.ask(units_of(allowance, estimate), now)
+        if verdict is Verdict.NO:
+            return refusal(allowance, now)
+        ask = ask or verdict is Verdict.ASK
+    if ask:
+        return None
+    warnings = tuple(describe(allowance) for allowance in allowances if not allowance.hard and allowance.exceeded())
+    holds = tuple(Hold(allowance, allowance.take(units_of(allowance, estimate)), estimate) for allowance in allowances)
+    return Admission(warnings, holds)
+
+
+def give_up(waiting: Waiting, now: int) -> Decision | None:
+    """Refuse where nothing will come back from other workers, or did not in time."""
+    for allowance in waiting.allowances:
+        lacks = allowance.ask(units_of(allowance, waiting.estimate), now) is Verdict.ASK
+        hopeless = allowance.known and (allowance.others == 0 or allowance.spent >= allowance.amount)
+        if lacks and (hopeless or now - waiting.since >= _PATIENCE):
+            allowance.refuse_for_now(now)
+            return refusal(allowance, now)
+    return None
+
+
+def units_of(allowance: Allowance, estimate: Estimate) -> int:
+    """Return how much of an allowance a request probably uses."""
+    kind = allowance.counter.kind
+    if kind not in ESTIMATED:
+        return 1
+    return min(allowance.amount, estimate.tokens if kind is LimitKind.TOKENS_PER_MINUTE else estimate.picodollars)

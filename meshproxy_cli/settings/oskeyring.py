@@ -5,6 +5,7 @@ name of the backend that took a secret is remembered (`SecretStore` does) and lo
 user made for `keyring` (PYTHON_KEYRING_BACKEND, keyringrc.cfg) always comes first.
 """
 
+import contextlib
 import importlib
 import queue
 import threading
@@ -23,7 +24,7 @@ T = TypeVar("T")
 _WAY_OUT = "MESHPROXY_KEYRING=file keeps secrets in a file instead"
 # keyring's backends raise RuntimeError where they don't suit the machine, InitError where there is no default keyring.
 _ABSENT = {"NoKeyringError", "RuntimeError", "InitError", "SecretServiceNotAvailableException"}
-_LOCKED = {"KeyringLocked", "LockedItemError", "LockedException", "PromptDismissedException"}
+_LOCKED = {"KeyringLocked", "LockedItemError", "PromptDismissedException"}
 
 
 class KeyringState(StrEnum):
@@ -67,9 +68,7 @@ class OsKeyring:
 
     def get(self, service: str, account: str) -> str | None:
         """Return the value kept there, or None."""
-        if self._backend is None and secretservice.usable(self._remembered()):
-            return self._limited(lambda: secretservice.read_item(service, account))
-        return self._call(lambda backend: backend.get_password(service, account))
+        return self._limited(lambda: self._read(service, account))
 
     def set(self, service: str, account: str, value: str) -> None:
         """Keep a value and read it back: some backends take everything and keep nothing."""
@@ -84,6 +83,12 @@ class OsKeyring:
     def delete(self, service: str, account: str) -> bool:
         """Remove an item; return whether there was one."""
         return self._call(lambda backend: _delete(backend, service, account))
+
+    def _read(self, service: str, account: str) -> str | None:
+        if self._backend is None and secretservice.usable(self._remembered()):
+            with contextlib.suppress(secretservice.NotThisWayError):
+                return secretservice.read_item(service, account)
+        return self._loaded().get_password(service, account)
 
     def _call(self, work: "Callable[[KeyringBackend], T]") -> T:
         return self._limited(lambda: work(self._loaded()))

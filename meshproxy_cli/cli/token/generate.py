@@ -171,6 +171,11 @@ def _write(token: str, target: Path | None) -> None:
     if target is None or target == _STDIN:
         output.text(token)
         return
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder", hint="--output takes the name of a file")
+    if target.exists() and not target.is_file():
+        target.write_text(f"{token}\n", encoding="utf-8")  # a pipe or a device, such as /dev/stdout
+        return
     from meshproxy_cli.settings.atomic import write_atomic  # noqa: PLC0415 (only where a file is written)
 
     _make_private(target)

@@ -11,6 +11,7 @@ from meshproxy_cli.cli import context, output
 from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
 from meshproxy_cli.errors import ConflictError, UsageError
 from meshproxy_cli.proxy.config import ServerConfig, load_config
+from meshproxy_cli.proxy.server import price_book
 from meshproxy_cli.proxy.workers import Plan, bind, in_use, tls_context
 from meshproxy_cli.proxy.workers import serve as serve_workers
 from meshproxy_cli.settings.references import resolve_reference
@@ -49,6 +50,7 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
     text = _config_text(config)
     secrets: dict[str, str] = {}
     loaded = load_config(text, os.environ, lambda reference: _resolve(reference, secrets))
+    price_book(loaded)  # a wrong price file is told here, and not in a worker
     url = database_url or f"sqlite:///{paths.database}"
     if port and in_use("127.0.0.1" if host in _ANY else host, port):
         raise ConflictError(

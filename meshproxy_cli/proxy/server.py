@@ -25,6 +25,7 @@ from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.report import metric_families
 from meshproxy_cli.proxy.shipper import Shipper
 from meshproxy_cli.proxy.spool import Spool
+from meshproxy_cli.proxy.usage.pricefile import read_price_file
 from meshproxy_cli.proxy.usage.pricing import PriceBook, PricedProvider
 from meshproxy_cli.proxy.web.services import Health, ProviderSummary, WebServices
 from meshproxy_cli.store.base import Store
@@ -49,6 +50,12 @@ class WorkerSettings:
     web: bool = True
 
 
+def price_book(config: ServerConfig) -> PriceBook:
+    """Return the prices that a configuration asks for. Raises `NotFoundError` and `PriceFileError`."""
+    providers = {one.name: PricedProvider(one.protocol, one.base_url) for one in config.providers}
+    return PriceBook(providers, read_price_file(Path(config.price_file)) if config.price_file else None)
+
+
 class Worker:
     """Serves until told to stop."""
 
@@ -66,8 +73,7 @@ class Worker:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._spool = Spool(settings.spool_dir, settings.worker)
-        book = prices or PriceBook({one.name: PricedProvider(one.protocol, one.base_url) for one in config.providers})
-        self._shipper = Shipper(self._spool, store, book)
+        self._shipper = Shipper(self._spool, store, prices or price_book(config))
         self._owners = Owners(settings.spool_dir, settings.worker)
         self._pool = Pool(ProviderConnector(environ, config.limits.connect_s))
         self._ledger = Ledger(self._spool)

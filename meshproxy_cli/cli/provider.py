@@ -51,7 +51,7 @@ def add(
             context.secrets().set(f"provider/{entry.name}", key)
 
     changed = add_provider(context.paths(), entry, replace=replace, keep_key=keep_key)
-    output.success(f"{'added' if changed else 'kept'} the provider {entry.name} ({entry.base_url})")
+    output.success(f"{'added' if changed else 'kept'} the provider {entry.name} ({entry.base_urls[0]})")
     output.note(f"see whether it answers: meshproxy provider test {entry.name}")
 
 
@@ -71,7 +71,7 @@ def list_(
         output.note("add one: meshproxy provider add openai --api-key -")
         return
     columns = [output.Column(title) for title in ("NAME", "PROTOCOL", "URL", "KEYS")]
-    rows = [(p.name, p.protocol, p.base_url, ", ".join(p.keys) or "-") for p in providers]
+    rows = [(p.name, p.protocol, ", ".join(p.base_urls), ", ".join(p.keys) or "-") for p in providers]
     output.table(
         [*columns, output.Column("FROM", fold=True)], [(*row, p.origin) for row, p in zip(rows, providers, strict=True)]
     )
@@ -87,7 +87,12 @@ def try_(
 
     Examples: `meshproxy provider test`, `meshproxy provider test openai --json`
     """
-    trials = [_try(provider, key) for provider in _chosen(name) for key in provider.keys or ("",)]
+    trials = [
+        _try(provider, url, key)
+        for provider in _chosen(name)
+        for url in provider.base_urls
+        for key in provider.keys or ("",)
+    ]
     if json:
         output.data({"tests": [trial.as_json() for trial in trials]})
     else:
@@ -117,6 +122,7 @@ def remove(
 @dataclass(frozen=True, slots=True)
 class _Trial:
     provider: ProviderEntry
+    url: str
     reference: str
     models: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -127,7 +133,7 @@ class _Trial:
         return self.problem.exit_code if self.problem else ExitCode.OK
 
     def tell(self) -> None:
-        title = f"{self.provider.name} ({self.provider.base_url}, {self.reference or 'no key'})"
+        title = f"{self.provider.name} ({self.url}, {self.reference or 'no key'})"
         if self.problem is not None:
             output.error(type(self.problem)(f"{title}: {self.problem.message}", hint=self.problem.hint))
         else:
@@ -137,7 +143,7 @@ class _Trial:
     def as_json(self) -> dict[str, Any]:
         return {
             "provider": self.provider.name,
-            "base_url": self.provider.base_url,
+            "base_url": self.url,
             "key": self.reference or None,
             "ok": self.problem is None,
             "models": list(self.models),
@@ -146,15 +152,15 @@ class _Trial:
         }
 
 
-def _try(provider: ProviderEntry, reference: str) -> _Trial:
+def _try(provider: ProviderEntry, url: str, reference: str) -> _Trial:
     try:
         if not reference:
             raise NotFoundError("no key is configured", hint=f"meshproxy provider add {provider.protocol} --api-key -")
         key = resolve_reference(reference, context.secrets(), os.environ)
-        answer = ask_models(provider.protocol, provider.base_url, key)
+        answer = ask_models(provider.protocol, url, key)
     except MeshproxyError as problem:
-        return _Trial(provider, reference, problem=problem)
-    return _Trial(provider, reference, answer.models, answer.seconds)
+        return _Trial(provider, url, reference, problem=problem)
+    return _Trial(provider, url, reference, answer.models, answer.seconds)
 
 
 def _chosen(name: str | None) -> tuple[ProviderEntry, ...]:
@@ -173,7 +179,7 @@ def _as_json(provider: ProviderEntry) -> dict[str, Any]:
     return {
         "name": provider.name,
         "protocol": provider.protocol,
-        "base_url": provider.base_url,
+        "base_urls": list(provider.base_urls),
         "keys": list(provider.keys),
         "origin": provider.origin,
     }

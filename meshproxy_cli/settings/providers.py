@@ -31,11 +31,14 @@ URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}
 
 @dataclass(frozen=True, slots=True)
 class ProviderEntry:
-    """One provider: `keys` are references, `origin` says where it is configured."""
+    """One provider: `keys` are references, `origin` says where it is configured.
+
+    The server tries each of `base_urls` with each of `keys`, in this order.
+    """
 
     name: str
     protocol: str
-    base_url: str
+    base_urls: tuple[str, ...]
     keys: tuple[str, ...]
     origin: str = ""
 
@@ -71,14 +74,15 @@ def add_provider(
     def change(document: "TOMLDocument") -> None:
         written = table_in(document, "providers", entry.name)
         before = {key: written[key] for key in ("protocol", "base_url") if key in written}
-        if before and before != {"protocol": entry.protocol, "base_url": entry.base_url} and not replace:
+        base_url, *_ = entry.base_urls
+        if before and before != {"protocol": entry.protocol, "base_url": base_url} and not replace:
             raise ConflictError(
                 f"the provider {entry.name} is {before.get('base_url')} already",
                 hint="give --replace to change it, or --name for another one beside it",
             )
         keep_key()
         written["protocol"] = entry.protocol
-        written["base_url"] = entry.base_url
+        written["base_url"] = base_url
         if entry.keys[0] not in written.get("keys", []):
             written["keys"] = list(entry.keys)
 
@@ -114,7 +118,7 @@ def make_provider(
     url = server_url(base_url or DEFAULT_URLS[protocol], insecure_http=insecure_http)
     reference = key or f"keyring:provider/{chosen}"
     check_reference(reference, f"a key of the provider {chosen}")
-    return ProviderEntry(chosen, protocol, url, (reference,))
+    return ProviderEntry(chosen, protocol, (url,), (reference,))
 
 
 def _entry(name: str, table: object, path: str, text: str) -> ProviderEntry:
@@ -124,17 +128,20 @@ def _entry(name: str, table: object, path: str, text: str) -> ProviderEntry:
     protocol = table.get("protocol", name)
     if protocol not in DEFAULT_URLS:
         raise UsageError(f"{place}: providers.{name}.protocol is {protocol!r}; it can be {', '.join(DEFAULT_URLS)}")
-    keys = _keys(table, f"{path}:{line_of(text, ('providers', name, 'keys'))}", name)
-    return ProviderEntry(name, protocol, str(table.get("base_url", DEFAULT_URLS[protocol])), keys, place)
-
-
-def _keys(table: Mapping[str, Any], place: str, name: str) -> tuple[str, ...]:
-    keys = table.get("keys", [])
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise UsageError(f'{place}: providers.{name}.keys is a list of references, such as ["keyring:provider/{name}"]')
+    urls = _texts(table, "base_url", name, f"{path}:{line_of(text, ('providers', name, 'base_url'))}")
+    place_of_keys = f"{path}:{line_of(text, ('providers', name, 'keys'))}"
+    keys = _texts(table, "keys", name, place_of_keys)
     for key in keys:
-        check_reference(key, f"{place}: a key of the provider {name}")
-    return tuple(keys)
+        check_reference(key, f"{place_of_keys}: a key of the provider {name}")
+    return ProviderEntry(name, protocol, urls or (DEFAULT_URLS[protocol],), keys, place)
+
+
+def _texts(table: Mapping[str, Any], key: str, name: str, place: str) -> tuple[str, ...]:
+    value = table.get(key, [])
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+        raise UsageError(f"{place}: providers.{name}.{key} is text in quotes, or a list of such texts")
+    return tuple(values)
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[ProviderEntry, ...]:
@@ -142,7 +149,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[ProviderEntry, ...]:
         ProviderEntry(
             name=protocol,
             protocol=protocol,
-            base_url=environ.get(URL_VARIABLES[protocol]) or DEFAULT_URLS[protocol],
+            base_urls=(environ.get(URL_VARIABLES[protocol]) or DEFAULT_URLS[protocol],),
             keys=(f"env:{variable}",),
             origin="the environment",
         )

@@ -26,9 +26,9 @@ def check_reference(reference: str, what: str = "the key") -> tuple[str, str]:
     """Return a reference's kind and name without following it. Raises `SecretReferenceError`."""
     if not is_reference(reference):
         raise SecretReferenceError(
-            f"{what} is written out; a configuration file holds references only",
-            hint="keep it in the keyring: meshproxy provider add NAME --api-key -; or write env:NAME or file:PATH; "
-            "then replace the key at its provider, since it was in a plain file",
+            f"{what} is written out, and a configuration file holds references only: move it to the keyring with "
+            "`meshproxy provider add PROTOCOL --name NAME --api-key -`, or write env:NAME or file:PATH in its place",
+            hint="since it was in a plain file, replace the key at its provider, too",
         )
     kind, _, name = reference.partition(":")
     return kind, name

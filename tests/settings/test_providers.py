@@ -12,7 +12,7 @@ from meshproxy_cli.settings.providers import (
     remove_provider,
 )
 
-OPENAI = ProviderEntry("openai", "openai", "https://api.openai.com/v1", ("keyring:provider/openai",))
+OPENAI = ProviderEntry("openai", "openai", ("https://api.openai.com/v1",), ("keyring:provider/openai",))
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def test_a_provider_is_written_as_a_reference(paths: Paths) -> None:
         'keys = ["keyring:provider/openai"]\n'
     )
     [read] = read_providers(paths, {"ANTHROPIC_API_KEY": "k"})
-    assert (read.name, read.protocol, read.base_url, read.keys) == (
-        "openai",
-        "openai",
-        "https://api.openai.com/v1",
-        ("keyring:provider/openai",),
+    assert (read.name, read.protocol, read.base_urls, read.keys) == (
+        OPENAI.name,
+        OPENAI.protocol,
+        OPENAI.base_urls,
+        OPENAI.keys,
     )
     assert read.origin == f"{paths.server_file}:1"
 
@@ -54,7 +54,7 @@ def test_several_keys_written_by_hand_stay(paths: Paths) -> None:
 
 def test_another_url_needs_replace_and_keeps_no_key(paths: Paths) -> None:
     add_provider(paths, OPENAI)
-    other = ProviderEntry("openai", "openai", "https://other.example.com/v1", OPENAI.keys)
+    other = ProviderEntry("openai", "openai", ("https://other.example.com/v1",), OPENAI.keys)
     kept: list[str] = []
     with pytest.raises(ConflictError, match="already") as refusal:
         add_provider(paths, other, keep_key=lambda: kept.append("kept"))
@@ -73,6 +73,13 @@ def test_where_the_key_cannot_be_kept_nothing_is_written(paths: Paths) -> None:
     assert not paths.server_file.exists()
 
 
+def test_several_urls_and_a_single_key_are_read(paths: Paths) -> None:
+    paths.config_dir.mkdir(parents=True)
+    paths.server_file.write_text("[providers.openai]\nbase_url = ['https://a/v1', 'https://b/v1']\nkeys = 'env:X'\n")
+    [read] = read_providers(paths, {})
+    assert (read.base_urls, read.keys) == (("https://a/v1", "https://b/v1"), ("env:X",))
+
+
 def test_removing_names_the_keys(paths: Paths) -> None:
     add_provider(paths, OPENAI)
     assert remove_provider(paths, "openai") == OPENAI.keys
@@ -85,7 +92,7 @@ def test_without_a_file_the_environment_counts(paths: Paths) -> None:
     environ = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_BASE_URL": "https://x", "OPENAI_BASE_URL": "http://127.0.0.1/v1"}
     [provider] = read_providers(paths, environ)
     assert provider == ProviderEntry(
-        "openai", "openai", "http://127.0.0.1/v1", ("env:OPENAI_API_KEY",), "the environment"
+        "openai", "openai", ("http://127.0.0.1/v1",), ("env:OPENAI_API_KEY",), "the environment"
     )
     assert "sk-1" not in repr(provider)
 
@@ -96,7 +103,8 @@ def test_without_a_file_the_environment_counts(paths: Paths) -> None:
         ("[providers.x]\n", "server.toml:1: providers.x.protocol is 'x'; it can be openai, anthropic"),
         ("providers = 5\n", "table of tables"),
         ("\nproviders.openai = 5\n", "server.toml:2: providers.openai is a table"),
-        ("[providers.openai]\nkeys = 'env:X'\n", "server.toml:2: .* is a list of references"),
+        ("[providers.openai]\nkeys = 5\n", "server.toml:2: providers.openai.keys is text"),
+        ("[providers.openai]\nbase_url = [5]\n", "server.toml:2: providers.openai.base_url is text"),
         ("[providers.openai]\n\nkeys = ['sk-hunter2']\n", "server.toml:3: a key of the provider openai is written out"),
         ("[providers", "server.toml:1: this is no TOML"),
     ],
@@ -112,7 +120,7 @@ def test_a_wrong_file_is_told_with_its_line_and_no_key(paths: Paths, text: str, 
 def test_a_provider_is_made_from_what_a_person_gives() -> None:
     assert make_provider("openai", name=None, base_url=None, key=None) == OPENAI
     local = make_provider("openai", name="vllm", base_url="http://127.0.0.1:8000/v1/", key="env:VLLM_KEY")
-    assert local == ProviderEntry("vllm", "openai", "http://127.0.0.1:8000/v1", ("env:VLLM_KEY",))
+    assert local == ProviderEntry("vllm", "openai", ("http://127.0.0.1:8000/v1",), ("env:VLLM_KEY",))
 
 
 @pytest.mark.parametrize(
@@ -126,4 +134,4 @@ def test_what_the_server_could_not_use_is_refused(protocol: str, name: str | Non
 
 def test_plain_http_can_be_allowed() -> None:
     made = make_provider("openai", name="gpu", base_url="http://10.0.0.1/v1", key=None, insecure_http=True)
-    assert made.base_url == "http://10.0.0.1/v1"
+    assert made.base_urls == ("http://10.0.0.1/v1",)

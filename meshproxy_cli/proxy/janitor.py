@@ -28,11 +28,13 @@ class Janitor:
         shipper: Shipper,
         loop: asyncio.AbstractEventLoop,
         use_directory: Callable[[Directory], None],
+        chore: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._shipper = shipper
         self._loop = loop
         self._use_directory = use_directory
+        self._chore = chore
         self._stop = threading.Event()
         self._wanted = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
@@ -101,6 +103,7 @@ class Janitor:
     def _ship(self) -> None:
         while not self._stop.wait(_POLL_S):
             self._ship_once()
+            self._do_chore()
         self._ship_once()
 
     def _ship_once(self) -> None:
@@ -109,6 +112,12 @@ class Janitor:
         except Exception:  # noqa: BLE001 (whatever it is, the events are safe and the thread goes on)
             _log.exception("usage could not be moved to the store; it stays in the spool")
             self._stop.wait(_RECONNECT_S)
+
+    def _do_chore(self) -> None:
+        try:
+            self._chore()
+        except OSError as problem:
+            _log.warning("this worker's metrics can't be shared: %s", problem)
 
     def _away(self, problem: StoreUnavailableError) -> None:
         if not self.store_away:

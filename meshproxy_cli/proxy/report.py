@@ -1,12 +1,13 @@
 """The worker's numbers as metric families, for `/metrics` and the dashboard."""
 
-from itertools import accumulate
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.metrics import TTFB_BUCKETS_S
+from meshproxy_cli.proxy.observers import histogram
 from meshproxy_cli.proxy.shipper import Shipper
-from meshproxy_cli.proxy.spool import Spool
+from meshproxy_cli.proxy.spool import Spool, segments
 from meshproxy_cli.proxy.web.services import Metric, MetricKind, Sample
 
 if TYPE_CHECKING:
@@ -32,12 +33,20 @@ def metric_families(gateway: "Gateway", ledger: Ledger, spool: Spool, shipper: S
         _counter("usage_events_total", "Usage events recorded.", ledger.counters.events),
         _counter("unmetered_requests_total", "Answers that could not be metered.", ledger.counters.unmetered),
         _counter("estimated_requests_total", "Answers whose usage is an estimate.", ledger.counters.estimated),
-        _counter("unpriced_events_total", "Events whose model has no known price.", shipper.counters.unpriced),
         _counter("shipped_events_total", "Events moved to the store.", shipper.counters.shipped),
+        _gauge("spool_backlog_bytes", "Usage that waits to be moved to the store.", _backlog(spool)),
         _counter("spool_write_errors_total", "Writes that the spool's disk refused.", spool.counters.write_errors),
         _counter("lost_events_total", "Events for which there was no room.", spool.counters.lost),
         _ttfb(gateway),
     )
+
+
+def _backlog(spool: Spool) -> int:
+    size = 0
+    for path in segments(spool.directory):
+        with suppress(FileNotFoundError):  # shipped just now
+            size += path.stat().st_size
+    return size
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -49,8 +58,5 @@ def _counter(name: str, text: str, value: float) -> Metric:
 
 
 def _ttfb(gateway: "Gateway") -> Metric:
-    counts = tuple(accumulate(gateway.metrics.ttfb_counts))
-    limits = [*(f"{limit:g}" for limit in TTFB_BUCKETS_S), "+Inf"]
-    buckets = [Sample(number, (("le", limit),), "_bucket") for limit, number in zip(limits, counts, strict=True)]
-    total = [Sample(gateway.metrics.ttfb_sum_s, (), "_sum"), Sample(counts[-1], (), "_count")]
-    return Metric("time_to_first_byte_seconds", MetricKind.HISTOGRAM, "From request to first byte.", (*buckets, *total))
+    counts, total = gateway.metrics.ttfb_counts, gateway.metrics.ttfb_sum_s
+    return histogram("time_to_first_byte_seconds", "From request to first byte.", TTFB_BUCKETS_S, counts, total)

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,14 +21,17 @@ from meshproxy_cli.proxy.janitor import Janitor
 from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limits import AdmitAll, Limiter
 from meshproxy_cli.proxy.listener import ClientConnection
+from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
 from meshproxy_cli.proxy.owners import Owners
 from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.report import metric_families
 from meshproxy_cli.proxy.shipper import Shipper
 from meshproxy_cli.proxy.spool import Spool
+from meshproxy_cli.proxy.telemetry import open_telemetry
 from meshproxy_cli.proxy.usage.pricefile import read_price_file
 from meshproxy_cli.proxy.usage.pricing import PriceBook, PricedProvider
-from meshproxy_cli.proxy.web.services import Health, ProviderSummary, WebServices
+from meshproxy_cli.proxy.web.peers import WORKERS, Peers
+from meshproxy_cli.proxy.web.services import Health, Metric, ProviderSummary, WebServices
 from meshproxy_cli.store.base import Store
 
 if TYPE_CHECKING:
@@ -48,6 +52,7 @@ class WorkerSettings:
     drain_s: float = 30.0
     tls: ssl.SSLContext | None = None
     web: bool = True
+    session_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)  # signs dashboard logins
 
 
 def price_book(config: ServerConfig) -> PriceBook:
@@ -73,7 +78,11 @@ class Worker:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._spool = Spool(settings.spool_dir, settings.worker)
-        self._shipper = Shipper(self._spool, store, prices or price_book(config))
+        self._telemetry = open_telemetry(environ)
+        self._counters = UsageCounters()
+        observers = (self._counters, *((self._telemetry,) if self._telemetry else ()))
+        self._shipper = Shipper(self._spool, ObservedSink(store, observers), prices or price_book(config))
+        self._peers = Peers(settings.spool_dir / WORKERS, settings.worker)
         self._owners = Owners(settings.spool_dir, settings.worker)
         self._pool = Pool(ProviderConnector(environ, config.limits.connect_s))
         self._ledger = Ledger(self._spool)
@@ -86,7 +95,7 @@ class Worker:
             owners=self._owners,
             refresh=self._refresh,
         )
-        self._janitor = Janitor(store, self._shipper, self._loop, self.gateway.use_directory)
+        self._janitor = Janitor(store, self._shipper, self._loop, self.gateway.use_directory, self._publish)
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
 
@@ -144,6 +153,9 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), 2)
         await self._loop.run_in_executor(None, self._janitor.stop)
+        if self._telemetry is not None:
+            await self._loop.run_in_executor(None, self._telemetry.close)
+        self._peers.withdraw()
         self._spool.close()
         self._owners.close()
 
@@ -164,11 +176,25 @@ class Worker:
                 providers=tuple(
                     ProviderSummary(name=p.name, protocol=p.protocol, base_url=p.base_url) for p in config.providers
                 ),
-                metrics=lambda: metric_families(self.gateway, self._ledger, self._spool, self._shipper),
+                metrics=lambda: self._peers.merged(self._metrics()),
+                streams_open=lambda: self._streams_open() + sum(peer.streams_open for peer in self._peers.others()),
+                session_key=self._settings.session_key,
                 health=self._health,
                 control_changed=lambda: self._janitor.refresh(lambda: None),
             )
         )
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        return (
+            *metric_families(self.gateway, self._ledger, self._spool, self._shipper),
+            *self._counters.families(),
+        )
+
+    def _streams_open(self) -> int:
+        return len(self.gateway.exchanges) + len(self.gateway.tunnels)
+
+    def _publish(self) -> None:
+        self._peers.publish(self._metrics, self._streams_open())
 
     def _health(self) -> Health:
         return Health(reasons=("the store is away",)) if self._janitor.store_away else Health()

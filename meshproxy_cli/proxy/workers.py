@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hmac
 import multiprocessing
 import signal
 import socket
@@ -121,6 +122,7 @@ def _run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, rea
         drain_s=plan.drain_s,
         tls=tls_context(plan.tls_cert, plan.tls_key),
         web=plan.web,
+        session_key=hmac.digest(plan.master_keys[0], b"dashboard sessions", "sha256"),
     )
 
     async def run() -> None:

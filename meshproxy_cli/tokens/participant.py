@@ -11,7 +11,7 @@ from meshproxy_cli.tokens import jws
 from meshproxy_cli.tokens.apikey import ApiKey, strong_enough
 from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem, read_claims
 from meshproxy_cli.tokens.jws import Json
-from meshproxy_cli.tokens.spec import TokenSpec
+from meshproxy_cli.tokens.tokenspec import TokenSpec
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -1,35 +1,17 @@
-"""The token spec: what a participant token is made from."""
+"""Reads token specs: from YAML, from the options of a command line, or both."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from meshproxy_cli.tokens.jws import Json
 from meshproxy_cli.tokens.problems import SpecError
+from meshproxy_cli.tokens.tokenspec import TokenSpec
 from meshproxy_cli.tokens.tree import Node, Place, from_json
 
 MAX_SPEC: Final = 65_536  # characters, and bytes of a file; the token made of it has to fit in a header
 
 __all__ = ["MAX_SPEC", "Override", "SpecError", "TokenSpec", "parse_spec", "spec_from_options"]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSpec:
-    """A checked spec. `api` maps a granted section's name to its fields that are not the default, in scope order.
-
-    `ignored` names keys at the top of a newer spec that have no place in a token.
-    """
-
-    identity: str
-    room: str | None = None
-    role: str | None = None
-    api: Mapping[str, Json] = field(default_factory=dict)
-    ignored: tuple[str, ...] = field(default=(), compare=False)
-
-    @classmethod
-    def for_room(cls, identity: str, room: str) -> Self:
-        """Return the least spec with which a coding agent can use models through a room."""
-        return cls(identity, room, None, {"llm": {}})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from meshproxy_cli.settings.secrets import SecretStore
 from meshproxy_cli.settings.servers import Server
 from meshproxy_cli.tokens.apikey import ApiKey
 from meshproxy_cli.tokens.participant import TokenError, check_times, decode_unverified, mint
-from meshproxy_cli.tokens.spec import TokenSpec
+from meshproxy_cli.tokens.tokenspec import TokenSpec
 
 _LIFETIME = "1h"
 

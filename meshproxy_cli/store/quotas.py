@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from meshproxy_cli.store.database import now_micros
-from meshproxy_cli.store.leases import BUDGETS, LEASE_S, Counter, LeaseAnswer, LeaseRequest, share, window_end
+from meshproxy_cli.store.leases import (
+    BUDGETS,
+    LEASE_S,
+    NO_WINDOW,
+    Counter,
+    LeaseAnswer,
+    LeaseRequest,
+    share,
+    window_end,
+)
 from meshproxy_cli.store.records import LimitScope
 from meshproxy_cli.store.schema import limit_counters, limit_leases, usage_days
 from meshproxy_cli.store.session import StoreSession
@@ -47,7 +56,8 @@ class Quotas(StoreSession):
                 _key(request): _answer(request, counters[_key(request)], mine.get(_key(request), 0))
                 for request in ordered
             }
-            self._write(connection, holder, now, ordered, answers)
+            if ordered:
+                self._write(connection, holder, now, ordered, answers)
         return now, tuple(answers[_key(request)] for request in requests)
 
     def _now(self, connection: Connection) -> int:
@@ -68,7 +78,7 @@ class Quotas(StoreSession):
                 "window_start": request.window_start,
                 "spent": spent.get(_key(request), 0),
                 "reserved": 0,
-                "expires_at": max(request.window_end, now) + _KEPT,
+                "expires_at": _expiry(request, now),
             }
             for request in missing
         ]
@@ -93,7 +103,7 @@ class Quotas(StoreSession):
                     "w": request.window_start,
                     "s": answers[_key(request)].spent,
                     "r": answers[_key(request)].others + held[_key(request)],
-                    "e": max(request.window_end, now) + _KEPT,
+                    "e": _expiry(request, now),
                 }
                 for request in requests
             ],
@@ -143,6 +153,11 @@ def _key(request: LeaseRequest) -> Key:
     return request.counter.key, request.window_start
 
 
+def _expiry(request: LeaseRequest, now: int) -> int:
+    end = now if request.window_start == NO_WINDOW else max(request.window_end, now)
+    return end + _KEPT
+
+
 def _this(key: Key) -> sa.ColumnElement[bool]:
     return sa.and_(_COUNTER_KEY[0] == key[0], _COUNTER_KEY[1] == key[1])
 
@@ -186,7 +201,7 @@ def _in_ledger(connection: Connection, requests: Iterable[LeaseRequest]) -> dict
             .group_by(*columns)
         )
         for row in connection.execute(wanted):
-            found[members[tuple(row[:-1])]] = int(row[-1])
+            found[members[tuple(row[:-1])]] = int(row[-1] or 0)
     return found
 
 

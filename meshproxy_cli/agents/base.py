@@ -17,6 +17,7 @@ from meshproxy_cli.errors import UsageError
 SESSION_HEADER = "Meshagent-Session"
 TOKEN_VARIABLE = "MESHAGENT_ROOM_TOKEN"  # noqa: S105 (the name of a variable)
 DEFAULT_PROFILE = "meshproxy"
+DIRECTORY = "{directory}"
 
 
 class Credentials(StrEnum):
@@ -33,6 +34,7 @@ class Format(StrEnum):
     TOML = "toml"
     JSON = "json"
     BLOCK = "block"
+    YAML_BLOCK = "yaml-block"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,16 @@ class Wish:
 class Launch:
     """One run: the program with its arguments, variables to set, and variables to take away.
 
-    `token_variables` get a token just before the run; secrets stand in no argument.
+    `token_variables` get a token just before the run; secrets stand in no argument. An agent that takes its settings
+    from a file only gets `files` (name to text) in a private directory that is gone after the run; `DIRECTORY` in
+    arguments and variables stands for it.
     """
 
     arguments: tuple[str, ...]
     environ: Mapping[str, str]
     remove: tuple[str, ...] = ()
     token_variables: tuple[str, ...] = ()
+    files: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

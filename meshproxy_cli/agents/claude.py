@@ -4,6 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
+from meshproxy_cli.agents import claude_check, files
 from meshproxy_cli.agents.base import (
     SESSION_HEADER,
     TOKEN_VARIABLE,
@@ -17,9 +18,13 @@ from meshproxy_cli.agents.base import (
     Target,
     Wish,
 )
+from meshproxy_cli.agents.env_file import env_block, env_file_wish
 from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.agents.slots import with_header
+from meshproxy_cli.errors import UsageError
 
 _HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
+_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 (the name of a variable)
 
 
 class Claude:
@@ -30,22 +35,24 @@ class Claude:
     program = "claude"
 
     def wish(self, target: Target) -> Wish:
-        path = claude_home(target.machine) / "settings.json"
-        if target.project is not None:
-            path = target.project / ".claude" / "settings.local.json"
-        return Wish((FileWish(path, Format.JSON, _settings(target)),), try_it="claude")
+        if target.env_file is not None:
+            return env_file_wish(target, self.name, shell_variables(target), (_TOKEN,))
+        if target.credentials is Credentials.INLINE:
+            raise UsageError("a token is never written into Claude Code's settings", hint="add --env-file .env")
+        return Wish((FileWish(_settings_file(target), Format.JSON, _settings(target)),), try_it="claude")
 
     def check(self, target: Target) -> tuple[Finding, ...]:
-        return ()
+        return claude_check.findings(target, claude_home(target.machine), _settings_file(target))
 
     def launch(self, target: Target, arguments: tuple[str, ...]) -> Launch:
-        settings = {
-            "apiKeyHelper": helper_line(target),
-            "env": variables(target) | {_HEADERS: f"{SESSION_HEADER}: {target.session}"},
-        }
+        if any(argument.partition("=")[0] == "--settings" for argument in arguments):
+            raise UsageError("Claude Code takes one --settings, and `launch` needs it", hint="use `configure` instead")
+        settings = {"apiKeyHelper": helper_line(target), "env": variables(target) | {_HEADERS: _headers(target)}}
         return Launch((self.program, "--settings", json.dumps(settings), *arguments), {})
 
     def snippet(self, target: Target) -> str:
+        if target.env_file is not None:
+            return env_block(target, shell_variables(target), (_TOKEN,))
         env = variables(target) | {_HEADERS: f"{SESSION_HEADER}: {target.session}"}
         return json.dumps({"apiKeyHelper": helper_line(target), "env": env}, indent=2, ensure_ascii=False) + "\n"
 
@@ -53,6 +60,12 @@ class Claude:
 def claude_home(machine: Machine) -> Path:
     """Return `$CLAUDE_CONFIG_DIR`, by default `~/.claude`."""
     return machine.directory("CLAUDE_CONFIG_DIR", ".claude")
+
+
+def _settings_file(target: Target) -> Path:
+    if target.project is not None:
+        return target.project / ".claude" / "settings.local.json"
+    return claude_home(target.machine) / "settings.json"
 
 
 def helper_line(target: Target) -> str:
@@ -74,6 +87,24 @@ def variables(target: Target) -> dict[str, str]:
         "ANTHROPIC_API_KEY": "",
         **model,
     }
+
+
+def shell_variables(target: Target) -> dict[str, str]:
+    """Return the variables for a shell, the token apart."""
+    names = {name: value for name, value in variables(target).items() if name != _TOKEN}
+    return names | {_HEADERS: f"{SESSION_HEADER}: {target.session}"}
+
+
+def _headers(target: Target) -> str:
+    """Return the person's own custom headers with ours among them: `--settings` would hide theirs."""
+    own = target.machine.environ.get(_HEADERS, "")
+    try:
+        settings = json.loads((files.read(claude_home(target.machine) / "settings.json") or b"{}").decode("utf-8-sig"))
+        own = settings["env"][_HEADERS]
+    except (ValueError, KeyError, TypeError):
+        # No settings, none that Claude Code could read, or none with headers.
+        pass
+    return with_header(own, SESSION_HEADER, target.session)
 
 
 def _settings(target: Target) -> tuple[Setting, ...]:

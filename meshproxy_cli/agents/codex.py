@@ -1,9 +1,11 @@
 """Codex CLI: a provider in `$CODEX_HOME/config.toml` and a profile that uses it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from meshproxy_cli.agents import codex_check
 from meshproxy_cli.agents.base import (
     SESSION_HEADER,
     TOKEN_VARIABLE,
@@ -19,6 +21,7 @@ from meshproxy_cli.agents.base import (
     unsupported,
 )
 from meshproxy_cli.agents.codex_form import ProfileForm, profile_form
+from meshproxy_cli.agents.codex_legacy import Leftovers, find_leftovers
 from meshproxy_cli.agents.formats.document import KeyPath, Value
 from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.errors import UsageError
@@ -41,26 +44,14 @@ class Codex:
         _require_usable(target)
         home = codex_home(target.machine)
         form = profile_form(target.machine, self.program)
-        provider = _below(("model_providers", target.profile), provider_of(target))
-        profile = _profile(target)
-        claim = ("model_providers", target.profile)
-        config, own = home / "config.toml", home / f"{target.profile}.config.toml"
-        if target.standalone:
-            if form is ProfileForm.TABLE:
-                raise UsageError("this Codex has no profile files", hint="leave --standalone out, or update Codex")
-            files = [_file(own, profile + provider, claim)]
-        elif form is ProfileForm.TABLE:
-            table = ("profiles", target.profile)
-            files = [_file(config, [*_default(target), *provider, *_below(table, profile)], claim, table)]
-        else:
-            files = [
-                _file(config, [*_default(target), *provider], claim),
-                _file(own, profile, ("model_provider",)),
-            ]
-        return Wish(tuple(files), try_it=_try_it(target))
+        if target.standalone and form is ProfileForm.TABLE:
+            raise UsageError("this Codex has no profile files", hint="leave --standalone out, or update Codex")
+        leftovers = Leftovers() if form is ProfileForm.TABLE else find_leftovers(home, target.profile)
+        files = _wishes(target, home, form)
+        return Wish(_merged(files, leftovers, home), warnings=leftovers.warnings, try_it=_try_it(target))
 
     def check(self, target: Target) -> tuple[Finding, ...]:
-        return ()
+        return codex_check.findings(target, codex_home(target.machine))
 
     def launch(self, target: Target, arguments: tuple[str, ...]) -> Launch:
         _require_usable(target)
@@ -77,6 +68,34 @@ class Codex:
         pairs = _profile(target) + _below(("model_providers", target.profile), provider_of(target))
         document.put([Change(path, value) for path, value in pairs])
         return document.render().decode()
+
+
+def _wishes(target: Target, home: Path, form: ProfileForm) -> tuple[FileWish, ...]:
+    claim = ("model_providers", target.profile)
+    provider = _below(claim, provider_of(target))
+    config, own = home / "config.toml", home / f"{target.profile}.config.toml"
+    if target.standalone:
+        return (_file(own, _profile(target) + provider, claim),)
+    shared = (_profile(target) if target.make_default else []) + provider
+    if form is ProfileForm.TABLE:
+        table = ("profiles", target.profile)
+        return (_file(config, shared + _below(table, _profile(target)), claim, table),)
+    return _file(config, shared, claim), _file(own, _profile(target), ("model_provider",))
+
+
+def _merged(wishes: tuple[FileWish, ...], leftovers: Leftovers, home: Path) -> tuple[FileWish, ...]:
+    """Add what is moved to what is wished; our own keys win."""
+    files = {wish.path: wish for wish in wishes}
+    removals = (FileWish(home / "config.toml", Format.TOML, leftovers.removals),) if leftovers.removals else ()
+    for more in (*removals, *leftovers.moved):
+        wish = files.get(more.path)
+        if wish is None:
+            files[more.path] = more
+            continue
+        ours = {setting.slot for setting in wish.settings}
+        added = tuple(setting for setting in more.settings if setting.slot not in ours)
+        files[more.path] = replace(wish, settings=(*wish.settings, *added))
+    return tuple(files.values())
 
 
 def codex_home(machine: Machine) -> Path:
@@ -106,10 +125,6 @@ def provider_of(target: Target) -> Pairs:
 def _profile(target: Target) -> Pairs:
     pairs: Pairs = [(("model_provider",), target.profile)]
     return pairs + ([(("model",), target.model)] if target.model else [])
-
-
-def _default(target: Target) -> Pairs:
-    return _profile(target) if target.make_default else []
 
 
 def _below(table: KeyPath, pairs: Pairs) -> Pairs:

@@ -1,11 +1,17 @@
 """The list of agents: the one place where a new one is named."""
 
+from meshproxy_cli.agents.aider import Aider
 from meshproxy_cli.agents.base import Agent
 from meshproxy_cli.agents.claude import Claude
 from meshproxy_cli.agents.codex import Codex
+from meshproxy_cli.agents.crush import Crush
+from meshproxy_cli.agents.goose import Goose
+from meshproxy_cli.agents.opencode import OpenCode
+from meshproxy_cli.agents.pi import Pi
+from meshproxy_cli.agents.snippets import SNIPPETS
 from meshproxy_cli.errors import UsageError
 
-AGENTS: tuple[Agent, ...] = (Codex(), Claude())
+AGENTS: tuple[Agent, ...] = (Codex(), Claude(), Pi(), OpenCode(), Crush(), Goose(), Aider(), *SNIPPETS)
 
 
 def find_agent(name: str) -> Agent:

@@ -56,7 +56,13 @@ def put(document: Document, settings: Sequence[Setting]) -> None:
         document.put(changes)
     for setting in settings:
         if setting.value is None:
-            document.drop(setting.slot.path)
+            _take_away(document, setting.slot.path)
+
+
+def _take_away(document: Document, path: KeyPath) -> None:
+    document.drop(path)
+    for end in range(len(path) - 1, 0, -1):
+        document.prune(path[:end])
 
 
 def give_back(document: Document, held: Before) -> None:

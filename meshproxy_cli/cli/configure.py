@@ -8,15 +8,17 @@ import typer
 
 from meshproxy_cli.agents import apply as applying
 from meshproxy_cli.agents import show
-from meshproxy_cli.agents.base import Agent, Credentials, Target
+from meshproxy_cli.agents.base import Agent, Credentials, Finding, Target
 from meshproxy_cli.agents.helper import survives
 from meshproxy_cli.agents.plan import Plan, make_plan
 from meshproxy_cli.agents.receipts import Receipt, load_all
 from meshproxy_cli.agents.registry import AGENTS, find_agent
+from meshproxy_cli.agents.state import state_of
 from meshproxy_cli.agents.undo import UndoPlan, make_undo
 from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
-from meshproxy_cli.errors import NotFoundError, UsageError
+from meshproxy_cli.errors import MeshproxyError, NotFoundError, UsageError
 
 _NAMES = ", ".join(agent.name for agent in AGENTS)
 
@@ -113,8 +115,19 @@ def _configure(agent: Agent, target: Target, *, dry_run: bool, yes: bool) -> Non
         _apply(agent, plan, yes=yes)
     for note in plan.notes:
         output.note(note)
-    for finding in agent.check(target):
+    for finding in (*agent.check(target), *_token_finding(target)):
         output.warn(f"{finding.problem}; {finding.remedy}")
+
+
+def _token_finding(target: Target) -> tuple[Finding, ...]:
+    """Try the command that the agent is going to run."""
+    if target.credentials is not Credentials.HELPER:
+        return ()
+    try:
+        fresh_token(target, "1m")
+    except MeshproxyError as problem:
+        return (Finding(problem.message, "nothing else is missing: the agent works once there is one"),)
+    return ()
 
 
 def _show(plan: Plan) -> None:
@@ -171,7 +184,29 @@ def _take_back(agent: Agent, plan: UndoPlan, *, yes: bool) -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    output.data([]) if as_json else output.note("nothing is configured")
+    receipts = load_all(context.paths().receipts_dir)
+    rows = [(receipt, record.path, state_of(record)) for receipt in receipts for record in receipt.files]
+    if as_json:
+        output.data([_as_data(receipt, path, state) for receipt, path, state in rows])
+        return
+    if not rows:
+        output.note("nothing is configured; begin with: meshproxy configure codex --room my-room")
+        return
+    titles = ("agent", "profile", "room", "server", "session", "file", "state")
+    columns = [output.Column(title, fold=title == "file") for title in titles]
+    output.table(columns, [[str(value) for value in _as_data(*row).values()] for row in rows])
+
+
+def _as_data(receipt: Receipt, path: Path, state: str) -> dict[str, str]:
+    return {
+        "agent": receipt.agent,
+        "profile": receipt.profile,
+        "room": receipt.room,
+        "server": receipt.server,
+        "session": receipt.session,
+        "file": str(path),
+        "state": state,
+    }
 
 
 def _receipts(agent: str) -> tuple[Receipt, ...]:

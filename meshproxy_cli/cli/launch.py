@@ -1,13 +1,16 @@
 """`meshproxy launch`: one run of an agent through a room, with nothing written."""
 
 import os
+import signal
 import subprocess
-import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meshproxy_cli.agents.base import Credentials, Launch
+from meshproxy_cli.agents.base import DIRECTORY, Credentials, Launch
 from meshproxy_cli.agents.registry import AGENTS, find_agent
 from meshproxy_cli.cli import output
 from meshproxy_cli.cli.fresh_token import fresh_token
@@ -49,13 +52,36 @@ def launch(
     environ = {name: value for name, value in os.environ.items() if name not in run.remove}
     environ |= {**run.environ, **dict.fromkeys(run.token_variables, token)}
     output.detail(f"running {found.program} in the room {target.room}, session {target.session}")
-    _become(program, run, environ)
+    if run.files:
+        raise typer.Exit(_run_beside_files(program, run, run.files, environ))
+    _become(program, run.arguments, environ)
 
 
-def _become(program: str, run: Launch, environ: dict[str, str]) -> None:
+def _become(program: str, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     """Let the agent take this process's place, where the system can do that."""
     if os.name == "posix":
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execve(program, list(run.arguments), environ)  # noqa: S606 (the agent that was asked for)
-    raise typer.Exit(subprocess.run([program, *run.arguments[1:]], env=environ, check=False).returncode)  # noqa: S603
+        os.execve(program, list(arguments), environ)  # noqa: S606 (the agent that was asked for)
+    raise typer.Exit(_run(program, arguments, environ))
+
+
+def _run_beside_files(program: str, run: Launch, files: Mapping[str, str], environ: Mapping[str, str]) -> int:
+    """Run the agent with its settings in a private directory, and remove that afterwards."""
+    with tempfile.TemporaryDirectory(prefix="meshproxy-", ignore_cleanup_errors=True) as directory:
+        for name, text in files.items():
+            (Path(directory) / name).write_text(text, encoding="utf-8")
+        arguments = [argument.replace(DIRECTORY, directory) for argument in run.arguments]
+        return _run(program, arguments, {name: value.replace(DIRECTORY, directory) for name, value in environ.items()})
+
+
+def _run(program: str, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the agent, hand it the signals that only this process gets, and return its exit code as a shell has it."""
+    with subprocess.Popen([program, *arguments[1:]], env=dict(environ)) as agent:  # noqa: S603 (the agent asked for)
+        # The terminal sends these to the agent itself.
+        for name in ("SIGINT", "SIGQUIT"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda *_: None)
+        for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda number, _: agent.send_signal(number))
+        code = agent.wait()
+    return code if code >= 0 else 128 - code

@@ -3,16 +3,19 @@
 import getpass
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meshproxy_cli.agents.base import DEFAULT_PROFILE, Credentials, Target
 from meshproxy_cli.agents.helper import helper_command
 from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.cli import context
+from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.servers import Server, Settings
 
+# Written into a file, a token has to last until somebody runs the command again.
+_INLINE_LIFETIME = "24h"
 _DEFAULT_SESSION = "{agent}-{host}"
 
 
@@ -40,7 +43,7 @@ def make_target(agent: str, choice: Choice) -> Target:
     if not room:
         raise UsageError("no room is given", hint=f"add --room NAME: meshproxy … {agent} --room my-room")
     _require_header("--room", room)
-    return Target(
+    target = Target(
         room=room,
         server=server.name,
         server_url=server.url,
@@ -55,6 +58,9 @@ def make_target(agent: str, choice: Choice) -> Target:
         project=choice.project,
         env_file=choice.env_file,
     )
+    if choice.credentials is Credentials.INLINE:
+        return replace(target, token=fresh_token(target, _INLINE_LIFETIME))
+    return target
 
 
 def server_argument(settings: Settings, server: Server) -> str:

@@ -14,6 +14,10 @@ def open_document(format_name: str, data: bytes) -> Document:
         from meshproxy_cli.agents.formats.json_document import JsonDocument  # noqa: PLC0415
 
         return JsonDocument(data)
+    if format_name == "yaml-block":
+        from meshproxy_cli.agents.formats.yaml_block_document import YamlBlockDocument  # noqa: PLC0415
+
+        return YamlBlockDocument(data)
     from meshproxy_cli.agents.formats.block_document import BlockDocument  # noqa: PLC0415
 
     return BlockDocument(data)

@@ -1,0 +1,95 @@
+"""What on this machine wins over what was configured for Claude Code (seen with 2.1.330).
+
+Settings' `env` wins over the shell's variables, but the variables that choose a cloud provider win over everything.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from meshproxy_cli.agents import files
+from meshproxy_cli.agents.base import Finding, Target
+from meshproxy_cli.agents.common_check import shared_findings
+
+_CLOUDS = ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD", "GATEWAY")
+_OURS = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_CUSTOM_HEADERS")
+_OFF = {"", "0", "false", "no", "off"}
+
+
+def findings(target: Target, home: Path, written: Path) -> tuple[Finding, ...]:
+    """Return what keeps Claude Code from using the room; `written` is the settings file that we wrote."""
+    return (
+        *shared_findings("claude", "npm install -g @anthropic-ai/claude-code", target),
+        *_unreadable(written),
+        *_managed(target),
+        *_stronger(target, written),
+        *_clouds(target, home),
+        *_onboarding(target, home),
+    )
+
+
+def _unreadable(written: Path) -> Iterator[Finding]:
+    try:
+        json.loads((files.read(written) or b"{}").decode("utf-8-sig"))
+    except ValueError:
+        yield Finding(
+            f"{written} has comments or trailing commas, and Claude Code leaves such a file out",
+            "take them out; `claude doctor` shows where they are",
+        )
+
+
+def _managed(target: Target) -> Iterator[Finding]:
+    directory = target.machine.root / "etc" / "claude-code"
+    for path in (directory / "managed-settings.json", *sorted(directory.glob("managed-settings.d/*.json"))):
+        values = _read(path)
+        if "forceLoginMethod" in values:
+            yield Finding(
+                f"{path} forces a login (forceLoginMethod), so the token command is not used", "ask who manages it"
+            )
+        yield from _overrides(path, values, "ask who manages it")
+
+
+def _stronger(target: Target, written: Path) -> Iterator[Finding]:
+    for name in ("settings.local.json", "settings.json"):
+        path = target.machine.cwd / ".claude" / name
+        if path == written:
+            return
+        yield from _overrides(path, _read(path), "take it out, or configure this project: add --project")
+
+
+def _overrides(path: Path, values: Mapping[str, Any], remedy: str) -> Iterator[Finding]:
+    names = [name for name in _OURS if name in _env(values)]
+    names += ["apiKeyHelper"] if "apiKeyHelper" in values else []
+    if names:
+        yield Finding(f"{path} sets {', '.join(names)}, which wins", remedy)
+
+
+def _clouds(target: Target, home: Path) -> Iterator[Finding]:
+    variables = {**target.machine.environ, **_env(_read(home / "settings.json"))}
+    for name in (f"CLAUDE_CODE_USE_{cloud}" for cloud in _CLOUDS):
+        if str(variables.get(name, "")).lower() not in _OFF:
+            yield Finding(f"{name} is set, so Claude Code goes to that cloud instead", f"unset {name}")
+
+
+def _onboarding(target: Target, home: Path) -> Iterator[Finding]:
+    moved = "CLAUDE_CONFIG_DIR" in target.machine.environ
+    state = _read((home if moved else target.machine.home) / ".claude.json")
+    if not state.get("hasCompletedOnboarding"):
+        yield Finding(
+            "Claude Code was not set up on this machine yet, so its first start asks for a theme and a login",
+            "`claude -p` works at once; in the window choose a theme and go on, no login is needed",
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((files.read(path) or b"{}").decode("utf-8-sig"))
+    except (ValueError, files.FileRefusedError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _env(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    env = values.get("env")
+    return env if isinstance(env, Mapping) else {}

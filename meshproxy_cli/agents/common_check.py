@@ -1,0 +1,17 @@
+"""Checks that every agent shares."""
+
+import shlex
+from collections.abc import Iterator
+
+from meshproxy_cli.agents.base import TOKEN_VARIABLE, Credentials, Finding, Target
+
+
+def shared_findings(program: str, install: str, target: Target) -> Iterator[Finding]:
+    """Report a program that is not there, and a variable that is to hold the token and does not."""
+    if target.machine.find(program) is None:
+        yield Finding(f"`{program}` is not on the PATH", f"install it: {install}")
+    if target.credentials is Credentials.ENV and not target.machine.environ.get(TOKEN_VARIABLE):
+        yield Finding(
+            f"{TOKEN_VARIABLE} is not set in this shell",
+            f'export {TOKEN_VARIABLE}="$(meshproxy token get --room {shlex.quote(target.room)})"',
+        )

@@ -1,5 +1,6 @@
 """Whether a request goes on, from what its allowances have."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from meshproxy_cli.proxy.limits import DECISION_S, Admission, Pending
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store.records import LimitKind
 
-_PATIENCE = int(DECISION_S * 700_000)  # microseconds
+#: How long a request waits for what other workers may give back: well within what is promised.
+PATIENCE_S = DECISION_S * 0.6
 
 Decision = Admission | Refusal
 
@@ -27,12 +29,12 @@ class Hold:
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A request that waits for the store; `since` is in microseconds since 1970."""
+    """A request that waits for the store; `give_up_at` is of the monotonic clock."""
 
     caller: Caller
     allowances: tuple[Allowance, ...]
     estimate: Estimate
-    since: int
+    give_up_at: float
     future: Pending
 
 
@@ -56,7 +58,7 @@ def give_up(waiting: Waiting, now: int) -> Decision | None:
     for allowance in waiting.allowances:
         lacks = allowance.ask(units_of(allowance, waiting.estimate), now) is Verdict.ASK
         hopeless = allowance.known and (allowance.others == 0 or allowance.spent >= allowance.amount)
-        if lacks and (hopeless or now - waiting.since >= _PATIENCE):
+        if lacks and (hopeless or time.monotonic() >= waiting.give_up_at):
             allowance.refuse_for_now(now)
             return refusal(allowance, now)
     return None

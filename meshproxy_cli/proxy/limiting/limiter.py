@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.limiting.allowance import Allowance
-from meshproxy_cli.proxy.limiting.decide import Decision, Hold, Waiting, decide, give_up, units_of
+from meshproxy_cli.proxy.limiting.decide import PATIENCE_S, Decision, Hold, Waiting, decide, give_up, units_of
 from meshproxy_cli.proxy.limiting.estimate import Estimator, unmetered, used_picodollars, used_tokens
 from meshproxy_cli.proxy.limiting.line import Line
 from meshproxy_cli.proxy.limiting.scopes import LimitTable, units
@@ -19,7 +19,7 @@ from meshproxy_cli.store.records import Limit
 
 _SYNC_S = 0.2
 _RETRY_S = 0.02  # for requests that wait for what other workers give back
-_STORE_S = 0.5  # how long the store is waited for; what it says later is heard later
+_STORE_S = 0.9  # how long the store is waited for; what it says later is heard later
 _AT_ONCE = 200
 _CALLERS = 10_000
 
@@ -99,7 +99,7 @@ class StoreLimiter:
             decision = decide(allowances, estimate, now)
             if decision is not None:
                 return decision
-            waiting = Waiting(caller, allowances, estimate, now, Pending())
+            waiting = Waiting(caller, allowances, estimate, time.monotonic() + PATIENCE_S, Pending())
             self._waiting.append(waiting)
         self._wake.set()
         return waiting.future

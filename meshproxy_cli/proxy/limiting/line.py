@@ -67,6 +67,7 @@ class Line:
         return reply
 
     def _serve(self) -> None:
+        self._exchange(())  # opens the connection before a request waits for it
         while (messages := self._outgoing.get()) is not None:
             reply = self._exchange(messages)
             self._incoming.put(reply)

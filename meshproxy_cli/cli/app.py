@@ -102,6 +102,46 @@ TREE = Group(
                 "prune": Command("usage.events:prune", "Drop old single events; totals stay."),
             },
         ),
+        "room": Group(
+            help="Rooms with settings of their own: providers, models, aliases.",
+            panel=_SERVER,
+            commands={
+                "create": Command("room:create", "Create a room."),
+                "list": Command("room:list_", "List the rooms that were created."),
+                "show": Command("room:show", "Show a room's settings and limits."),
+                "set": Command("room:set_", "Change a room's settings."),
+                "remove": Command("room:remove", "Remove a room's settings."),
+            },
+        ),
+        "limit": Group(
+            help="How much a project, room, session or participant may use.",
+            panel=_SERVER,
+            commands={
+                "set": Command("limit:set_", "Set a limit: requests, tokens, streams or dollars."),
+                "list": Command("limit:list_", "List the limits."),
+                "remove": Command("limit:remove", "Remove a limit."),
+            },
+        ),
+        "access": Group(
+            help="Access tokens of the REST API and the dashboard.",
+            panel=_SERVER,
+            commands={
+                "create": Command("access:create", "Create an access token; it is shown once."),
+                "list": Command("access:list_", "List access tokens and their last use."),
+                "revoke": Command("access:revoke", "Revoke an access token."),
+            },
+        ),
+        "audit": Command("audit:audit", "Show who changed what.", _SERVER),
+        "database": Group(
+            help="Upkeep of the server's database.",
+            panel=_SERVER,
+            commands={
+                "migrate": Command("database:migrate", "Bring the database to this version's schema."),
+                "rotate-master-key": Command(
+                    "database:rotate_master_key", "Encrypt signing secrets with a new master key."
+                ),
+            },
+        ),
         "serve": Command("serve:serve", "Run the Room Proxy.", _SERVER),
     },
 )

@@ -60,6 +60,7 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
     project = store.ensure_project()
     has_keys = bool(store.api_keys(project.id))
     store.signing_keys()  # fails here, and not in a worker, where the master key is another one
+    master_keys = tuple(load_master_keys(store.master_key_id()))
     store.close()
     sockets = bind(host, port)
     listening = [one.getsockname()[:2] for one in sockets]
@@ -71,7 +72,8 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         addresses=tuple((str(name), number) for name, number in listening),
         public_url=runtime.url,
         database_url=url,
-        master_keys=tuple(load_master_keys(None)),
+        master_keys=master_keys,
+        load_master_keys=load_master_keys,
         config_text=text,
         secrets=secrets,
         environ=dict(os.environ),

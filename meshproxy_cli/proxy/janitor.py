@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.directory import Directory, read_directory
 from meshproxy_cli.proxy.shipper import Shipper
-from meshproxy_cli.store.base import Store, StoreUnavailableError
+from meshproxy_cli.store.base import Store
 
 _POLL_S = 0.25
 _RECONNECT_S = 1.0
@@ -69,7 +70,7 @@ class Janitor:
         while not self._stop.is_set():
             try:
                 self._follow()
-            except StoreUnavailableError as problem:
+            except MeshproxyError as problem:
                 self._away(problem)
                 self._answer_callbacks()
                 self._stop.wait(_RECONNECT_S)
@@ -119,7 +120,7 @@ class Janitor:
         except OSError as problem:
             _log.warning("this worker's metrics can't be shared: %s", problem)
 
-    def _away(self, problem: StoreUnavailableError) -> None:
+    def _away(self, problem: MeshproxyError) -> None:
         if not self.store_away:
             _log.warning("the store is away (%s); the keys known so far are used", problem.message)
         self.store_away = True

@@ -11,6 +11,7 @@ Every endpoint that makes a provider work counts, websocket turns and compaction
 data path leaves out what is free (`is_free`).
 """
 
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +19,7 @@ from typing import Protocol
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store.events import UsageEvent
+from meshproxy_cli.store.records import Limit
 
 #: The longest that a `Pending` stays undecided; past it the request is let through.
 DECISION_S = 1.0
@@ -49,6 +51,15 @@ class Limiter(Protocol):
     def abandon(self, pending: Pending) -> None:
         """Give up waiting; an admission that comes of it after all is given back."""
 
+    def update(self, limits: Iterable[Limit]) -> None:
+        """Use these limits from now on."""
+
+    def start(self) -> None:
+        """Start what runs beside the data path."""
+
+    def stop(self) -> None:
+        """Settle what is open and end; blocks for a moment."""
+
 
 class AdmitAll:
     """No limits."""
@@ -69,6 +80,15 @@ class AdmitAll:
 
     def abandon(self, pending: Pending) -> None:
         """Do nothing: no request is ever pending."""
+
+    def update(self, limits: Iterable[Limit]) -> None:
+        """Take no notice."""
+
+    def start(self) -> None:
+        """Do nothing: nothing runs beside."""
+
+    def stop(self) -> None:
+        """Do nothing: nothing is open."""
 
 
 #: What a request gets that no limit applies to.

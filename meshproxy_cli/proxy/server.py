@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from meshproxy_cli import __version__
 from meshproxy_cli.proxy.asgi import AppHost
 from meshproxy_cli.proxy.config import ServerConfig
 from meshproxy_cli.proxy.connector import ProviderConnector
+from meshproxy_cli.proxy.directory import Directory
 from meshproxy_cli.proxy.gateway import Gateway
 from meshproxy_cli.proxy.janitor import Janitor
 from meshproxy_cli.proxy.ledger import Ledger
-from meshproxy_cli.proxy.limits import AdmitAll, Limiter
+from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
+from meshproxy_cli.proxy.limits import Limiter
 from meshproxy_cli.proxy.listener import ClientConnection
 from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
 from meshproxy_cli.proxy.owners import Owners
@@ -81,30 +84,37 @@ class Worker:
         self._telemetry = open_telemetry(environ)
         self._counters = UsageCounters()
         observers = (self._counters, *((self._telemetry,) if self._telemetry else ()))
-        self._shipper = Shipper(self._spool, ObservedSink(store, observers), prices or price_book(config))
+        self._prices = prices or price_book(config)
+        self._shipper = Shipper(self._spool, ObservedSink(store, observers), self._prices)
         self._peers = Peers(settings.spool_dir / WORKERS, settings.worker)
         self._owners = Owners(settings.spool_dir, settings.worker)
         self._pool = Pool(ProviderConnector(environ, config.limits.connect_s))
         self._ledger = Ledger(self._spool)
+        self._limiter = limiter or StoreLimiter(store, f"{settings.worker}@{uuid4()}", self._prices.price)
         self.gateway = Gateway(
             loop=self._loop,
             config=config,
             pool=self._pool,
             ledger=self._ledger,
-            limiter=limiter or AdmitAll(),
+            limiter=self._limiter,
             owners=self._owners,
             refresh=self._refresh,
         )
-        self._janitor = Janitor(store, self._shipper, self._loop, self.gateway.use_directory, self._publish)
+        self._janitor = Janitor(store, self._shipper, self._loop, self._use_directory, self._publish)
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
 
     def _refresh(self, done: Callable[[], None]) -> None:
         self._janitor.refresh(done)
 
+    def _use_directory(self, directory: Directory) -> None:
+        self.gateway.use_directory(directory)
+        self._limiter.update(directory.limits)
+
     async def start(self) -> None:
         """Read the directory and listen. Raises `StoreUnavailableError`."""
         self._janitor.start()
+        self._limiter.start()
         if self._settings.web:
             self.gateway.app = AppHost(self._web_app())
         for listening in self._settings.sockets:
@@ -153,6 +163,7 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), 2)
         await self._loop.run_in_executor(None, self._janitor.stop)
+        await self._loop.run_in_executor(None, self._limiter.stop)
         if self._telemetry is not None:
             await self._loop.run_in_executor(None, self._telemetry.close)
         self._peers.withdraw()

@@ -19,6 +19,7 @@ from meshproxy_cli.errors import UnavailableError, UsageError
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.server import Worker, WorkerSettings
 from meshproxy_cli.store import open_store
+from meshproxy_cli.store.vault import KeyLoader
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -46,6 +47,7 @@ class Plan:
     tls_cert: str = ""
     tls_key: str = ""
     web: bool = True
+    load_master_keys: KeyLoader | None = None  # asked when the database was moved to a key not among `master_keys`
 
 
 def bind(host: str, port: int) -> tuple[socket.socket, ...]:
@@ -113,7 +115,7 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
 
 def _run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, ready: Callable[[], None]) -> None:
     config = load_config(plan.config_text, plan.environ, plan.secrets.__getitem__)
-    store = open_store(plan.database_url, master_key=plan.master_keys)
+    store = open_store(plan.database_url, master_key=plan.master_keys, load_master_keys=plan.load_master_keys)
     settings = WorkerSettings(
         sockets=sockets,
         public_url=plan.public_url,

@@ -85,10 +85,14 @@ class Keys(StoreSession):
         with self.database.read() as connection:
             return tuple(map(self._opened, connection.execute(sa.select(api_keys))))
 
-    def _sealing_key_id(self) -> str:
+    def master_key_id(self) -> str | None:
+        """Return the id of the master key that the database is under; None where nothing is encrypted yet."""
         with self.database.read() as connection:
-            current = connection.execute(sa.select(control.c.master_key_id)).scalar_one()
-        return self.vault.sealing_key_id(current)
+            current: str | None = connection.execute(sa.select(control.c.master_key_id)).scalar_one()
+        return current
+
+    def _sealing_key_id(self) -> str:
+        return self.vault.sealing_key_id(self.master_key_id())
 
     def _opened(self, row: "Row[tuple[object, ...]]") -> SigningKey:
         secret = self.vault.open(row.sealed_secret, row.master_key_id, key_id=row.id, project_id=row.project_id)

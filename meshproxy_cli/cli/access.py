@@ -1,0 +1,120 @@
+"""`meshproxy access`: who may use the server's REST API and dashboard."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from meshproxy_cli.cli import output
+from meshproxy_cli.cli.connect import connect
+from meshproxy_cli.errors import NotFoundError, UsageError
+from meshproxy_cli.store.records import AccessToken, Role
+
+ServerOption = Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def create(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who or what it is for, such as `ann` or `grafana`.")],
+    role: Annotated[Role, typer.Option("--role", help="A viewer sees everything and changes nothing.")] = Role.VIEWER,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create an access token and print it, once: only its hash is kept.
+
+    With it a browser gets to the dashboard, and a program or another machine's `meshproxy` to the REST API.
+
+    **Examples**
+
+    - `meshproxy access create ann --role admin`
+    - `meshproxy access create grafana --json | jq -r .value`
+    """
+    if not name.strip() or not name.isprintable():
+        raise UsageError("the token's name must not be blank, nor hold control characters")
+    client = connect(server)
+    try:
+        token, text = client.create_access_token(name, role)
+        url = client.url
+    finally:
+        client.close()
+    if as_json:
+        output.data({"schema_version": 1, **_as_json(token), "value": text})
+    else:
+        output.text(text)
+        output.note(f"keep it: it is not shown again. Dashboard: {url}/dashboard")
+
+
+def list_(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """List access tokens with their last use: never their texts.
+
+    **Examples**
+
+    - `meshproxy access list`
+    - `meshproxy access list --json`
+    """
+    client = connect(server)
+    try:
+        tokens = client.access_tokens()
+    finally:
+        client.close()
+    if as_json:
+        output.data({"schema_version": 1, "tokens": [_as_json(token) for token in tokens]})
+    elif tokens:
+        titles = ("name", "role", "id", "created", "last used", "state")
+        output.table([output.Column(title) for title in titles], [_row(token) for token in tokens])
+    else:
+        output.note("there are no access tokens; make one: meshproxy access create NAME")
+
+
+def revoke(
+    *,
+    token: Annotated[str, typer.Argument(metavar="ID", help="The token's id, or its name where only one has it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Revoke an access token for good.
+
+    **Examples**
+
+    - `meshproxy access revoke grafana`
+    - `meshproxy access revoke 3f2b8c1e-9d47-4a6b-8e55-0f1a2b3c4d5e --yes`
+    """
+    client = connect(server)
+    try:
+        found = _find(client.access_tokens(), token)
+        if not yes and not output.confirm(f"Revoke the access token {found.name} ({found.id})?", flag="--yes"):
+            output.note("nothing was revoked")
+            return
+        client.revoke_access_token(found.id)
+    finally:
+        client.close()
+    output.success(f"revoked the access token {found.name} ({found.id})")
+
+
+def _find(tokens: Sequence[AccessToken], wanted: str) -> AccessToken:
+    by_id = [token for token in tokens if token.id == wanted.lower()]
+    found = by_id or [token for token in tokens if token.name == wanted and token.revoked_at is None]
+    if not found:
+        raise NotFoundError("there is no access token of that id or name", hint="`meshproxy access list` shows them")
+    if len(found) > 1:
+        ids = ", ".join(token.id for token in found)
+        raise UsageError(f"{len(found)} access tokens are named {wanted}", hint=f"give an id: {ids}")
+    return found[0]
+
+
+def _row(token: AccessToken) -> tuple[str, ...]:
+    used = "never" if token.last_used_at is None else f"{token.last_used_at:%Y-%m-%d %H:%M}"
+    state = "valid" if token.revoked_at is None else f"revoked {token.revoked_at:%Y-%m-%d}"
+    return token.name, token.role.value, token.id, f"{token.created_at:%Y-%m-%d}", used, state
+
+
+def _as_json(token: AccessToken) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role.value,
+        "created_at": token.created_at.isoformat(),
+        "revoked_at": token.revoked_at.isoformat() if token.revoked_at else None,
+        "last_used_at": token.last_used_at.isoformat() if token.last_used_at else None,
+    }

@@ -1,0 +1,80 @@
+"""`meshproxy database`: the upkeep of the server's database."""
+
+import getpass
+import os
+from typing import Annotated
+
+import typer
+
+from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli.local_store import find_master_keys, load_master_keys, open_local_store
+from meshproxy_cli.client.local import ORIGIN
+from meshproxy_cli.errors import UsageError
+from meshproxy_cli.settings.masterkeys import FILE_VARIABLE, SECRET, VARIABLE
+from meshproxy_cli.store.records import Actor
+from meshproxy_cli.store.vault import encode_master_keys, generate_master_key, master_key_id
+
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database-url", envvar="MESHPROXY_DATABASE_URL", help="sqlite:///PATH or postgresql://…"),
+]
+
+
+def migrate(*, database_url: DatabaseOption = None) -> None:
+    """Make the database, or bring it to this version's schema. `serve` does so itself when it starts.
+
+    However many do it at once, each migration runs once, in a transaction.
+
+    **Examples**
+
+    - `meshproxy database migrate`
+    - `meshproxy database migrate --database-url postgresql://db/meshproxy`
+    """
+    store = open_local_store(database_url)
+    shown = store.database.url.render_as_string(hide_password=True)
+    store.close()
+    output.success(f"{shown} has this version's schema")
+
+
+def rotate_master_key(*, database_url: DatabaseOption = None) -> None:
+    """Encrypt the signing secrets in the database with a new master key. Servers that run go on.
+
+    A master key among this user's secrets is replaced by a new one. One in MESHPROXY_MASTER_KEY (or in the file that
+    MESHPROXY_MASTER_KEY_FILE names) you replace yourself: set it to `NEW,OLD` for every server first, run this, and
+    take the old one away.
+
+    **Examples**
+
+    - `meshproxy database rotate-master-key`
+    - `MESHPROXY_MASTER_KEY="$NEW,$OLD" meshproxy database rotate-master-key --database-url postgresql://db/meshproxy`
+    """
+    given = os.environ.get(VARIABLE) or os.environ.get(FILE_VARIABLE)
+    if given:
+        _check_both_are_given()
+    else:
+        _put_new_key_first()
+    store = open_local_store(database_url).acting_as(Actor(name=getpass.getuser(), origin=ORIGIN))
+    try:
+        count = store.rotate_master_key()
+    finally:
+        store.close()
+    newest, *old = find_master_keys()
+    if not given and old:
+        context.secrets().set(SECRET, encode_master_keys([newest]))
+    output.success(f"{count} signing secret{'s' if count != 1 else ''} moved to the master key {master_key_id(newest)}")
+    if given:
+        output.note(f"the old key can be taken out of {VARIABLE if os.environ.get(VARIABLE) else 'the file'} now")
+
+
+def _check_both_are_given() -> None:
+    if len(find_master_keys()) < 2:  # noqa: PLR2004 (the new one and the old one)
+        raise UsageError(
+            "only one master key is given, so there is nothing to move to",
+            hint=f"set {VARIABLE} to NEW,OLD: 32 random bytes in URL-safe base64 each",
+        )
+
+
+def _put_new_key_first() -> None:
+    """Keep the new key beside the old one before anything is encrypted with it: a crash then loses neither."""
+    known = find_master_keys() or tuple(load_master_keys(None))
+    context.secrets().set(SECRET, encode_master_keys([generate_master_key(), *known]))

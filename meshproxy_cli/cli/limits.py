@@ -1,0 +1,85 @@
+"""Limits as they are written on the command line and shown."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from meshproxy_cli.errors import UsageError
+from meshproxy_cli.store.records import Limit, LimitKind, LimitScope
+
+_UNITS = {
+    LimitKind.REQUESTS_PER_MINUTE: "{:,f} requests a minute",
+    LimitKind.TOKENS_PER_MINUTE: "{:,f} tokens a minute",
+    LimitKind.CONCURRENT_STREAMS: "{:,f} requests at the same time",
+    LimitKind.USD_PER_DAY: "${:,f} a day",
+    LimitKind.USD_PER_MONTH: "${:,f} a month",
+}
+_MONEY = frozenset({LimitKind.USD_PER_DAY, LimitKind.USD_PER_MONTH})
+_MOST = Decimal(1_000_000_000)
+_DIGITS_OF_A_DOLLAR = 12
+
+
+def option(kind: LimitKind) -> str:
+    """Return a kind as it is written on the command line."""
+    return kind.value.replace("_", "-")
+
+
+def parse_kind(text: str) -> LimitKind:
+    """Return the kind that is meant; raise `UsageError`."""
+    try:
+        return LimitKind(text.lower().replace("-", "_"))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no kind of limit", hint=f"one of: {', '.join(option(kind) for kind in LimitKind)}"
+        ) from None
+
+
+def parse_amount(text: str, kind: LimitKind) -> Decimal:
+    """Return an amount that makes sense for the kind; raise `UsageError`."""
+    try:
+        amount = Decimal(text.removeprefix("$").replace(",", "").replace("_", ""))
+    except InvalidOperation:
+        raise UsageError(f"{text!r} is no number") from None
+    if not amount.is_finite() or not 0 <= amount <= _MOST:
+        raise UsageError(f"a limit is a number from 0 to {_MOST:,}, not {text}")
+    whole = amount == amount.to_integral_value()
+    if kind not in _MONEY and not whole:
+        raise UsageError(f"{option(kind)} takes a whole number, not {text}")
+    if -int(amount.normalize().as_tuple().exponent) > _DIGITS_OF_A_DOLLAR:
+        raise UsageError(f"{text} has more than {_DIGITS_OF_A_DOLLAR} digits after the point")
+    return amount
+
+
+def whose(limit: Limit) -> str:
+    """Return who is limited."""
+    if limit.scope is LimitScope.PROJECT:
+        return "the project"
+    return f"each {limit.scope.value}" if limit.subject == "*" else f"{limit.scope.value} {limit.subject}"
+
+
+def what(limit: Limit) -> str:
+    """Return what is allowed, and whether more is refused."""
+    amount = _UNITS[limit.kind].format(_plain(limit.amount, money=limit.kind in _MONEY))
+    return amount if limit.hard else f"{amount} (warns only)"
+
+
+def describe(limit: Limit) -> str:
+    """Return the whole limit in words."""
+    return f"{whose(limit)}: {what(limit)}"
+
+
+def limit_json(limit: Limit) -> dict[str, Any]:
+    """Return the limit as JSON."""
+    return {
+        "scope": limit.scope.value,
+        "subject": limit.subject,
+        "kind": limit.kind.value,
+        "amount": f"{limit.amount:f}",
+        "hard": limit.hard,
+    }
+
+
+def _plain(amount: Decimal, *, money: bool) -> Decimal:
+    cents = amount.quantize(Decimal("0.01"))
+    if money and cents == amount:
+        return cents
+    return amount.quantize(Decimal(1)) if amount == amount.to_integral_value() else amount.normalize()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import ROUND_HALF_EVEN, Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from meshproxy_cli.store.database import from_micros, to_micros
@@ -19,6 +20,9 @@ _MAX_COST = 10**16  # ten thousand dollars
 _PLAIN = tuple(
     entry.name for entry in fields(UsageEvent) if entry.name not in {"started_at", "outcome", "tokens", "cost_usd"}
 )
+_TEXTS = tuple(entry.name for entry in fields(UsageEvent) if entry.name in _PLAIN and entry.type is str)
+_COUNTS = (*_TOKEN_FIELDS, "status", "request_bytes", "response_bytes")
+_plain, _texts, _tokens = attrgetter(*_PLAIN), attrgetter(*_TEXTS), attrgetter(*_TOKEN_FIELDS)
 #: Outcomes that count as failed requests: not those that the client itself ended.
 FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.CLIENT_CLOSED}
 
@@ -40,23 +44,22 @@ def to_row(event: UsageEvent) -> dict[str, Any]:
     Whatever a provider or client wrote can be stored: text that PostgreSQL refuses is mended and numbers beyond
     sense are cut, since one event that the database refuses would hold up all those behind it.
     """
-    row: dict[str, Any] = {name: _storable(getattr(event, name)) for name in _PLAIN}
-    row |= {name: _storable(getattr(event.tokens, name)) for name in _TOKEN_FIELDS}
+    row: dict[str, Any] = dict(zip(_PLAIN, _plain(event), strict=True))
+    row.update(zip(_TOKEN_FIELDS, _tokens(event.tokens), strict=True))
+    texts = "".join(_texts(event))
+    if not texts.isascii() or "\0" in texts:
+        row.update((name, _mended(row[name])) for name in _TEXTS)
+    if max(counts := [row[name] for name in _COUNTS]) > _MAX_NUMBER or min(counts) < 0:
+        row.update((name, max(0, min(row[name], _MAX_NUMBER))) for name in _COUNTS)
     row["started_at"] = to_micros(event.started_at)
     row["outcome"] = event.outcome.value
     row["model"] = row["model_served"] or row["model_requested"]
-    row["cost"] = None if event.cost_usd is None else _storable(to_picodollars(event.cost_usd), _MAX_COST)
+    row["cost"] = None if event.cost_usd is None else max(0, min(to_picodollars(event.cost_usd), _MAX_COST))
     return row
 
 
-def _storable(value: Any, most: int = _MAX_NUMBER) -> Any:  # noqa: ANN401 (any column's value)
-    if isinstance(value, str):
-        if value.isascii() and "\0" not in value:
-            return value
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-    if isinstance(value, int):
-        return value if -most <= value <= most else max(-most, min(value, most))
-    return value
+def _mended(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def from_row(row: "Row[tuple[Any, ...]]") -> UsageEvent:

@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from meshproxy_cli.store.database import from_micros, to_micros
 from meshproxy_cli.store.eventrows import FAILED, from_picodollars
-from meshproxy_cli.store.ledger import DAY, HOUR
 from meshproxy_cli.store.records import GroupBy, UsageQuery, UsageReport, UsageRow, UsageTotals
+from meshproxy_cli.store.rollups import DAY, HOUR
 from meshproxy_cli.store.schema import MEASURES, control, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.session import StoreSession
 

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from meshproxy_cli.store.events import Outcome, TokenCounts
-from meshproxy_cli.store.ledger import series_of
 from meshproxy_cli.store.records import UsageQuery
+from meshproxy_cli.store.rollups import series_of
 from meshproxy_cli.store.schema import MEASURES, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.sql import SqlStore
 
@@ -112,6 +112,7 @@ def test_absurd_numbers_do_not_break_the_sums(store: SqlStore) -> None:
     assert store.add_events([event(n, tokens=absurd, cost_usd=Decimal(10) ** 20) for n in range(50)]) == 50
     totals = store.usage(ALL).totals
     assert totals.input_tokens == 50 * 10**12
+    assert totals.output_tokens == 0
     assert totals.cost_usd == 50 * 10**4
 
 

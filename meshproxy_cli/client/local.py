@@ -1,9 +1,12 @@
 """The server of this machine, straight on its store: works whether `meshproxy serve` runs or not."""
 
 import getpass
+import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.store import open_store
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from meshproxy_cli.store.vault import KeyLoader
 
 ORIGIN = "local"
+_STALE_S = 10.0
 
 
 class LocalClient:
@@ -39,11 +43,14 @@ class LocalClient:
         master_key: bytes | Sequence[bytes] | None,
         *,
         load_master_keys: "KeyLoader | None" = None,
+        workers_dir: Path | None = None,
     ) -> None:
+        """Open the store; in `workers_dir` the workers of a running server tell their numbers every second."""
         store = open_store(store_url, master_key=master_key, load_master_keys=load_master_keys)
         self._store = store.acting_as(Actor(name=_os_user(), origin=ORIGIN))
         self._project_name = project_name
         self._project: Project | None = None
+        self._workers_dir = workers_dir
         self._url = server_url.rstrip("/")
 
     @property
@@ -86,6 +93,13 @@ class LocalClient:
     def prune_events(self, before: datetime) -> int:
         """Drop raw events from before that time; totals stay. Return how many."""
         return self._store.prune_events(before)
+
+    def streams_open(self) -> int | None:
+        """Return how many answers the running server is sending; None where none runs."""
+        if self._workers_dir is None:
+            return None
+        found = [snapshot for path in self._workers_dir.glob("*.json") if (snapshot := _fresh(path)) is not None]
+        return sum(found) if found else None
 
     def rooms(self) -> tuple[Room, ...]:
         """Return the rooms that were created or configured."""
@@ -133,6 +147,15 @@ class LocalClient:
 
     def _ours(self, query: UsageQuery) -> UsageQuery:
         return query if query.project_id is not None else replace(query, project_id=self.project().id)
+
+
+def _fresh(path: Path) -> int | None:
+    """Return the streams that a worker has open, or None where its file is damaged or older than `_STALE_S`."""
+    try:
+        snapshot = json.loads(path.read_bytes())
+        return int(snapshot["streams_open"]) if time.time() - snapshot["written_at"] < _STALE_S else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _os_user() -> str:

@@ -14,7 +14,7 @@ data path leaves out what is free (`is_free`).
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.refusal import Refusal
@@ -31,7 +31,7 @@ class Admission:
     """Leave to go on. `warnings` name the soft limits that are used up, for the log; `holds` is the limiter's own."""
 
     warnings: tuple[str, ...] = ()
-    holds: tuple[object, ...] = ()
+    holds: tuple[Any, ...] = ()
 
 
 Pending = Future[Admission | Refusal]

@@ -51,6 +51,13 @@ class Allowance:
     _used_at: int = field(default=0, repr=False)
     _sent: LeaseRequest | None = field(default=None, repr=False)
     _spare_then: int = field(default=0, repr=False)
+    # Looked at for each request: hashing a member of an enum costs more than all the rest.
+    budget: bool = field(init=False, repr=False)
+    estimated: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.budget = self.counter.kind in BUDGETS
+        self.estimated = self.counter.kind in ESTIMATED
 
     def ask(self, units: int, now: int) -> Verdict:
         """Whether a request for that many units may go on."""
@@ -67,7 +74,7 @@ class Allowance:
     def _last_one(self) -> bool:
         # An estimate may be larger than what is left: one request at a time still goes on.
         alone = self.others == 0 and self.in_flight == 0
-        return self.counter.kind in ESTIMATED and self.spare > 0 and alone
+        return self.estimated and self.spare > 0 and alone
 
     def take(self, units: int) -> int:
         """Reserve units for a request that goes on and return how many that were."""
@@ -86,7 +93,7 @@ class Allowance:
         """Give back what a request reserved, and count what it used; streams are only given back."""
         self.in_flight -= reserved
         self.spare += reserved
-        if self.counter.kind in ESTIMATED:
+        if self.estimated:
             self.spare -= used
             self.untold += used
 

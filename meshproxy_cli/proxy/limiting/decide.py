@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.limiting.allowance import ESTIMATED, Allowance, Verdict
+from meshproxy_cli.proxy.limiting.allowance import Allowance, Verdict
 from meshproxy_cli.proxy.limiting.estimate import Estimate
 from meshproxy_cli.proxy.limiting.message import describe, refusal
 from meshproxy_cli.proxy.limits import DECISION_S, Admission, Pending
 from meshproxy_cli.proxy.refusal import Refusal
-from meshproxy_cli.store.records import LimitKind
 
 #: How long a request waits for what other workers may give back: well within what is promised.
 PATIENCE_S = DECISION_S * 0.6
@@ -18,7 +17,7 @@ PATIENCE_S = DECISION_S * 0.6
 Decision = Admission | Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Hold:
     """What an admitted request has reserved of one allowance."""
 
@@ -66,7 +65,6 @@ def give_up(waiting: Waiting, now: int) -> Decision | None:
 
 def units_of(allowance: Allowance, estimate: Estimate) -> int:
     """Return how much of an allowance a request probably uses."""
-    kind = allowance.counter.kind
-    if kind not in ESTIMATED:
+    if not allowance.estimated:
         return 1
-    return min(allowance.amount, estimate.tokens if kind is LimitKind.TOKENS_PER_MINUTE else estimate.picodollars)
+    return min(allowance.amount, estimate.picodollars if allowance.budget else estimate.tokens)

@@ -24,17 +24,18 @@ class _Ratio:
 
     mean: float = 0.5
     deviation: float = 0.25
+    careful: float = 1.0
 
     def learn(self, seen: float) -> None:
         self.deviation += _WEIGHT * (abs(seen - self.mean) - self.deviation)
         self.mean += _WEIGHT * (seen - self.mean)
-
-    @property
-    def careful(self) -> float:
-        return self.mean + 2 * self.deviation
+        self.careful = self.mean + 2 * self.deviation
 
 
-@dataclass(frozen=True, slots=True)
+_UNKNOWN = _Ratio()
+
+
+@dataclass(slots=True)
 class Estimate:
     """What is reserved for one request; `first_*` are guesses from its size, which `Estimator.learn` compares with."""
 
@@ -43,6 +44,10 @@ class Estimate:
     picodollars: int
     first_tokens: int
     first_picodollars: int
+
+
+#: Of a request that no limit on tokens or money applies to.
+NOTHING = Estimate("", 0, 0, 1, 1)
 
 
 class Estimator:
@@ -58,8 +63,8 @@ class Estimator:
         tokens, picodollars = read + _OUTPUT_TOKENS, read * _INPUT_PRICE + _OUTPUT_TOKENS * _OUTPUT_PRICE
         return Estimate(
             model=model,
-            tokens=max(1, int(tokens * self._tokens.get(model, _Ratio()).careful)),
-            picodollars=max(1, int(picodollars * self._dollars.get(model, _Ratio()).careful)),
+            tokens=int(tokens * self._tokens.get(model, _UNKNOWN).careful) or 1,
+            picodollars=int(picodollars * self._dollars.get(model, _UNKNOWN).careful) or 1,
             first_tokens=tokens,
             first_picodollars=picodollars,
         )

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.limiting.allowance import Allowance
-from meshproxy_cli.proxy.limiting.decide import PATIENCE_S, Decision, Hold, Waiting, decide, give_up, units_of
-from meshproxy_cli.proxy.limiting.estimate import Estimator, unmetered, used_picodollars, used_tokens
+from meshproxy_cli.proxy.limiting.decide import PATIENCE_S, Decision, Waiting, decide, give_up, units_of
+from meshproxy_cli.proxy.limiting.estimate import NOTHING, Estimator, unmetered, used_picodollars, used_tokens
 from meshproxy_cli.proxy.limiting.line import Line
 from meshproxy_cli.proxy.limiting.scopes import LimitTable, units
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store.base import LimitStore
 from meshproxy_cli.store.events import UsageEvent
-from meshproxy_cli.store.leases import BUDGETS, Counter, LeaseRequest, window_end, window_start
+from meshproxy_cli.store.leases import Counter, LeaseRequest, window_end, window_start
 from meshproxy_cli.store.records import Limit
 
 _SYNC_S = 0.2
@@ -95,7 +95,8 @@ class StoreLimiter:
             allowances = self._applicable(caller, now)
             if not allowances:
                 return ADMITTED
-            estimate = self._estimator.estimate(model, request_bytes)
+            guess = any(allowance.estimated for allowance in allowances)
+            estimate = self._estimator.estimate(model, request_bytes) if guess else NOTHING
             decision = decide(allowances, estimate, now)
             if decision is not None:
                 return decision
@@ -108,12 +109,14 @@ class StoreLimiter:
         """Give back what was reserved and count what was really used; budgets once the event is priced."""
         if not admission.holds:
             return
+        used = used_tokens(event)
+        unknown = unmetered(event)
         with self._lock:
             for hold in admission.holds:
-                if isinstance(hold, Hold) and hold.allowance.counter.kind not in BUDGETS:
-                    used = hold.reserved if unmetered(event) else used_tokens(event)
-                    hold.allowance.settle(hold.reserved, used)
-            self._settled.append((admission, event))
+                if not hold.allowance.budget:
+                    hold.allowance.settle(hold.reserved, hold.reserved if unknown else used)
+            if admission.holds[0].estimate is not NOTHING:
+                self._settled.append((admission, event))
 
     def abandon(self, pending: Pending) -> None:
         """Give up waiting; an admission that comes of it after all is given back."""
@@ -128,8 +131,7 @@ class StoreLimiter:
             return
         with self._lock:
             for hold in decision.holds:
-                if isinstance(hold, Hold):
-                    hold.allowance.settle(hold.reserved, 0)
+                hold.allowance.settle(hold.reserved, 0)
 
     def _now(self) -> int:
         return self._clock() + self._offset
@@ -188,11 +190,9 @@ class StoreLimiter:
             priced = self._price(event)
             with self._lock:
                 for hold in admission.holds:
-                    if isinstance(hold, Hold) and hold.allowance.counter.kind in BUDGETS:
+                    if hold.allowance.budget:
                         hold.allowance.settle(hold.reserved, used_picodollars(priced, hold.reserved))
-                first = next((hold for hold in admission.holds if isinstance(hold, Hold)), None)
-                if first is not None:
-                    self._estimator.learn(first.estimate, priced)
+                self._estimator.learn(admission.holds[0].estimate, priced)
 
     def _messages(self) -> Sequence[tuple[Allowance, LeaseRequest]]:
         now = self._now()

@@ -15,7 +15,7 @@ _TOO_MANY_REQUESTS = 429
 
 def refusal(allowance: Allowance, now: int) -> Refusal:
     """Return the refusal of a request for which `allowance` has nothing left."""
-    budget = allowance.counter.kind in BUDGETS
+    budget = allowance.budget
     return Refusal(
         status=_TOO_MANY_REQUESTS,
         code="budget_exceeded" if budget else "rate_limit_exceeded",

@@ -17,6 +17,7 @@ from meshproxy_cli.store.session import StoreSession
 
 #: Bound parameters in one statement: SQLite's own limit is 32,766, PostgreSQL's 65,535.
 _ROWS_AT_ONCE = 500
+_PRUNED_AT_ONCE = 10_000
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -77,11 +78,26 @@ class Ledger(StoreSession):
         self.database.execute_many(connection, upsert, rollups.to_rows(sums))
 
     def prune_events(self, before: datetime) -> int:
-        """Drop raw events from before the hour of `before`; roll-ups stay. Return how many."""
+        """Drop raw events from before the hour of `before`; roll-ups stay. Return how many.
+
+        Old months of PostgreSQL go at once, all else in portions: others can write in between.
+        """
         horizon = to_micros(before) // rollups.HOUR * rollups.HOUR
         with self.database.write() as connection:
+            moved = sa.update(control).where(control.c.pruned_before < horizon)
+            connection.execute(moved.values(pruned_before=horizon))
             gone = drop_before(connection, horizon) if self.database.is_postgresql else 0
-            gone += connection.execute(sa.delete(usage_events).where(usage_events.c.started_at < horizon)).rowcount
-            moved = sa.update(control).where(control.c.pruned_before < horizon).values(pruned_before=horizon)
-            connection.execute(moved)
+        while portion := self._prune_portion(horizon):
+            gone += portion
+        if self.actor is not None:
+            with self.database.write() as connection:
+                self.changed(connection, "usage.prune", before.isoformat(), events=str(gone))
         return gone
+
+    def _prune_portion(self, horizon: int) -> int:
+        key = usage_events.c.event_id
+        old = sa.select(key).where(usage_events.c.started_at < horizon).limit(_PRUNED_AT_ONCE)
+        with self.database.write() as connection:
+            return connection.execute(
+                sa.delete(usage_events).where(usage_events.c.started_at < horizon, key.in_(old))
+            ).rowcount

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from meshproxy_cli.store import ledger
 from meshproxy_cli.store.events import Outcome, TokenCounts
-from meshproxy_cli.store.records import UsageQuery
+from meshproxy_cli.store.records import Actor, UsageQuery
 from meshproxy_cli.store.rollups import series_of
 from meshproxy_cli.store.schema import MEASURES, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.sql import SqlStore
@@ -145,6 +146,15 @@ def test_pruning_drops_events_and_keeps_sums(store: SqlStore) -> None:
         since = replace(ALL, since=edge + timedelta(minutes=minutes))
         assert store.usage(since).totals.requests == expected, minutes
     assert store.prune_events(cut) == 0
+
+
+def test_pruning_goes_on_in_portions_and_is_audited(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_PRUNED_AT_ONCE", 7)
+    store.add_events([event(n) for n in range(30)])
+    assert store.acting_as(Actor(name="ann", origin="test")).prune_events(NOON + timedelta(hours=1)) == 30
+    (entry,) = store.audit_entries()
+    assert (entry.actor, entry.action, entry.details) == ("ann", "usage.prune", {"events": "30"})
+    assert store.events(UsageQuery()) == ()
 
 
 def test_events_can_come_after_their_month_was_pruned(store: SqlStore, open_another: Callable[..., SqlStore]) -> None:

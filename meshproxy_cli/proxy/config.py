@@ -4,7 +4,7 @@
                                 keys = ["keyring:…", "env:NAME", "file:PATH"]; default = true; headers = {…}
     [rooms]                     strict = false        only rooms that an admin created
     [limits]                    max_body_mib = 32, idle_timeout_s = 600, connect_timeout_s = 10, keep_alive_s = 120
-    [usage]                     prices = "PATH"
+    [usage]                     prices = "PATH"; keep_days = 90    single events; sums stay for ever
 
 A key stands in the file as a reference, never as itself.
 """
@@ -68,6 +68,7 @@ class ServerConfig:
     limits: Limits = field(default_factory=Limits)
     strict_rooms: bool = False
     price_file: str = ""
+    keep_events_days: int | None = None
 
     def provider(self, protocol: Protocol, name: str | None) -> Provider | None:
         """Return the provider of that name, or without one the default of the protocol."""
@@ -100,11 +101,18 @@ def load_config(text: str, environ: Mapping[str, str], resolve_secret: ResolveSe
         problems.append("rooms.strict must be true or false")
     usage = document.get("usage", {})
     prices = usage.get("prices", "") if isinstance(usage, dict) else ""
+    keep_days = usage.get("keep_days") if isinstance(usage, dict) else None
+    if keep_days is not None and (type(keep_days) is not int or keep_days < 1):
+        problems.append("usage.keep_days must be a whole number of days, 1 or more")
     if problems:
         raise ConfigError("the server's configuration is wrong:\n" + "\n".join(f"  {problem}" for problem in problems))
     return ServerConfig(
-        providers=tuple(providers), limits=limits, strict_rooms=strict is True, price_file=str(prices)
-    )  # fmt: skip
+        providers=tuple(providers),
+        limits=limits,
+        strict_rooms=strict is True,
+        price_file=str(prices),
+        keep_events_days=keep_days,
+    )
 
 
 def _from_environment(protocol: Protocol, environ: Mapping[str, str], problems: list[str]) -> Provider:

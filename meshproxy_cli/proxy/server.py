@@ -28,6 +28,7 @@ from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
 from meshproxy_cli.proxy.owners import Owners
 from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.report import metric_families
+from meshproxy_cli.proxy.retention import Retention
 from meshproxy_cli.proxy.shipper import Shipper
 from meshproxy_cli.proxy.spool import Spool
 from meshproxy_cli.proxy.telemetry import open_telemetry
@@ -101,6 +102,7 @@ class Worker:
             refresh=self._refresh,
         )
         self._janitor = Janitor(store, self._shipper, self._loop, self._use_directory, self._publish)
+        self._retention = Retention(store, config.keep_events_days)
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
 
@@ -115,6 +117,7 @@ class Worker:
         """Read the directory and listen. Raises `StoreUnavailableError`."""
         self._janitor.start()
         self._limiter.start()
+        self._retention.start()
         if self._settings.web:
             self.gateway.app = AppHost(self._web_app())
         for listening in self._settings.sockets:
@@ -164,6 +167,7 @@ class Worker:
                 await asyncio.wait_for(server.wait_closed(), 2)
         await self._loop.run_in_executor(None, self._janitor.stop)
         await self._loop.run_in_executor(None, self._limiter.stop)
+        self._retention.stop()
         if self._telemetry is not None:
             await self._loop.run_in_executor(None, self._telemetry.close)
         self._peers.withdraw()

@@ -1,0 +1,53 @@
+"""Drops single events that are older than the configuration keeps them; sums stay for ever."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.store.base import Store
+
+_log = logging.getLogger(__name__)
+_EVERY_S = 3600.0
+
+
+class Retention:
+    """Prunes every hour, in a thread of its own. Every worker does: whoever comes first leaves the others nothing."""
+
+    def __init__(
+        self, store: Store, keep_days: int | None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._store = store
+        self._keep_days = keep_days
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="meshproxy-retention", daemon=True)
+
+    def start(self) -> None:
+        """Start, where anything is to be dropped at all."""
+        if self._keep_days is not None:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; what was begun goes on where this process lives on."""
+        self._stop.set()
+
+    def prune(self) -> int:
+        """Drop what is too old and return how many events that were."""
+        if self._keep_days is None:
+            return 0
+        try:
+            dropped = self._store.prune_events(self._clock() - timedelta(days=self._keep_days))
+        except MeshproxyError as problem:
+            _log.warning("old usage events stay for now: %s", problem.message)
+            return 0
+        if dropped:
+            _log.info("dropped %d usage events older than %d days", dropped, self._keep_days)
+        return dropped
+
+    def _run(self) -> None:
+        # Workers and machines that start together should not all prune at the same moment.
+        while not self._stop.wait(_EVERY_S * random.uniform(0.01, 1)):  # noqa: S311 (spreads load, hides nothing)
+            self.prune()

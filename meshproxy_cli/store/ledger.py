@@ -12,11 +12,12 @@ from meshproxy_cli.store.database import to_micros
 from meshproxy_cli.store.eventrows import to_row
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.partitions import drop_before
-from meshproxy_cli.store.schema import MEASURES, control, usage_days, usage_events, usage_hours
+from meshproxy_cli.store.schema import MEASURES, api_keys, control, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.session import StoreSession
 
 #: Bound parameters in one statement: SQLite's own limit is 32,766, PostgreSQL's 65,535.
 _ROWS_AT_ONCE = 500
+_NOTED_ONCE_IN = 60 * 1_000_000  # microseconds
 _PRUNED_AT_ONCE = 10_000
 
 Rows = Sequence[Mapping[str, Any]]
@@ -48,6 +49,7 @@ class Ledger(StoreSession):
                 hours = rollups.by_hour(fresh)
                 self._roll_up(connection, usage_hours, hours)
                 self._roll_up(connection, usage_days, rollups.by_day(hours))
+                _note_use(connection, fresh)
         return len(fresh)
 
     def _insert_new(self, connection: Connection, rows: Rows) -> Rows:
@@ -101,3 +103,18 @@ class Ledger(StoreSession):
             return connection.execute(
                 sa.delete(usage_events).where(usage_events.c.started_at < horizon, key.in_(old))
             ).rowcount
+
+
+def _note_use(connection: Connection, rows: Rows) -> None:
+    """Say of API keys when they were last used, to the minute."""
+    latest: dict[str, int] = {}
+    for row in rows:
+        latest[row["key_id"]] = max(latest.get(row["key_id"], 0), row["started_at"])
+    last = api_keys.c.last_used_at
+    noted = (
+        sa.update(api_keys)
+        .where(api_keys.c.id == sa.bindparam("key"))
+        .where(sa.or_(last.is_(None), last <= sa.bindparam("used", type_=sa.BigInteger) - _NOTED_ONCE_IN))
+        .values(last_used_at=sa.bindparam("used", type_=sa.BigInteger))
+    )
+    connection.execute(noted, [{"key": key, "used": latest[key]} for key in sorted(latest)])

@@ -132,6 +132,19 @@ def test_money_is_exact_and_beyond_64_bits(store: SqlStore) -> None:
     assert store.usage(raw).totals.cost_usd == Decimal("9900000.0000000011")
 
 
+def test_the_last_use_of_a_key_is_noted_to_the_minute(store: SqlStore) -> None:
+    project = store.ensure_project().id
+    key, unused = store.create_api_key(project, "used").id, store.create_api_key(project, "unused").id
+    before = store.change_token()
+    seen = []
+    for number, seconds in enumerate((0, 30, -500, 60, 61, 200)):
+        store.add_events([event(number, key_id=key, started_at=NOON + timedelta(seconds=seconds))])
+        seen.append({record.id: record.last_used_at for record in store.api_keys(project)}[key])
+    assert [(moment - NOON).seconds if moment else None for moment in seen] == [0, 0, 0, 60, 60, 200]
+    assert {record.id: record.last_used_at for record in store.api_keys(project)}[unused] is None
+    assert store.change_token() == before, "using a key is no change of control data"
+
+
 def test_pruning_drops_events_and_keeps_sums(store: SqlStore) -> None:
     days = [event(n, started_at=NOON - timedelta(days=100 - n)) for n in range(100)]
     store.add_events(days)

@@ -44,6 +44,7 @@ class Allowance:
     known: bool = False  # the store has answered at least once
     offline: bool = False  # its last answer failed
     refusing_until: int = 0
+    warned: bool = False  # that a soft limit is used up
     _demand: float = field(default=0.0, repr=False)  # units a second
     _used: int = field(default=0, repr=False)
     _looked_at: int = field(default=0, repr=False)

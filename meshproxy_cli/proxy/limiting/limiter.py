@@ -1,5 +1,6 @@
 """The limiter: decides in memory, and keeps its leases with the store in a thread of its own."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ from meshproxy_cli.proxy.limiting.allowance import Allowance
 from meshproxy_cli.proxy.limiting.decide import PATIENCE_S, Decision, Waiting, decide, give_up, units_of
 from meshproxy_cli.proxy.limiting.estimate import NOTHING, Estimator, unmetered, used_picodollars, used_tokens
 from meshproxy_cli.proxy.limiting.line import Line
+from meshproxy_cli.proxy.limiting.message import describe
 from meshproxy_cli.proxy.limiting.scopes import LimitTable, units
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.refusal import Refusal
@@ -17,6 +19,7 @@ from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.leases import Counter, LeaseRequest, window_end, window_start
 from meshproxy_cli.store.records import Limit
 
+_log = logging.getLogger(__name__)
 _SYNC_S = 0.2
 _RETRY_S = 0.02  # for requests that wait for what other workers give back
 _STORE_S = 0.9  # how long the store is waited for; what it says later is heard later
@@ -228,6 +231,7 @@ class StoreLimiter:
             self._offset = reply.now - self._clock()
             for (allowance, _), answer in zip(reply.messages, reply.answers, strict=True):
                 allowance.heard(answer, self._now())
+                _warn_once(allowance)
             return True
 
     def _decide_waiting(self) -> list[tuple[Waiting, Decision]]:
@@ -255,3 +259,10 @@ class StoreLimiter:
         for waiting in left:
             if waiting.future.set_running_or_notify_cancel():
                 waiting.future.set_result(ADMITTED)
+
+
+def _warn_once(allowance: Allowance) -> None:
+    """Log that a soft limit is used up, once in each of its windows."""
+    if not allowance.hard and not allowance.warned and allowance.exceeded():
+        allowance.warned = True
+        _log.warning("%s Nothing is refused: it only warns.", describe(allowance))

@@ -149,7 +149,7 @@ def test_a_budget_counts_money_and_says_until_when(worker: Start, clock: Clock) 
     assert isinstance(one.ask(), Admission), "a raised budget counts at once"
 
 
-def test_a_soft_budget_warns(worker: Start, clock: Clock) -> None:
+def test_a_soft_budget_warns(worker: Start, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     one = worker(limit(LimitKind.USD_PER_MONTH, 1, hard=False), clock=clock)
     first = one.ask()
     assert isinstance(first, Admission)
@@ -159,6 +159,11 @@ def test_a_soft_budget_warns(worker: Start, clock: Clock) -> None:
     second = one.ask()
     assert isinstance(second, Admission)
     assert second.warnings == ("The room 'lab' has reached its limit of $1.00 a month.",)
+    one.limiter.settle(second, used(10, "1.25"))
+    one.limiter.sync()
+    assert [record.message for record in caplog.records] == [
+        "The room 'lab' has reached its limit of $1.00 a month. Nothing is refused: it only warns."
+    ]
 
 
 @pytest.mark.parametrize(

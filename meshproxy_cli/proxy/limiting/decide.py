@@ -67,4 +67,5 @@ def units_of(allowance: Allowance, estimate: Estimate) -> int:
     """Return how much of an allowance a request probably uses."""
     if not allowance.estimated:
         return 1
-    return min(allowance.amount, estimate.picodollars if allowance.budget else estimate.tokens)
+    # More than the whole limit is never asked for; and even of a limit of nothing, something.
+    return max(1, min(allowance.amount, estimate.picodollars if allowance.budget else estimate.tokens))

@@ -120,6 +120,11 @@ def test_tokens_are_reserved_and_settled(worker: Start, clock: Clock) -> None:
     assert "10,000 tokens a minute" in refused.message
 
 
+@pytest.mark.parametrize("kind", list(LimitKind))
+def test_a_limit_of_nothing_refuses_everything(worker: Start, clock: Clock, kind: LimitKind) -> None:
+    assert isinstance(worker(limit(kind, 0), clock=clock).ask(), Refusal)
+
+
 def test_streams_are_free_again_when_they_end(worker: Start, clock: Clock) -> None:
     clock.run()
     workers = [worker(limit(LimitKind.CONCURRENT_STREAMS, 3), clock=clock) for _ in range(2)]

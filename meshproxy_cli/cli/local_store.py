@@ -40,6 +40,6 @@ def load_master_keys(current: str | None) -> Sequence[bytes]:
 
 
 def find_master_keys() -> tuple[bytes, ...]:
-    """Return the master keys that are there, the one that encrypts first; none is no error."""
+    """Return the master keys that are there, the newest first; none is no error."""
     found = find_master_key_text(os.environ, context.secrets)
     return () if found is None else parse_master_keys(found.text, source=found.source)

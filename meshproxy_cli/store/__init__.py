@@ -21,7 +21,7 @@ def open_store(
 ) -> "SqlStore":
     """Open the store at `sqlite:///PATH` or `postgresql://…`, made or migrated to the current schema where needed.
 
-    `master_key` is one key, or several of which the first one seals; without one, everything but signing secrets
+    `master_key` is one key, or several, the newest first; without one, everything but signing secrets
     works. `load_master_keys` is asked for them where none was given or the database was moved to one unknown here;
     it is told the id of the one that the database is under, None where there is none yet.
     Raise `StoreUnavailableError`, or `UsageError` for another kind of URL or where the extra `proxy` isn't installed.

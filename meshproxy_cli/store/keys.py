@@ -10,6 +10,7 @@ from meshproxy_cli.store.database import from_micros, now_micros
 from meshproxy_cli.store.records import ApiKeyRecord, Project, SigningKey
 from meshproxy_cli.store.schema import api_keys, control, projects
 from meshproxy_cli.store.session import StoreSession
+from meshproxy_cli.store.vault import MasterKeyError
 from meshproxy_cli.tokens.apikey import ApiKey
 
 
@@ -43,24 +44,33 @@ class Keys(StoreSession):
 
     def create_api_key(self, project_id: str, name: str, description: str = "") -> ApiKey:
         """Make a key; the secret is kept encrypted. Raise `NotFoundError` where there is no such project."""
-        sealing = self._sealing_key_id()
-        with self.database.write() as connection:
-            _claim(connection, sealing)
-            if connection.execute(sa.select(projects.c.id).where(projects.c.id == project_id)).first() is None:
-                raise NotFoundError(f"There is no project {project_id}.")
-            key = ApiKey.generate(project_id)
-            connection.execute(
-                sa.insert(api_keys).values(
-                    id=key.id,
-                    project_id=project_id,
-                    name=name,
-                    description=description,
-                    sealed_secret=self.vault.seal(key.secret, key_id=key.id, project_id=project_id),
-                    master_key_id=sealing,
-                    created_at=now_micros(),
-                )
+        while True:
+            # Finding the master key may take a while (a keyring): not within a transaction.
+            current = self.master_key_id()
+            sealing = self.vault.sealing_key_id(current)
+            with self.database.write() as connection:
+                if _locked_master_key_id(connection) == current:
+                    return self._add_key(connection, sealing, project_id, name, description)
+
+    def _add_key(self, connection: Connection, sealing: str, project_id: str, name: str, description: str) -> ApiKey:
+        if connection.execute(sa.select(projects.c.id).where(projects.c.id == project_id)).first() is None:
+            raise NotFoundError(f"There is no project {project_id}.")
+        key = ApiKey.generate(project_id)
+        connection.execute(
+            sa.insert(api_keys).values(
+                id=key.id,
+                project_id=project_id,
+                name=name,
+                description=description,
+                sealed_secret=self.vault.seal(key.secret, sealing, key_id=key.id, project_id=project_id),
+                master_key_id=sealing,
+                created_at=now_micros(),
             )
-            self.changed(connection, "api_key.create", key.id, name=name)
+        )
+        # Another machine's own master key is refused from now on.
+        unclaimed = sa.update(control).where(control.c.master_key_id.is_(None))
+        connection.execute(unclaimed.values(master_key_id=sealing))
+        self.changed(connection, "api_key.create", key.id, name=name)
         return key
 
     def api_keys(self, project_id: str) -> tuple[ApiKeyRecord, ...]:
@@ -81,9 +91,13 @@ class Keys(StoreSession):
                 self.changed(connection, "api_key.revoke", key_id, name=row.name)
 
     def signing_keys(self) -> tuple[SigningKey, ...]:
-        """Every key of every project, revoked ones included, with its secret decrypted: for the proxy's directory."""
+        """Every key of every project with its secret decrypted, for the proxy's directory.
+
+        Revoked ones are there too, but for those that can't be opened any more: a damaged key is got rid of that way.
+        """
         with self.database.read() as connection:
-            return tuple(map(self._opened, connection.execute(sa.select(api_keys))))
+            rows = connection.execute(sa.select(api_keys)).all()
+        return tuple(key for row in rows if (key := self._opened(row)) is not None)
 
     def master_key_id(self) -> str | None:
         """Return the id of the master key that the database is under; None where nothing is encrypted yet."""
@@ -91,38 +105,39 @@ class Keys(StoreSession):
             current: str | None = connection.execute(sa.select(control.c.master_key_id)).scalar_one()
         return current
 
-    def _sealing_key_id(self) -> str:
-        return self.vault.sealing_key_id(self.master_key_id())
-
-    def _opened(self, row: "Row[tuple[object, ...]]") -> SigningKey:
-        secret = self.vault.open(row.sealed_secret, row.master_key_id, key_id=row.id, project_id=row.project_id)
-        return SigningKey(id=row.id, project_id=row.project_id, secret=secret, revoked=row.revoked_at is not None)
+    def _opened(self, row: "Row[tuple[object, ...]]") -> SigningKey | None:
+        revoked = row.revoked_at is not None
+        try:
+            secret = self.vault.open(row.sealed_secret, row.master_key_id, key_id=row.id, project_id=row.project_id)
+        except MasterKeyError:
+            if revoked:
+                return None
+            raise
+        return SigningKey(id=row.id, project_id=row.project_id, secret=secret, revoked=revoked)
 
     def rotate_master_key(self) -> int:
         """Seal every secret with the vault's first key, all or none; return how many were under another one."""
-        sealing = self._sealing_key_id()
+        sealing = self.vault.newest_key_id(self.master_key_id())
         with self.database.write() as connection:
-            rows = connection.execute(sa.select(api_keys).where(api_keys.c.master_key_id != sealing)).all()
-            for row in rows:
+            before = _locked_master_key_id(connection)
+            moved = 0
+            for row in connection.execute(sa.select(api_keys).where(api_keys.c.master_key_id != sealing)).all():
                 key = self._opened(row)
-                sealed = self.vault.seal(key.secret, key_id=key.id, project_id=key.project_id)
-                change = sa.update(api_keys).where(api_keys.c.id == key.id)
-                connection.execute(change.values(sealed_secret=sealed, master_key_id=sealing))
-            if connection.execute(
-                sa.update(control).where(_under_another(sealing)).values(master_key_id=sealing)
-            ).rowcount:
-                self.changed(connection, "master_key.rotate", sealing, keys=str(len(rows)))
-        return len(rows)
+                if key is not None:
+                    sealed = self.vault.seal(key.secret, sealing, key_id=key.id, project_id=key.project_id)
+                    change = sa.update(api_keys).where(api_keys.c.id == key.id)
+                    connection.execute(change.values(sealed_secret=sealed, master_key_id=sealing))
+                    moved += 1
+            if before != sealing:
+                connection.execute(sa.update(control).values(master_key_id=sealing))
+                self.changed(connection, "master_key.rotate", sealing, keys=str(moved))
+        return moved
 
 
-def _claim(connection: Connection, sealing: str) -> None:
-    """Say under which master key the database is, where none is yet: another machine's own is then refused."""
-    unclaimed = sa.update(control).where(control.c.master_key_id.is_(None))
-    connection.execute(unclaimed.values(master_key_id=sealing))
-
-
-def _under_another(sealing: str) -> sa.ColumnElement[bool]:
-    return sa.or_(control.c.master_key_id.is_(None), control.c.master_key_id != sealing)
+def _locked_master_key_id(connection: Connection) -> str | None:
+    """Return the id of the master key in force, which nobody else changes before this transaction ends."""
+    current: str | None = connection.execute(sa.select(control.c.master_key_id).with_for_update()).scalar_one()
+    return current
 
 
 def _project(row: "Row[tuple[object, ...]]") -> Project:

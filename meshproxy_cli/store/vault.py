@@ -2,7 +2,7 @@
 
 A sealed secret is `nonce (12 bytes) || ciphertext || tag (16 bytes)`, bound to the API key's id and project as
 associated data, so that swapping rows of a stolen or altered database opens nothing. Beside it stands the id of the
-master key: several can be known at once, of which the first one seals, so that rotating needs no pause.
+master key: several can be known at once, and the database says which is in force, so that rotating needs no pause.
 """
 
 import base64
@@ -75,31 +75,39 @@ class Vault:
     def __init__(self, keys: Sequence[bytes], *, load: KeyLoader | None = None) -> None:
         self._load = load
         self._keys: dict[str, bytes] = {}
-        self._sealing = ""
+        self._newest = ""
         self.use(keys)
 
     def use(self, keys: Sequence[bytes]) -> None:
-        """Know exactly these keys from now on; the first one seals."""
+        """Know exactly these keys from now on."""
         self._keys = {master_key_id(key): key for key in keys}
-        self._sealing = next(iter(self._keys), "")
+        self._newest = next(iter(self._keys), "")
 
     def sealing_key_id(self, current: str | None) -> str:
-        """Return the id of the key that seals, in a database under master key `current`.
+        """Return the id of the key to seal with in a database under master key `current`: that one, if there is one.
+
+        Raise `MasterKeyError` where there is none, or `current` isn't known.
+        """
+        newest = self.newest_key_id(current)
+        return newest if current is None else current
+
+    def newest_key_id(self, current: str | None) -> str:
+        """Return the id of the key to which a database under master key `current` is to be moved: the first one.
 
         Raise `MasterKeyError` where there is none, or `current` isn't known: its secrets could no longer be read.
         """
-        if self._load is not None and (not self._sealing or (current is not None and current not in self._keys)):
+        if self._load is not None and (not self._newest or (current is not None and current not in self._keys)):
             self.use(self._load(current))
         if current is not None:
             self._find(current)
-        if not self._sealing:
+        if not self._newest:
             raise _no_key()
-        return self._sealing
+        return self._newest
 
-    def seal(self, secret: str, *, key_id: str, project_id: str) -> bytes:
-        """Encrypt the secret of API key `key_id` with the sealing key."""
+    def seal(self, secret: str, master_key: str, *, key_id: str, project_id: str) -> bytes:
+        """Encrypt the secret of API key `key_id` with the master key of that id."""
         nonce = os.urandom(_NONCE_BYTES)
-        cipher = _aes_gcm(self._keys[self._sealing])
+        cipher = _aes_gcm(self._find(master_key))
         return nonce + cipher.encrypt(nonce, secret.encode(), _bound_to(key_id, project_id))
 
     def open(self, sealed: bytes, sealed_with: str, *, key_id: str, project_id: str) -> str:

@@ -9,7 +9,7 @@ from meshproxy_cli.errors import NotFoundError
 from meshproxy_cli.store.records import Actor, ApiKeyRecord, Project
 from meshproxy_cli.store.schema import api_keys, projects
 from meshproxy_cli.store.sql import SqlStore
-from meshproxy_cli.store.vault import MasterKeyError
+from meshproxy_cli.store.vault import MasterKeyError, master_key_id
 
 Open = Callable[..., SqlStore]
 
@@ -100,6 +100,43 @@ def test_rotation_moves_every_secret_and_running_servers_follow(
         open_another(master_key=master_key).signing_keys()
     (entry,) = rotating.audit_entries()
     assert (entry.action, entry.actor, entry.details) == ("master_key.rotate", "ann", {"keys": "3"})
+
+
+def test_a_damaged_key_is_got_rid_of_by_revoking_it(store: SqlStore, project: Project) -> None:
+    good, bad = (store.create_api_key(project.id, name) for name in ("good", "bad"))
+    with store.database.write() as connection:
+        connection.execute(sa.update(api_keys).where(api_keys.c.id == bad.id).values(sealed_secret=b"x" * 40))
+    with pytest.raises(MasterKeyError, match=bad.id):
+        store.signing_keys()
+    store.revoke_api_key(project.id, bad.id)
+    assert [key.id for key in store.signing_keys()] == [good.id]
+
+
+def test_keys_made_while_the_master_key_is_rotated_can_all_be_read(
+    store: SqlStore, project: Project, open_another: Open, master_key: bytes
+) -> None:
+    new = [bytes([number]) * 32 for number in range(4)]
+    everything = [*new, master_key]
+    workers = [open_another(master_key=None, load_master_keys=lambda current: _first(everything, current))] * 2
+
+    def rotate(number: int) -> None:
+        open_another(master_key=[new[number], *everything]).rotate_master_key()
+
+    store.create_api_key(project.id, "first")
+    with ThreadPoolExecutor(6) as pool:
+        rotations = [pool.submit(rotate, number) for number in range(4)]
+        made = [pool.submit(workers[n % 2].create_api_key, project.id, str(n)) for n in range(20)]
+        for each in (*rotations, *made):
+            each.result()
+    assert len(open_another(master_key=everything).signing_keys()) == 21
+    with store.database.read() as connection:
+        under = set(connection.execute(sa.select(api_keys.c.master_key_id)).scalars())
+    assert under == {store.master_key_id()}
+
+
+def _first(keys: list[bytes], wanted: str | None) -> list[bytes]:
+    """Give the keys as a server has them after a rotation: the one in force first."""
+    return sorted(keys, key=lambda key: master_key_id(key) != wanted)
 
 
 def test_a_swapped_row_opens_nothing(store: SqlStore, project: Project) -> None:

@@ -9,40 +9,46 @@ OLD, NEW = b"o" * 32, b"n" * 32
 IDS = {"key_id": "k1", "project_id": "p1"}
 
 
+def seal(vault: Vault, secret: str) -> bytes:
+    return vault.seal(secret, vault.sealing_key_id(None), **IDS)
+
+
 def test_opens_what_it_sealed() -> None:
     vault = Vault([OLD])
-    sealed = vault.seal("secret", **IDS)
+    sealed = seal(vault, "secret")
     assert b"secret" not in sealed
     assert vault.open(sealed, master_key_id(OLD), **IDS) == "secret"
 
 
 def test_seals_differently_each_time() -> None:
     vault = Vault([OLD])
-    assert vault.seal("secret", **IDS) != vault.seal("secret", **IDS)
+    assert seal(vault, "secret") != seal(vault, "secret")
 
 
 @pytest.mark.parametrize("other", [{"key_id": "k2", "project_id": "p1"}, {"key_id": "k1", "project_id": "p2"}])
 def test_refuses_a_secret_moved_to_another_row(other: dict[str, str]) -> None:
     vault = Vault([OLD])
     with pytest.raises(MasterKeyError, match="changed outside"):
-        vault.open(vault.seal("secret", **IDS), master_key_id(OLD), **other)
+        vault.open(seal(vault, "secret"), master_key_id(OLD), **other)
 
 
 @pytest.mark.parametrize("position", [0, 12, -1])
 def test_refuses_a_changed_byte(position: int) -> None:
     vault = Vault([OLD])
-    sealed = bytearray(vault.seal("secret", **IDS))
+    sealed = bytearray(seal(vault, "secret"))
     sealed[position] ^= 1
     with pytest.raises(MasterKeyError, match="changed outside"):
         vault.open(bytes(sealed), master_key_id(OLD), **IDS)
 
 
-def test_several_keys_open_and_the_first_seals() -> None:
+def test_several_keys_open_and_the_one_in_force_seals() -> None:
     old, both = Vault([OLD]), Vault([NEW, OLD])
-    assert both.open(old.seal("secret", **IDS), master_key_id(OLD), **IDS) == "secret"
-    assert both.sealing_key_id(master_key_id(OLD)) == master_key_id(NEW)
+    assert both.open(seal(old, "secret"), master_key_id(OLD), **IDS) == "secret"
+    assert both.sealing_key_id(master_key_id(OLD)) == master_key_id(OLD)
+    assert both.newest_key_id(master_key_id(OLD)) == master_key_id(NEW)
+    assert both.sealing_key_id(None) == master_key_id(NEW)
     with pytest.raises(MasterKeyError, match="another master key"):
-        old.open(both.seal("secret", **IDS), master_key_id(NEW), **IDS)
+        old.open(seal(both, "secret"), master_key_id(NEW), **IDS)
 
 
 def test_a_database_under_an_unknown_key_is_not_sealed_with_another() -> None:
@@ -66,11 +72,11 @@ def test_loads_keys_only_when_needed_and_again_after_a_rotation() -> None:
 
     vault = Vault([], load=load)
     assert asked == []
-    sealed = Vault([OLD]).seal("a", **IDS)
+    sealed = seal(Vault([OLD]), "a")
     vault.open(sealed, master_key_id(OLD), **IDS)
     vault.open(sealed, master_key_id(OLD), **IDS)
     assert asked == [master_key_id(OLD)]
-    assert vault.open(Vault([NEW]).seal("b", **IDS), master_key_id(NEW), **IDS) == "b"
+    assert vault.open(seal(Vault([NEW]), "b"), master_key_id(NEW), **IDS) == "b"
     assert asked == [master_key_id(OLD), master_key_id(NEW)]
 
 

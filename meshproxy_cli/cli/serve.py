@@ -59,6 +59,7 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
     store = open_local_store(url)
     project = store.ensure_project()
     has_keys = bool(store.api_keys(project.id))
+    store.claim_master_key()
     store.signing_keys()  # fails here, and not in a worker, where the master key is another one
     master_keys = tuple(load_master_keys(store.master_key_id()))
     store.close()

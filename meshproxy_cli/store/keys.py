@@ -105,6 +105,19 @@ class Keys(StoreSession):
             current: str | None = connection.execute(sa.select(control.c.master_key_id)).scalar_one()
         return current
 
+    def claim_master_key(self) -> None:
+        """Put an empty database under this machine's master key; raise `MasterKeyError` where it is under another.
+
+        Two machines that start with one each then find out at once, and not when secrets can no longer be read.
+        """
+        current = self.master_key_id()
+        sealing = self.vault.sealing_key_id(current)
+        if current is None:
+            with self.database.write() as connection:
+                unclaimed = sa.update(control).where(control.c.master_key_id.is_(None))
+                if not connection.execute(unclaimed.values(master_key_id=sealing)).rowcount:
+                    self.vault.sealing_key_id(_locked_master_key_id(connection))
+
     def _opened(self, row: "Row[tuple[object, ...]]") -> SigningKey | None:
         revoked = row.revoked_at is not None
         try:

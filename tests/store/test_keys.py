@@ -81,6 +81,23 @@ def test_another_master_key_neither_reads_nor_adds_keys(store: SqlStore, project
     assert len(without.api_keys(project.id)) == 1
 
 
+def test_of_machines_that_start_together_one_claims_the_database(store: SqlStore, open_another: Open) -> None:
+    machines = [open_another(master_key=bytes([number]) * 32) for number in range(4)]
+
+    def claim(machine: SqlStore) -> str:
+        try:
+            machine.claim_master_key()
+        except MasterKeyError as problem:
+            return problem.message
+        return "claimed"
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(claim, machines))
+    assert sorted(result == "claimed" for result in results) == [False, False, False, True]
+    assert store.master_key_id() == master_key_id(bytes([results.index("claimed")]) * 32)
+    assert claim(machines[results.index("claimed")]) == "claimed"
+
+
 def test_rotation_moves_every_secret_and_running_servers_follow(
     store: SqlStore, project: Project, open_another: Open, master_key: bytes
 ) -> None:

@@ -1,5 +1,6 @@
 """The ledger's writing side: events and their roll-ups in one transaction, each event once."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,12 @@ from meshproxy_cli.store.session import StoreSession
 _ROWS_AT_ONCE = 500
 _NOTED_ONCE_IN = 60 * 1_000_000  # microseconds
 _PRUNED_AT_ONCE = 10_000
+
+# One parameter for a whole batch: a tenth of what binding each of its values costs.
+_INSERT_JSON = sa.text(
+    "INSERT INTO usage_events SELECT * FROM json_populate_recordset(NULL::usage_events, CAST(:rows AS json)) "
+    "ON CONFLICT DO NOTHING RETURNING event_id"
+)
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -58,8 +65,7 @@ class Ledger(StoreSession):
         return [row for part in parts for row in insert(connection, part)]
 
     def _insert_on_postgresql(self, connection: Connection, rows: Rows) -> Rows:
-        statement = self.database.insert(usage_events).on_conflict_do_nothing().returning(usage_events.c.event_id)
-        new = set(connection.execute(statement, rows).scalars())
+        new = set(connection.execute(_INSERT_JSON, {"rows": json.dumps(rows)}).scalars())
         return [row for row in rows if row["event_id"] in new]
 
     def _insert_on_sqlite(self, connection: Connection, rows: Rows) -> Rows:

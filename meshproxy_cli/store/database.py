@@ -7,9 +7,8 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +104,6 @@ class Database:
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 (both dialects' Insert have the same on_conflict methods)
         """Return an INSERT that can be told what to do on a conflict."""
         return postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
-
-    def execute_many(self, connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:  # noqa: ANN401
-        """Execute a statement for rows that have only plain values: SQLAlchemy's own care for each costs most."""
-        compiled = statement.compile(dialect=self.engine.dialect, column_keys=list(rows[0]))
-        names = compiled.positiontup
-        values = list(map(itemgetter(*names), rows)) if names else list(rows)
-        connection.exec_driver_sql(str(compiled), values)
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,14 +1,13 @@
 """The ledger's writing side: events and their roll-ups in one transaction, each event once."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from meshproxy_cli.store import rollups
+from meshproxy_cli.store.bulk import Rows, bulk_insert, execute_rows
 from meshproxy_cli.store.database import to_micros
 from meshproxy_cli.store.eventrows import to_row
 from meshproxy_cli.store.events import UsageEvent
@@ -20,14 +19,6 @@ from meshproxy_cli.store.session import StoreSession
 _ROWS_AT_ONCE = 500
 _NOTED_ONCE_IN = 60 * 1_000_000  # microseconds
 _PRUNED_AT_ONCE = 10_000
-
-# One parameter for a whole batch: a tenth of what binding each of its values costs.
-_INSERT_JSON = sa.text(
-    "INSERT INTO usage_events SELECT * FROM json_populate_recordset(NULL::usage_events, CAST(:rows AS json)) "
-    "ON CONFLICT DO NOTHING RETURNING event_id"
-)
-
-Rows = Sequence[Mapping[str, Any]]
 
 
 class Ledger(StoreSession):
@@ -65,7 +56,8 @@ class Ledger(StoreSession):
         return [row for part in parts for row in insert(connection, part)]
 
     def _insert_on_postgresql(self, connection: Connection, rows: Rows) -> Rows:
-        new = set(connection.execute(_INSERT_JSON, {"rows": json.dumps(rows)}).scalars())
+        insert = bulk_insert(self.database, usage_events).on_conflict_do_nothing().returning(usage_events.c.event_id)
+        new = set(execute_rows(self.database, connection, insert, rows).scalars())
         return [row for row in rows if row["event_id"] in new]
 
     def _insert_on_sqlite(self, connection: Connection, rows: Rows) -> Rows:
@@ -76,14 +68,14 @@ class Ledger(StoreSession):
         )
         fresh = [row for row in rows if row["event_id"] not in known]
         if fresh:
-            self.database.execute_many(connection, sa.insert(usage_events), fresh)
+            execute_rows(self.database, connection, bulk_insert(self.database, usage_events), fresh)
         return fresh
 
     def _roll_up(self, connection: Connection, table: sa.Table, sums: rollups.Sums) -> None:
-        insert = self.database.insert(table)
+        insert = bulk_insert(self.database, table)
         changed = {name: rollups.added(table.c[name], insert.excluded[name]) for name in MEASURES}
         upsert = insert.on_conflict_do_update(index_elements=["bucket", "series"], set_=changed)
-        self.database.execute_many(connection, upsert, rollups.to_rows(sums))
+        execute_rows(self.database, connection, upsert, rollups.to_rows(sums))
 
     def prune_events(self, before: datetime) -> int:
         """Drop raw events from before the hour of `before`; roll-ups stay. Return how many.

@@ -1,3 +1,4 @@
+import functools
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,14 @@ Open = Callable[..., SqlStore]
 ROOM = Counter("project", LimitScope.ROOM, LimitKind.REQUESTS_PER_MINUTE, name="room")
 
 
+@functools.cache
+def window(kind: LimitKind) -> int:
+    """Return one window for the whole run: the next one may begin at any moment."""
+    return window_start(kind, now_micros())
+
+
 def ask(counter: Counter = ROOM, amount: int | None = 100, **numbers: int) -> LeaseRequest:
-    start = window_start(counter.kind, now_micros())
+    start = window(counter.kind)
     end = window_end(counter.kind, start)
     return LeaseRequest(counter=counter, window_start=start, window_end=end, amount=amount, **numbers)
 
@@ -142,11 +149,11 @@ BUDGETS = [
 
 
 def today() -> datetime:
-    return from_micros(window_start(LimitKind.USD_PER_DAY, now_micros()))
+    return from_micros(window(LimitKind.USD_PER_DAY))
 
 
 def test_a_new_budget_begins_with_what_the_ledger_has(store: SqlStore) -> None:
-    month = from_micros(window_start(LimitKind.USD_PER_MONTH, now_micros()))
+    month = from_micros(window(LimitKind.USD_PER_MONTH))
     store.add_events(
         [
             event(1, started_at=today(), room="a", session="s", participant="ann", cost_usd=Decimal("1.5")),

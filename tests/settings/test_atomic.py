@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from meshproxy_cli.settings import atomic
 from meshproxy_cli.settings.atomic import LockedError, WriteError, locked, write_atomic
 
 WRITERS = Path(__file__).with_name("writers.py")
@@ -105,6 +106,24 @@ def test_the_lock_goes_from_one_to_the_next(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert most == [1]
+
+
+def test_a_lock_file_that_its_last_holder_removed_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / ".file.lock"
+    tries = []
+
+    def try_after_the_other_is_done(descriptor: int) -> bool:
+        if not tries:
+            lock.unlink()
+        tries.append(descriptor)
+        return try_lock(descriptor)
+
+    try_lock = atomic._try_lock
+    monkeypatch.setattr(atomic, "_try_lock", try_after_the_other_is_done)
+    with locked(tmp_path / "file"):
+        assert lock.exists()
+        with pytest.raises(LockedError), locked(tmp_path / "file", timeout_s=0.05):
+            pytest.fail("two hold the lock")
 
 
 def test_an_error_inside_releases_the_lock(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 from fixtures.secret_service import SecretService
 from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError, OsKeyring
+from meshproxy_cli.settings.paths import Paths
+from meshproxy_cli.settings.secretfile import Place
+from meshproxy_cli.settings.secrets import open_secrets
 
 BACKEND = "keyring.backends.SecretService.Keyring"
 GET = """
@@ -140,3 +144,21 @@ def test_a_hanging_keyring_is_asked_once_and_does_not_stop_the_process_from_endi
     run(PUT, tmp_path)
     secret_service.stop()
     assert run(ASK_OFTEN, tmp_path, MESHPROXY_KEYRING_TIMEOUT="0.2") == "500 within 0.2 s\n"
+
+
+def test_a_crash_while_the_keyring_writes_leaves_the_secret_listed(tmp_path: Path) -> None:
+    """Else `logout` would not know of it."""
+    (tmp_path / "dying_backend.py").write_text(
+        "import os, signal\n"
+        "from keyring.backend import KeyringBackend\n"
+        "class Keyring(KeyringBackend):\n"
+        "    priority = 1\n"
+        "    def get_password(self, service, username): return None\n"
+        "    def set_password(self, service, username, password): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    own = {"MESHPROXY_HOME": str(tmp_path), "MESHPROXY_KEYRING": "os", "PYTHONPATH": str(tmp_path)}
+    environ = {**os.environ, **own, "PYTHON_KEYRING_BACKEND": "dying_backend.Keyring"}
+    done = subprocess.run([sys.executable, "-c", PUT], env=environ, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    secrets = open_secrets(Paths.from_environment(own), own)
+    assert [(entry.name, entry.place) for entry in secrets.names()] == [("api-key/local", Place.OS)]

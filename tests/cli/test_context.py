@@ -1,9 +1,6 @@
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from fixtures.commands import MESHPROXY, Cli
@@ -45,21 +42,13 @@ def test_variables_with_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -
     assert context.credential_variables() == ("MESHAGENT_TOKEN",)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals on Windows: run elsewhere")
 def test_a_prompt_does_not_echo(cli: Cli) -> None:
     cli.guard("s3cret-typed-key")
-    master, slave = pty.openpty()
-    command = [MESHPROXY, "provider", "add", "openai"]
-    process = subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, env=cli.home.environ(), start_new_session=True
-    )
-    os.close(slave)
-    seen = b""
-    while b"api key" not in seen:
-        seen += os.read(master, 1000)
-    os.write(master, b"s3cret-typed-key\n")
-    assert process.wait(timeout=30) == 0
-    seen += os.read(master, 10000)
-    os.close(master)
-    cli.check(seen.decode(), "the terminal")
+    with pexpect.spawn(str(MESHPROXY), ["provider", "add", "openai"], env=cli.home.environ(), timeout=30) as terminal:
+        terminal.expect("api key")
+        terminal.waitnoecho()
+        terminal.sendline("s3cret-typed-key")
+        terminal.expect(pexpect.EOF)
+        cli.check(terminal.before.decode(), "the terminal")
+    assert terminal.exitstatus == 0
     assert "provider/openai" in cli("secret", "list").stdout

@@ -63,7 +63,7 @@ class Authenticator:
         caller = Caller(
             project_id=token.project_id,
             room=self._room(token, route.room),
-            session=_session(session),
+            session=_session(session, token.session),
             participant=token.identity,
             key_id=token.key_id,
             agent=agent_name(agent),
@@ -182,12 +182,16 @@ def _from_subprotocols(value: bytes) -> list[bytes]:
     ]
 
 
-def _session(value: bytes) -> str:
+def _session(value: bytes, bound: str | None) -> str:
     text = value.decode("utf-8", "replace")
     if not text:
         raise refuse(400, "session_missing", _NO_SESSION)
     if len(text) > _MAX_SESSION or not text.isprintable():
         raise refuse(400, "session_malformed", "Meshagent-Session is longer than 200 characters or not printable.")
+    if bound is not None and text != bound:
+        raise refuse(
+            403, "wrong_session", f"This token is for the session '{bound}' only, and Meshagent-Session is '{text}'."
+        )
     return text
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ALGORITHM = "HS256"
-MAX_TOKEN = 32_768  # characters: twice what HTTP servers commonly take as a header
+MAX_TOKEN = 16_384  # characters: what HTTP servers, ours too, take as a header
 _PARTS = 3
 
 Json = Any  # a JSON value as `json` reads it: the shape of claims is checked where they are used

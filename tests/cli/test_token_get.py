@@ -17,6 +17,12 @@ KEY = ApiKey(
 NOW = int(time.time())
 
 
+@pytest.fixture(autouse=True)
+def _stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the suite has been running, it is the time at which the tokens below were minted."""
+    monkeypatch.setattr(time, "time", lambda: float(NOW))
+
+
 def got(run: InProcess, *options: str) -> ParticipantToken:
     done = run("token", "get", *options)
     assert done.stderr == ""

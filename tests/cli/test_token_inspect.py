@@ -17,6 +17,14 @@ KEY = ApiKey(
     "3f2b8c1e-9d47-4a6b-8e55-0f1a2b3c4d5e", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "s3cr3t-0123456789abcdefghij"
 )
 NOW = int(time.time())
+
+
+@pytest.fixture(autouse=True)
+def _stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the suite has been running, it is the time at which the tokens below were minted."""
+    monkeypatch.setattr(time, "time", lambda: float(NOW))
+
+
 SPEC = TokenSpec("ana", "r", "agent", {"queues": {"list": False}, "llm": {"models": ["openai/*"]}})
 
 

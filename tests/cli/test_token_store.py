@@ -15,6 +15,12 @@ KEY = ApiKey(
 NOW = int(time.time())
 
 
+@pytest.fixture(autouse=True)
+def _stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the suite has been running, it is the time at which the tokens below were minted."""
+    monkeypatch.setattr(time, "time", lambda: float(NOW))
+
+
 def token(room: str | None = "r", *, llm: bool = True, lifetime: int | None = None, born: int = NOW) -> str:
     return mint(TokenSpec("ana", room, None, {"llm": {}} if llm else {}), KEY, now=born, expires_in=lifetime)
 

@@ -53,6 +53,8 @@ def add(
     changed = add_provider(context.paths(), entry, replace=replace, keep_key=keep_key)
     output.success(f"{'added' if changed else 'kept'} the provider {entry.name} ({entry.base_urls[0]})")
     output.note(f"see whether it answers: meshproxy provider test {entry.name}")
+    if changed or key is not None:
+        output.note("a `meshproxy serve` that runs already uses it once it is started again")
 
 
 def list_(
@@ -116,6 +118,7 @@ def remove(
         if reference.startswith(_KEYRING) and reference not in still_used:
             secrets.delete(reference.removeprefix(_KEYRING))
     output.success(f"removed the provider {name}")
+    output.note("a `meshproxy serve` that runs uses it until it is stopped")
     output.note("a key that nobody uses any more is best revoked at the provider, too")
 
 

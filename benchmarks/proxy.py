@@ -72,7 +72,7 @@ class _nothing:  # noqa: N801 (a context manager in the manner of contextlib)
 
 def _show(console: Console, kind: str, rows: list[tuple[Running, Sample]]) -> list[str]:
     table = Table(title=_TITLES[kind])
-    for title in ("proxy", "CPU µs/request", "× nginx", "requests/s", "RSS MiB", "errors"):
+    for title in ("proxy", "CPU µs/request", "x nginx", "requests/s", "RSS MiB", "errors"):
         table.add_column(title, justify="left" if title == "proxy" else "right")
     base = rows[0][1].cpu_us
     for server, sample in rows:
@@ -84,7 +84,7 @@ def _show(console: Console, kind: str, rows: list[tuple[Running, Sample]]) -> li
     console.print(table)
     ours = next(sample for server, sample in rows if server.name == "meshproxy")
     ratio = ours.cpu_us / base
-    return [f"{kind}: {ratio:.2f} × nginx, allowed {_BARS[kind]}"] if ratio > _BARS[kind] else []
+    return [f"{kind}: {ratio:.2f} x nginx, allowed {_BARS[kind]}"] if ratio > _BARS[kind] else []
 
 
 def _show_ttfb(console: Console, upstream: int, servers: list[Running]) -> list[str]:
@@ -121,9 +121,9 @@ def _show_workers(console: Console, upstream: int, home: Path, seconds: float) -
     gain = 2 * single.cpu_us / double.cpu_us * balance
     console.print(
         f"two workers: {double.cpu_us:.0f} µs/request beside {single.cpu_us:.0f}, the busier one takes "
-        f"{100 / (2 * balance):.0f} % of the load: {gain:.2f} × the capacity of one (allowed ≥ {_TWO_WORKERS})"
+        f"{100 / (2 * balance):.0f} % of the load: {gain:.2f} x the capacity of one (allowed ≥ {_TWO_WORKERS})"
     )
-    return [f"two workers: {gain:.2f} × one, wanted {_TWO_WORKERS}"] if gain < _TWO_WORKERS else []
+    return [f"two workers: {gain:.2f} x one, wanted {_TWO_WORKERS}"] if gain < _TWO_WORKERS else []
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import uvloop
@@ -51,7 +52,17 @@ def _load(server: Running, kind: str, seconds: float) -> Sample:
         script.flush()
         before = _cpu(server.pid)
         url = f"http://127.0.0.1:{server.port}{server.path}"
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", script.name, url]
+        command = [
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{max(1, round(seconds))}s",
+            "--timeout",
+            "10s",
+            "-s",
+            script.name,
+            url,
+        ]
         out = subprocess.run(command, capture_output=True, check=True, text=True).stdout
         after = _cpu(server.pid)
     requests = int(re.search(r"(\d+) requests in", out)[1])
@@ -142,7 +153,7 @@ def ttfb(server: Running | int) -> tuple[float, float]:
             await asyncio.sleep(place * 0.0023)
             return await _first_bytes(port, request, _STREAM_ROUNDS)
 
-        return sum(await asyncio.gather(*(later(place) for place in range(_STREAMS_AT_ONCE))), [])
+        return list(chain.from_iterable(await asyncio.gather(*map(later, range(_STREAMS_AT_ONCE)))))
 
     times = uvloop.run(run())
     return statistics.median(times), statistics.quantiles(times, n=100)[98]
@@ -157,7 +168,9 @@ def idle_memory(server: Running, streams: int) -> float:
     async def run() -> float:
         writers = []
         for start in range(0, streams, 100):
-            batch = await asyncio.gather(*(_open(server.port, request) for _ in range(start, min(streams, start + 100))))
+            batch = await asyncio.gather(
+                *(_open(server.port, request) for _ in range(start, min(streams, start + 100)))
+            )
             writers += batch
         await asyncio.sleep(2)
         mib = _rss(server.pid)

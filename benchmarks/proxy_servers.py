@@ -66,9 +66,11 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, environ: dict[str, str] | None = None, log: Path | None = None) -> Iterator[int]:
+def running(
+    command: list[str], port: int, environ: dict[str, str] | None = None, log: Path | None = None
+) -> Iterator[int]:
     """Run a server for a while; yields its process id."""
-    with open(log or os.devnull, "wb") as out:
+    with Path(log or os.devnull).open("wb") as out:
         process = subprocess.Popen(command, env=environ, stdout=out, stderr=out)
         try:
             wait_for(port, process)
@@ -115,8 +117,13 @@ def meshproxy(upstream: int, home: Path, workers: int = 1) -> Iterator[Running]:
     }
     command = [program, "serve", "--port", str(port), "--workers", str(workers), "--drain", "0"]
     with running(command, port, environ, home / "meshproxy.log") as pid:
-        quiet = {"check": True, "env": environ, "stderr": subprocess.DEVNULL}
-        subprocess.run([program, "api-key", "create", "bench", "--activate"], stdout=subprocess.DEVNULL, **quiet)
+        subprocess.run(
+            [program, "api-key", "create", "bench", "--activate"],
+            check=True,
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         got = subprocess.run([program, "token", "get", "--room", "bench"], capture_output=True, check=True, env=environ)
         token = got.stdout.decode().strip()
         time.sleep(1)

@@ -27,6 +27,7 @@ class Owners:
         self._read_to: dict[str, int] = {}
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = self._open()
+        self._size = os.fstat(self._file).st_size
         self._refresh()
 
     def note(self, caller: Caller, ident: str) -> None:
@@ -36,8 +37,8 @@ class Owners:
         key, owner = _hash(ident)[:32], _owner(caller)[:31]
         self._remember(key, owner)
         try:
-            os.write(self._file, key + b" " + owner + b"\n")
-            if os.fstat(self._file).st_size > _LARGEST_FILE:
+            self._size += os.write(self._file, key + b" " + owner + b"\n")
+            if self._size > _LARGEST_FILE:
                 self._rotate()
         except OSError:
             return  # the id is in memory still: a full disk must not fail a request
@@ -61,6 +62,7 @@ class Owners:
         path.replace(path.with_suffix(".old" + SUFFIX))
         os.close(self._file)
         self._file = self._open()
+        self._size = 0
         self._read_to.pop(self._name, None)
 
     def _refresh(self) -> None:

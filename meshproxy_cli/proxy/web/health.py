@@ -4,11 +4,18 @@ A database that is away makes the server degraded and not unready: requests with
 taking every replica out of rotation for it would turn a slow ledger into an outage. Both are open: they tell no names.
 """
 
+from email.utils import formatdate
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from meshproxy_cli.proxy.web.access import services_of
+
+
+def _dated() -> dict[str, str]:
+    """Return the header by which a client sees whether its clock is right: tokens are dated."""
+    return {"date": formatdate(usegmt=True)}
 
 
 async def _alive(_: Request) -> Response:
@@ -17,7 +24,7 @@ async def _alive(_: Request) -> Response:
 
 async def _ready(request: Request) -> Response:
     reasons = services_of(request).health().reasons
-    return JSONResponse({"status": "degraded" if reasons else "ok", "reasons": list(reasons)})
+    return JSONResponse({"status": "degraded" if reasons else "ok", "reasons": list(reasons)}, headers=_dated())
 
 
 ROUTES = (Route("/healthz", _alive), Route("/readyz", _ready))

@@ -1,0 +1,200 @@
+"""Checks of every agent that was configured here: is it there, does it read what we wrote, does its helper run?"""
+
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+
+from meshproxy_cli.agents import files
+from meshproxy_cli.agents.base import Finding
+from meshproxy_cli.agents.codex import codex_home
+from meshproxy_cli.agents.codex_form import ProfileForm, profile_form
+from meshproxy_cli.agents.codex_legacy import find_leftovers
+from meshproxy_cli.agents.receipts import Receipt
+from meshproxy_cli.agents.registry import find_agent
+from meshproxy_cli.agents.state import State, state_of
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
+from meshproxy_cli.doctor.quoting import quoted
+from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.errors import MeshproxyError
+
+_SLOW_S = 3.0
+_HELPER_LIMIT_S = 15.0
+_NOT_YET = "was not set up on this machine yet"
+
+
+def again(receipt: Receipt) -> str:
+    """Return the command that configures the agent as it was."""
+    words = ["meshproxy", "configure", receipt.agent, "--room", receipt.room, "--server", receipt.server]
+    if receipt.model:
+        words += ["--model", receipt.model]
+    words += ["--profile", receipt.profile, "--session", receipt.session, "--credentials", receipt.credentials]
+    if receipt.scope == "env-file":
+        words += ["--env-file", receipt.place]
+    if receipt.scope == "project":
+        words += ["--project"]
+    return " ".join(map(quoted, [*words, "--yes"]))
+
+
+def installed(scene: Scene, receipt: Receipt) -> Outcome:
+    """Find the agent's program and its version."""
+    agent = find_agent(receipt.agent)
+    if not agent.program:
+        return good("configured by hand")
+    path = scene.machine.find(agent.program)
+    if path is None:
+        finding = next(
+            (one for one in _findings(scene, receipt) if "not on the PATH" in one.problem),
+            Finding(f"`{agent.program}` is not on the PATH", f"install {agent.title}"),
+        )
+        return bad(finding.problem, finding.remedy.removeprefix("install it: "))
+    version = scene.machine.version(agent.program)
+    if version is None:
+        return doubtful(f"{path} does not say its version", f"{agent.program} --version")
+    return good(f"{'.'.join(map(str, version))} at {path}")
+
+
+def settings(_: Scene, receipt: Receipt) -> Outcome:
+    """See whether the files still hold what we wrote."""
+    for record in receipt.files:
+        state = state_of(record)
+        if state is State.UNREADABLE:
+            return bad(f"{record.path} can't be read any more{_why(record.path)}", _restore(record.path, receipt))
+        if state is State.GONE:
+            return bad(f"our settings are gone from {record.path}", again(receipt), safe=True)
+        if state is State.CHANGED:
+            return bad(f"our settings in {record.path} were changed", again(receipt))
+    return good(", ".join(str(record.path) for record in receipt.files))
+
+
+def legacy(scene: Scene, receipt: Receipt) -> Outcome:
+    """Look for what Codex refuses to start with."""
+    if receipt.agent != "codex":
+        return good("")
+    if profile_form(scene.machine, "codex") is ProfileForm.TABLE:
+        return good("this Codex keeps profiles in config.toml")
+    home = codex_home(scene.machine)
+    try:
+        leftovers = find_leftovers(home, receipt.profile)
+    except MeshproxyError as problem:
+        return bad(problem.message, advice=problem.hint or "")
+    if leftovers.removals:
+        what = "; ".join(warning.partition(":")[0] for warning in leftovers.warnings)
+        return bad(what, again(receipt), safe=True)
+    return good("no profile of the old form is in the way")
+
+
+def overrides(scene: Scene, receipt: Receipt) -> Outcome:
+    """Look for what wins over our settings: managed and project files, variables, logins."""
+    others = [one for one in _findings(scene, receipt) if "not on the PATH" not in one.problem]
+    broken = [one for one in others if _NOT_YET not in one.problem]
+    if broken:
+        return bad(broken[0].problem, _as_command(broken[0].remedy), advice=_as_advice(broken[0].remedy))
+    if others:
+        return doubtful(others[0].problem, advice=others[0].remedy)
+    return good("nothing wins over them")
+
+
+def elsewhere(scene: Scene, receipt: Receipt) -> Outcome:
+    """See whether the agent was configured for the server in question, at the URL that it has now."""
+    if receipt.server not in {scene.server.name, scene.server.url}:
+        return good(f"it uses the server {receipt.server}")
+    if receipt.server_url != scene.server.url:
+        return bad(
+            f"it is configured for {receipt.server_url}, and {scene.server.name} is at {scene.server.url} now",
+            again(receipt),
+            safe=True,
+        )
+    return good(f"room {receipt.room}, session {receipt.session}")
+
+
+def helper(scene: Scene, receipt: Receipt) -> Outcome:
+    """Run the command that the agent runs for a token."""
+    if receipt.credentials != "helper":
+        return good(f"none: the token comes by {receipt.credentials}")
+    command = scene.desk.target(receipt).helper
+    program = _written_helper(receipt) or command[0]
+    if scene.machine.find(program) is None:
+        return bad(f"the agent runs {program} for a token, which is not there", again(receipt), safe=True)
+    start = time.monotonic()
+    try:
+        done = subprocess.run(  # noqa: S603 (our own command, as it stands in the agent's settings)
+            command,
+            env=dict(scene.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_HELPER_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return bad(f"`{' '.join(command[-4:])}` took more than {_HELPER_LIMIT_S:.0f} s", "meshproxy secret list")
+    seconds = time.monotonic() - start
+    if done.returncode:
+        return bad(
+            done.stderr.decode(errors="replace").strip().removeprefix("error: ")[:300], " ".join(map(quoted, command))
+        )
+    if seconds > _SLOW_S:
+        return doubtful(f"works, in {seconds:.1f} s: agents wait for it", "meshproxy secret list")
+    return good(f"prints a token in {seconds * 1000:.0f} ms")
+
+
+def env_file(scene: Scene, receipt: Receipt) -> Outcome:
+    """See whether git tracks the `.env` file that we wrote a token into."""
+    if receipt.scope != "env-file":
+        return good("")
+    path = Path(receipt.place)
+    git = scene.machine.find("git")
+    if git is None:
+        return good("there is no git here")
+    tracked = subprocess.run(  # noqa: S603 (git, about one file)
+        [git, "-C", str(path.parent), "ls-files", "--error-unmatch", path.name],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=5,
+        check=False,
+    )
+    if tracked.returncode == 0:
+        return bad(
+            f"git tracks {path}, which holds a token", f"git -C {quoted(path.parent)} rm --cached {quoted(path.name)}"
+        )
+    return good(f"git does not track {path.name}")
+
+
+def _findings(scene: Scene, receipt: Receipt) -> tuple[Finding, ...]:
+    key = f"findings/{receipt.name}"
+    return scene.once(key, lambda: find_agent(receipt.agent).check(scene.desk.target(receipt)))
+
+
+def _written_helper(receipt: Receipt) -> str | None:
+    """Return the program that stands in Codex' settings, where it may be another one than we would write now."""
+    if receipt.agent != "codex":
+        return None
+    for record in receipt.files:
+        try:
+            values = tomllib.loads((files.read(record.path) or b"").decode("utf-8-sig"))
+            return str(values["model_providers"][receipt.profile]["auth"]["command"])
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _why(path: Path) -> str:
+    if path.suffix != ".toml":
+        return ""
+    try:
+        tomllib.loads((files.read(path) or b"").decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        return f": {problem}"
+    return ""
+
+
+def _restore(path: Path, receipt: Receipt) -> str:
+    return f"mv {quoted(path)} {quoted(path)}.broken && {again(receipt)}"
+
+
+def _as_command(remedy: str) -> str:
+    return remedy if remedy.startswith(("unset ", "export ", "meshproxy ")) else ""
+
+
+def _as_advice(remedy: str) -> str:
+    return "" if _as_command(remedy) else remedy

@@ -1,0 +1,99 @@
+"""What a check is, and what it says."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from meshproxy_cli.agents.receipts import Receipt
+from meshproxy_cli.doctor.scene import Scene
+
+
+class Status(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"  # works, and is likely to surprise
+    FAILED = "failed"
+    UNKNOWN = "unknown"  # it could not be checked
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check found. `remedy` is a shell command that mends it, `advice` stands where no command can.
+
+    `safe`: the command changes nothing but what is ours, and `--fix` may run it.
+    """
+
+    status: Status
+    found: str
+    remedy: str = ""
+    advice: str = ""
+    safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: `after` names those that have to be well for it to mean anything.
+
+    With `each` it is made for every agent that was configured here; `live` ones send a request to the provider.
+    """
+
+    id: str
+    title: str
+    run: Callable[[Scene], Outcome] | Callable[[Scene, Receipt], Outcome]
+    after: tuple[str, ...] = ()
+    each: bool = False
+    network: bool = False
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A check's outcome, with its id, title and the milliseconds that it took."""
+
+    id: str
+    title: str
+    outcome: Outcome
+    duration_ms: int = 0
+    consequence_of: str = field(default="")
+
+    @property
+    def status(self) -> Status:
+        """How it came out."""
+        return self.outcome.status
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return it as `doctor --json` prints it."""
+        one = self.outcome
+        return {
+            "id": self.id,
+            "title": self.title,
+            "status": one.status.value,
+            "found": one.found,
+            "remedy": one.remedy or None,
+            "advice": one.advice or None,
+            "safe": one.safe,
+            "consequence_of": self.consequence_of or None,
+            "duration_ms": self.duration_ms,
+        }
+
+
+def good(found: str) -> Outcome:
+    """Return the outcome where all is well."""
+    return Outcome(Status.OK, found)
+
+
+def bad(found: str, remedy: str = "", *, advice: str = "", safe: bool = False) -> Outcome:
+    """Return the outcome where something is broken."""
+    return Outcome(Status.FAILED, found, remedy, advice, safe)
+
+
+def doubtful(found: str, remedy: str = "", *, advice: str = "", safe: bool = False) -> Outcome:
+    """Return the outcome where something is likely to surprise."""
+    return Outcome(Status.WARNING, found, remedy, advice, safe)
+
+
+def unknown(found: str, remedy: str = "", *, advice: str = "") -> Outcome:
+    """Return the outcome where it could not be checked."""
+    return Outcome(Status.UNKNOWN, found, remedy, advice)

@@ -1,0 +1,83 @@
+"""Checks of where secrets lie: the secrets file and the OS keyring."""
+
+from uuid import uuid4
+
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
+from meshproxy_cli.doctor.quoting import quoted
+from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError, OsKeyring
+from meshproxy_cli.settings.secretfile import Place, SecretsFileError, read_document
+from meshproxy_cli.settings.secrets import KeyringMode
+
+_SERVICE = "meshproxy: doctor"
+_LIMIT_S = 2.0
+_FILE_INSTEAD = "export MESHPROXY_KEYRING=file; meshproxy api-key create laptop --activate --silent"
+
+
+def secrets_file(scene: Scene) -> Outcome:
+    """Read the file that lists the secrets, which nobody else may be able to."""
+    path = scene.paths.secrets_file
+    try:
+        document = read_document(path)
+    except SecretsFileError as problem:
+        if "others can read it" in problem.message:
+            return bad(problem.message, f"chmod 600 {quoted(path)}", safe=True)
+        if "damaged" in problem.message:
+            aside = f"mv {quoted(path)} {quoted(path)}.damaged"
+            return bad(problem.message, f"{aside} && meshproxy api-key create laptop --activate --silent")
+        return bad(problem.message, f"ls -l {quoted(path)}")
+    return good(f"{path}: {len(document.records)} secrets" if path.exists() else "no secret is kept yet")
+
+
+def keyring(scene: Scene) -> Outcome:
+    """Ask the OS keyring for something, then let it keep something and give it back."""
+    try:
+        mode = scene.secrets.mode
+    except MeshproxyError as problem:
+        return bad(problem.message, "unset MESHPROXY_KEYRING")
+    if mode is KeyringMode.FILE:
+        return _without_keyring(scene)
+    status = scene.secrets.keyring_status()
+    if status.state is KeyringState.USABLE:
+        return _keeps(scene)
+    return _unusable(scene, status.state, status.problem)
+
+
+def _without_keyring(scene: Scene) -> Outcome:
+    there = _in_keyring(scene)
+    if there:
+        return bad(
+            f"MESHPROXY_KEYRING=file leaves the OS keyring alone, and {', '.join(there)} lies there",
+            "unset MESHPROXY_KEYRING",
+        )
+    return good("not used: MESHPROXY_KEYRING=file keeps secrets in a file with mode 0600")
+
+
+def _unusable(scene: Scene, state: KeyringState, problem: str) -> Outcome:
+    needed = bool(_in_keyring(scene)) or scene.secrets.mode is KeyringMode.OS
+    if not needed:
+        return doubtful(
+            f"{problem}: secrets are kept in {scene.paths.secrets_file} (mode 0600)", "export MESHPROXY_KEYRING=file"
+        )
+    if state is KeyringState.ABSENT and scene.secrets.mode is KeyringMode.OS and not _in_keyring(scene):
+        return bad(f"{problem}, and MESHPROXY_KEYRING=os wants one", "unset MESHPROXY_KEYRING")
+    advice = "unlock it in your keyring program (it is unlocked when you log in at the desktop); or go without it"
+    return bad(problem, _FILE_INSTEAD, advice=advice)
+
+
+def _in_keyring(scene: Scene) -> tuple[str, ...]:
+    try:
+        return tuple(entry.name for entry in scene.secrets.names() if entry.place is Place.OS)
+    except MeshproxyError:
+        return ()
+
+
+def _keeps(scene: Scene) -> Outcome:
+    backend = OsKeyring(time_limit_s=_LIMIT_S, remembered=lambda: read_document(scene.paths.secrets_file).backend)
+    try:
+        backend.set(_SERVICE, "probe", uuid4().hex)
+        backend.delete(_SERVICE, "probe")
+    except KeyringUnusableError as problem:
+        return _unusable(scene, problem.state, problem.message)
+    return good(f"{backend.backend_name} is unlocked, keeps a secret and gives it back")

@@ -1,0 +1,173 @@
+"""Checks of the room and the token: would the server let us in, with this model, within its limits?"""
+
+import difflib
+import json
+import time
+
+from meshproxy_cli.doctor.ask import Reply, ask
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
+from meshproxy_cli.doctor.keys import new_key
+from meshproxy_cli.doctor.quoting import quoted
+from meshproxy_cli.doctor.scene import SESSION, Scene
+from meshproxy_cli.doctor.urls import base_url
+from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
+from meshproxy_cli.tokens.models import model_allowed
+from meshproxy_cli.tokens.participant import TokenError, TokenProblem, check_times, decode_unverified
+
+LIMIT_S = 2.5
+_LET_IN = 400  # the body is no JSON on purpose: that is told after the caller was let in, and goes to no provider
+_PROTOCOLS = {"codex": "openai", "claude": "anthropic"}
+
+
+def room(scene: Scene) -> Outcome:
+    """Say which room is meant; where rooms were created, a near one may be."""
+    name = scene.room
+    if name is None:
+        return bad("no room is chosen, and no agent is configured", "meshproxy config set room my-room")
+    try:
+        with scene.client() as client:
+            known = [one.name for one in client.rooms()]
+    except MeshproxyError:
+        known = []
+    near = difflib.get_close_matches(name, known, n=1)
+    if name not in known and near:
+        return doubtful(f"{name}: no room of that name was created, but {near[0]} was", _move(scene, near[0]))
+    return good(name)
+
+
+def token(scene: Scene) -> Outcome:
+    """Get a token as agents do, and read what it allows."""
+    text = scene.token
+    try:
+        claims = decode_unverified(text)
+        check_times(claims, now=int(time.time()))
+    except TokenError as problem:
+        return bad(f"{_whose(scene)}: {problem.message}", _new_token(scene))
+    if claims.room is not None and claims.room != scene.room:
+        return bad(f"{_whose(scene)} is for the room {claims.room}, not {scene.room}", _new_token(scene))
+    if not claims.llm:
+        return bad(f"{_whose(scene)} does not grant model access (no `llm` in its spec)", _new_token(scene))
+    return good(
+        f"{claims.identity} in {claims.room or 'any room'}" + ("" if claims.models is None else ", some models")
+    )
+
+
+def accepted(scene: Scene) -> Outcome:
+    """Show the token to the server with a request that it refuses for its body alone, before any provider."""
+    reply = _knock(scene)
+    if reply.status == _LET_IN and error_code(reply) in {"invalid_body", ""}:
+        return good(f"{scene.server.name} lets {scene.room} in")
+    return _refused(scene, reply)
+
+
+def models(scene: Scene) -> Outcome:
+    """See whether token and room allow the model that each agent was configured with."""
+    allowed = decode_unverified(scene.token).models
+    try:
+        with scene.client() as client:
+            record = next((one for one in client.rooms() if one.name == scene.room), None)
+    except MeshproxyError:
+        record = None
+    checked = 0
+    for receipt in scene.here:
+        protocol = _PROTOCOLS.get(receipt.agent, "openai")
+        if receipt.model is None or receipt.room != scene.room:
+            continue
+        checked += 1
+        real = receipt.model if record is None else record.aliases.get(receipt.model, receipt.model)
+        if not model_allowed(allowed, protocol, real):
+            return bad(f"the token does not allow {protocol}/{real}, which {receipt.agent} asks for", _new_token(scene))
+        if record is not None and record.models and not model_allowed(record.models, protocol, real):
+            more = " ".join(f"--model {quoted(pattern)}" for pattern in (*record.models, f"{protocol}/{real}"))
+            return bad(
+                f"the room {record.name} does not allow {protocol}/{real}, which {receipt.agent} asks for",
+                f"meshproxy room set {quoted(record.name)} {more}{scene.for_server()}",
+            )
+    return good(f"{checked} configured models are allowed" if checked else "agents ask for their own models")
+
+
+def limits(scene: Scene) -> Outcome:
+    """Look for a budget that is used up."""
+    try:
+        with scene.client() as client:
+            spent = scene.desk.spent(client, scene.room or "")
+    except MeshproxyError as problem:
+        return good(f"not asked for, as there is no access here ({type(problem).__name__}); a refusal would say so")
+    if spent:
+        found, remedy = spent[0]
+        return bad(found, f"{remedy}{scene.for_server()}")
+    return good("none is used up")
+
+
+def error_code(reply: Reply) -> str:
+    """Return the code in a refusal (OpenAI's shape), or ""."""
+    return _error(reply).get("code") or ""
+
+
+def error_message(reply: Reply) -> str:
+    """Return what a refusal says, in one line of 300 characters at most."""
+    text = _error(reply).get("message") or reply.body[:300].decode(errors="replace")
+    return " ".join(text.split())[:300]
+
+
+def _error(reply: Reply) -> dict[str, str]:
+    try:
+        error = json.loads(reply.body)["error"]
+        return {name: str(error[name] or "") for name in ("code", "message", "type") if name in error}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _knock(scene: Scene) -> Reply:
+    headers = {
+        "Authorization": f"Bearer {scene.token}",
+        "Meshagent-Session": SESSION,
+        "Content-Type": "application/json",
+    }
+    url = f"{base_url(scene.server.url, scene.room or '', 'openai')}/chat/completions"
+    return ask("POST", url, headers, b"[", limit_s=LIMIT_S)
+
+
+def _refused(scene: Scene, reply: Reply) -> Outcome:
+    code, found = error_code(reply), error_message(reply)
+    if code == "unknown_room":
+        return bad(found, f"meshproxy room create {quoted(scene.room or '')}{scene.for_server()}")
+    if code in {"wrong_room", "llm_not_granted", f"token_{TokenProblem.EXPIRED}"}:
+        return bad(found, _new_token(scene))
+    if code == f"token_{TokenProblem.NOT_YET_VALID}":
+        return bad(found, "sudo timedatectl set-ntp true")
+    if code.startswith("token_"):
+        own = scene.environ.get(API_KEY_VARIABLE) and scene.imported_token is None
+        return bad(found, f"unset {API_KEY_VARIABLE}" if own else _new_token(scene))
+    return bad(
+        f"{scene.server.name} answered {reply.status}: {found}", "meshproxy audit", advice="the server's log says more"
+    )
+
+
+def _whose(scene: Scene) -> str:
+    return "the token" if scene.imported_token is None else "the imported token"
+
+
+def _new_token(scene: Scene) -> str:
+    """Return the command that gets a token which fits: an imported one is in the way of better ones."""
+    if scene.imported_token is None:
+        return new_key(scene)
+    forget = f"meshproxy token forget --room {quoted(scene.room or '')}{scene.for_server()}"
+    try:
+        scene.api_key  # noqa: B018 (asked whether there is one)
+    except MeshproxyError:
+        return f"{forget} && {new_key(scene)}"
+    return forget
+
+
+def _move(scene: Scene, to: str) -> str:
+    """Return the command that leads to another room, wherever the wrong name stands."""
+    if scene.room_asked is not None:
+        return f"meshproxy doctor --room {quoted(to)}"
+    if scene.environ.get("MESHAGENT_ROOM"):
+        return f"export MESHAGENT_ROOM={quoted(to)}"
+    agent = next((one for one in reversed(scene.here) if one.room == scene.room), None)
+    if agent is not None:
+        return f"meshproxy configure {agent.agent} --room {quoted(to)} --yes"
+    return f"meshproxy config set room {quoted(to)}"

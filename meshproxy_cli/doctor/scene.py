@@ -1,0 +1,153 @@
+"""What every check looks at: this machine's settings, secrets and server, each found out once."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from meshproxy_cli.agents.base import Target
+from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.agents.receipts import Receipt, load_all
+from meshproxy_cli.client.base import ServerClient
+from meshproxy_cli.errors import CredentialError, MeshproxyError
+from meshproxy_cli.settings.credentials import Credential, active_api_key, find_room_token
+from meshproxy_cli.settings.paths import Paths
+from meshproxy_cli.settings.secrets import SecretStore, open_secrets
+from meshproxy_cli.settings.servers import Server, Settings, load_settings
+from meshproxy_cli.tokens.apikey import ApiKey
+from meshproxy_cli.tokens.participant import mint
+from meshproxy_cli.tokens.tokenspec import TokenSpec
+
+T = TypeVar("T")
+SESSION = "meshproxy-doctor"
+_LIFETIME_S = 600
+
+
+class Desk(Protocol):
+    """What the command line hands in, since this layer stands below it."""
+
+    def connect(self, server: Server) -> ServerClient:
+        """Return a client with this user's rights there. Raises `MeshproxyError`."""
+
+    def target(self, receipt: Receipt) -> Target:
+        """Return what an agent is connected to, as `configure` would see it now."""
+
+    def tokens_of(self, client: ServerClient, room: str, request_id: str) -> int | None:
+        """Return the tokens that the usage event of a request counts, or None where there is no such event."""
+
+    def spent(self, client: ServerClient, room: str) -> tuple[tuple[str, str], ...]:
+        """Return for every hard budget that is used up for this room a line, and the command that raises it."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """This user on this machine. Methods raise what `MeshproxyError` fits; each answer is made once and kept."""
+
+    paths: Paths
+    environ: Mapping[str, str]
+    desk: Desk
+    server_asked: str | None = None
+    room_asked: str | None = None
+    machine: Machine = field(default_factory=lambda: Machine.current(os.environ))
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` returned, or raise what it raised, the first time that it was asked for by that name."""
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = _attempt(make)
+            value, problem = self._kept[name]
+        if problem is not None:
+            raise problem
+        return value  # type: ignore[no-any-return]  # it is what `make` of that name returned
+
+    @property
+    def settings(self) -> Settings:
+        """The settings file and the environment together."""
+        return self.once("settings", lambda: load_settings(self.paths, self.environ))
+
+    @property
+    def server(self) -> Server:
+        """The server in question."""
+        return self.once("server", lambda: self.settings.server(self.server_asked))
+
+    @property
+    def secrets(self) -> SecretStore:
+        """This user's secrets."""
+        return self.once("secrets", lambda: open_secrets(self.paths, self.environ))
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """What was configured for agents, in this or any other directory."""
+        return self.once("receipts", lambda: load_all(self.paths.receipts_dir))
+
+    @property
+    def here(self) -> tuple[Receipt, ...]:
+        """What was configured for agents with the server in question."""
+        return tuple(one for one in self.receipts if one.server in {self.server.name, self.server.url})
+
+    @property
+    def room(self) -> str | None:
+        """The room in question: the one asked for, else the configured one."""
+        configured = next((one.room for one in reversed(self.here)), None)
+        return self.room_asked or self.environ.get("MESHAGENT_ROOM") or configured or self.server.room
+
+    @property
+    def api_key_text(self) -> Credential:
+        """The text of the key that signs tokens."""
+        return self.once("key", lambda: active_api_key(self.server.name, self.secrets, self.environ))
+
+    @property
+    def api_key(self) -> ApiKey:
+        """The key that signs tokens."""
+        return ApiKey.parse(self.api_key_text.value)
+
+    @property
+    def imported_token(self) -> str | None:
+        """The participant token that somebody gave to this user for the room."""
+        room = self.room
+        if room is None or self.environ.get("MESHAGENT_API_KEY", "").strip():
+            return None
+        kept = self.once("imported", lambda: find_room_token(self.server.name, room, self.secrets))
+        return None if kept is None else kept.value
+
+    @property
+    def token(self) -> str:
+        """A token for the room, as agents get one. Raises `CredentialError`."""
+        room = self.room
+        if room is None:
+            raise CredentialError("there is no room to get a token for")
+        if self.imported_token is not None:
+            return self.imported_token
+        spec = TokenSpec.for_room("doctor", room)
+        return self.once("token", lambda: mint(spec, self.api_key, now=int(time.time()), expires_in=_LIFETIME_S))
+
+    @contextmanager
+    def client(self) -> Iterator[ServerClient]:
+        """Yield a client of the server in question, with this user's rights there."""
+        client = self.desk.connect(self.server)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def for_server(self) -> str:
+        """Return the option that names the server where it is not the current one, with a blank before it."""
+        return "" if self.server.name == self.settings.current else f" --server {self.server.name}"
+
+    @property
+    def directory(self) -> Path:
+        """The directory in which doctor was called."""
+        return self.machine.cwd
+
+
+def _attempt(make: Callable[[], T]) -> tuple[T | None, MeshproxyError | None]:
+    try:
+        return make(), None
+    except MeshproxyError as problem:
+        return None, problem

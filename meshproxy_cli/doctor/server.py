@@ -1,0 +1,225 @@
+"""Checks of the way to the server: proxy variables, name, port, certificate, its answer, its clock."""
+
+import json
+import os
+import socket
+import ssl
+import time
+import urllib.request
+from email.utils import parsedate_to_datetime
+from urllib.parse import SplitResult, urlsplit
+
+from meshproxy_cli.doctor.ask import Reply, ask
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
+from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.settings.runtime import read_runtime
+from meshproxy_cli.settings.schema import HOSTED, LOCAL
+from meshproxy_cli.settings.urls import is_loopback
+
+LIMIT_S = 2.0
+_DAY_S = 86_400
+_SOON_DAYS = 14
+_SKEW_WARNING_S = 30
+_SKEW_FAILURE_S = 300
+_OK = 200
+_NOT_FOUND = 404
+_SERVER_ERROR = 500
+
+
+def proxy_variables(scene: Scene) -> Outcome:
+    """See whether the environment sends requests for the server through a proxy."""
+    parts = _parts(scene)
+    host = parts.hostname or ""
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(host):
+        return good("none is in the way")
+    exempt = f'export NO_PROXY="{host}${{NO_PROXY:+,$NO_PROXY}}"'
+    if is_loopback(host):
+        return bad(f"{parts.scheme}_proxy sends requests for this very machine to {_without_user(proxy)}", exempt)
+    if not _connects(urlsplit(proxy if "://" in proxy else f"//{proxy}")):
+        return bad(f"{parts.scheme}_proxy is {_without_user(proxy)}, which does not answer", exempt)
+    return doubtful(f"requests go through {_without_user(proxy)}", advice="that is fine where it lets streams through")
+
+
+def dns(scene: Scene) -> Outcome:
+    """Look the server's name up."""
+    host, port = _address(_parts(scene))
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        return bad(f"the name {host} can't be looked up ({reason})", _other_server(scene), advice="is the URL right?")
+    addresses = sorted({str(entry[4][0]) for entry in found})
+    return good(f"{host} is {', '.join(addresses[:3])}")
+
+
+def tcp(scene: Scene) -> Outcome:
+    """Connect to the server's port."""
+    parts = _parts(scene)
+    if _is_proxied(parts):
+        return good("not tried: a proxy does it")
+    host, port = _address(parts)
+    try:
+        socket.create_connection((host, port), timeout=LIMIT_S).close()
+    except OSError as problem:
+        reason = "no answer" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
+        return bad(f"nothing can be reached at {host} port {port} ({reason}){_since(scene)}", _start(scene))
+    return good(f"{host} port {port} is open")
+
+
+def tls(scene: Scene) -> Outcome:
+    """Check the certificate, and how long it lasts."""
+    parts = _parts(scene)
+    if parts.scheme != "https":
+        return good("not used: plain http on this machine" if is_loopback(parts.hostname or "") else "not used")
+    if _is_proxied(parts):
+        return good("checked with the answer: a proxy is in between")
+    host, port = _address(parts)
+    try:
+        with (
+            socket.create_connection((host, port), timeout=LIMIT_S) as plain,
+            ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            certificate = secure.getpeercert() or {}
+    except ssl.SSLCertVerificationError as problem:
+        return _distrusted(host, problem)
+    except OSError as problem:
+        reason = getattr(problem, "reason", None) or problem
+        return bad(f"{host} port {port} speaks no TLS ({reason})", advice="does its URL begin with http:// instead?")
+    days = int((ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) // _DAY_S)
+    if days < _SOON_DAYS:
+        return doubtful(f"the certificate of {host} expires in {days} days", advice="renew it on the server")
+    return good(f"the certificate of {host} is valid for {days} more days")
+
+
+def answers(scene: Scene) -> Outcome:
+    """Ask for `/readyz`: is it a Room Proxy, and is it well?"""
+    if scene.server.name == HOSTED:
+        return good("MeshAgent's service: the requests below tell")
+    try:
+        reply = _ready(scene)
+    except MeshproxyError as problem:
+        return bad(problem.message, _start(scene), advice=problem.hint or "")
+    body = _json(reply)
+    if reply.status != _OK or "status" not in body:
+        what = f"{scene.server.url}/readyz answered {reply.status}, as a Room Proxy does not"
+        return bad(
+            what, _other_server(scene), advice="is the URL right, and does a gateway in front pass all paths on?"
+        )
+    if body["status"] != "ok":
+        listed = body.get("reasons")
+        reasons = ", ".join(str(one) for one in listed) if isinstance(listed, list) else "it does not say why"
+        return doubtful(f"it is degraded: {reasons}", advice="the server's log says more")
+    version = _version(scene)
+    return good(f"it is well, in {reply.total_s * 1000:.0f} ms{version}")
+
+
+def clock(scene: Scene) -> Outcome:
+    """Compare this machine's clock with the server's: tokens are dated."""
+    if scene.server.name == HOSTED:
+        return good("not compared")
+    before = time.time()
+    reply = _ready(scene)
+    date = reply.headers.get("date")
+    if date is None:
+        return good("not compared: the server's answer has no date")
+    try:
+        theirs = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return good("not compared: the server's date can't be read")
+    late = int(before - theirs)
+    if abs(late) < _SKEW_WARNING_S:
+        return good("as the server's")
+    found = f"this machine's clock is {abs(late):,} s {'ahead of' if late > 0 else 'behind'} the server's"
+    remedy = "sudo timedatectl set-ntp true"
+    return bad(found, remedy) if abs(late) > _SKEW_FAILURE_S else doubtful(found, remedy)
+
+
+def _ready(scene: Scene) -> Reply:
+    return scene.once("ready", lambda: ask("GET", f"{scene.server.url}/readyz", limit_s=LIMIT_S))
+
+
+def _version(scene: Scene) -> str:
+    """Return the server's version where this user may ask for it."""
+    try:
+        with scene.client() as client:
+            status = getattr(client, "status", None)
+            return f", meshproxy {status()['version']}" if status else ""
+    except (MeshproxyError, KeyError, TypeError):
+        return ""
+
+
+def _json(reply: Reply) -> dict[str, object]:
+    try:
+        body = json.loads(reply.body)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _distrusted(host: str, problem: ssl.SSLCertVerificationError) -> Outcome:
+    reason = problem.verify_message
+    if "expired" in reason:
+        return bad(
+            f"the certificate of {host} has expired", advice="renew it on the server; `meshproxy serve` then reads it"
+        )
+    if "not yet valid" in reason:
+        return bad(f"the certificate of {host} is not valid yet", "sudo timedatectl set-ntp true")
+    if "mismatch" in reason or "doesn't match" in reason:
+        return bad(f"the certificate is not for {host}: {reason}", advice="use the name that stands in it as the URL")
+    return bad(
+        f"the certificate of {host} is not trusted here ({reason})",
+        "export SSL_CERT_FILE=/path/to/your-ca.pem",
+        advice="for a private certificate authority; agents need it too (NODE_EXTRA_CA_CERTS, CODEX_CA_CERTIFICATE)",
+    )
+
+
+def _parts(scene: Scene) -> SplitResult:
+    return urlsplit(scene.server.url)
+
+
+def _address(parts: SplitResult) -> tuple[str, int]:
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _is_proxied(parts: SplitResult) -> bool:
+    return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname or "")
+
+
+def _connects(parts: SplitResult) -> bool:
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 80), timeout=LIMIT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _without_user(proxy: str) -> str:
+    return proxy.rpartition("@")[2] if "@" in proxy else proxy
+
+
+def _since(scene: Scene) -> str:
+    runtime = read_runtime(scene.paths) if scene.server.local else None
+    if runtime is None:
+        return ": the Room Proxy of this machine was never started" if scene.server.local else ""
+    alive = os.path.exists(f"/proc/{runtime.pid}") if os.path.isdir("/proc/self") else True  # noqa: PTH110, PTH112
+    return "" if alive else ": the Room Proxy of this machine does not run (any more)"
+
+
+def _start(scene: Scene) -> str:
+    if scene.server.local:
+        return f"meshproxy serve --port {_address(_parts(scene))[1]}"
+    return _other_server(scene)
+
+
+def _other_server(scene: Scene) -> str:
+    """Return the command that leaves a wrong URL behind: to this machine's own server where that one runs."""
+    if scene.server.local:
+        return "meshproxy serve"
+    if scene.environ.get("MESHAGENT_API_URL") and scene.server_asked is None:
+        return "unset MESHAGENT_API_URL"
+    runtime = read_runtime(scene.paths)
+    if runtime is not None and _connects(urlsplit(runtime.url)) and scene.server_asked is None:
+        return f"meshproxy server use {LOCAL}"
+    return f"meshproxy server add {scene.server.name} https://RIGHT.URL --replace"

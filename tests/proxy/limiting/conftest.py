@@ -85,7 +85,7 @@ class Worker:
 
     def ask(self, caller: Caller = CALLER, size: int = 4000, model: str = "gpt") -> Admission | Refusal:
         decision = self.limiter.admit(caller, "openai", "/v1/responses", size, model)
-        return decision if isinstance(decision, Admission | Refusal) else decision.result(timeout=10)
+        return decision if isinstance(decision, Admission | Refusal) else decision.result(timeout=40)
 
     def stop(self) -> None:
         if not self._stopped:

@@ -4,22 +4,15 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from meshproxy_cli.agents import files
 from meshproxy_cli.agents.files import FileRefusedError
 from meshproxy_cli.agents.plan import FileEdit, Plan
-from meshproxy_cli.agents.receipts import FileRecord, Receipt, file_hash, save
+from meshproxy_cli.agents.receipts import FileRecord, Receipt, Write, file_hash, save
 from meshproxy_cli.agents.undo import UndoPlan
 from meshproxy_cli.settings.atomic import locked, write_atomic
 
 _PRIVATE = 0o600
-
-
-class Write(Protocol):
-    """Replace a file as a whole, as `write_atomic` does."""
-
-    def __call__(self, path: Path, data: bytes, *, mode: int | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +35,7 @@ def apply(plan: Plan, desk: Desk) -> Receipt:
         receipt = _receipt(plan, desk)
         for edit, record in zip(plan.edits, receipt.files, strict=True):
             _back_up(edit, record, desk)
-        save(desk.receipts, receipt)
+        save(desk.receipts, receipt, desk.write)
         for edit in plan.edits:
             if edit.changes:
                 _write(edit, desk)
@@ -75,6 +68,7 @@ def _receipt(plan: Plan, desk: Desk) -> Receipt:
         agent=plan.agent,
         profile=target.profile,
         place=str(plan.place),
+        scope=target.scope,
         room=target.room,
         server=target.server,
         server_url=target.server_url,

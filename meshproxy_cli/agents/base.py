@@ -61,6 +61,13 @@ class Target:
     token: str | None = None
 
     @property
+    def scope(self) -> str:
+        """Whose settings are meant: the user's, one project's, or a `.env` file's."""
+        if self.env_file is not None:
+            return "env-file"
+        return "user" if self.project is None else "project"
+
+    @property
     def openai_url(self) -> str:
         """The room's OpenAI-compatible base URL."""
         return f"{self.server_url}/rooms/{quote(self.room, safe='')}/openai/v1"
@@ -138,11 +145,16 @@ class Finding:
 
 
 class Agent(Protocol):
-    """One coding agent."""
+    """One coding agent: `name` is what a person types, `title` what it is called, `program` its executable."""
 
-    name: str
-    title: str
-    program: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def program(self) -> str: ...
 
     def wish(self, target: Target) -> Wish:
         """Return what the agent's files shall hold."""

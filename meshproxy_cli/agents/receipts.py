@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from meshproxy_cli.agents.base import Slot
 from meshproxy_cli.agents.slots import Before
@@ -16,6 +16,12 @@ from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.atomic import write_atomic
 
 _VERSION = 1
+
+
+class Write(Protocol):
+    """Replace a file as a whole, as `write_atomic` does."""
+
+    def __call__(self, path: Path, data: bytes, *, mode: int | None = None) -> None: ...
 
 
 class ReceiptError(MeshproxyError):
@@ -65,6 +71,7 @@ class Receipt:
     model: str | None
     written_at: int  # Unix seconds
     files: tuple[FileRecord, ...]
+    scope: str = "user"  # or "project" or "env-file"
 
     @property
     def name(self) -> str:
@@ -86,10 +93,10 @@ def receipt_name(agent: str, profile: str, place: Path) -> str:
     return f"{agent}-{profile}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}.json"
 
 
-def save(directory: Path, receipt: Receipt) -> None:
+def save(directory: Path, receipt: Receipt, write: Write = write_atomic) -> None:
     """Write a receipt. Raises `WriteError`."""
     data = json.dumps({"version": _VERSION} | asdict(receipt), indent=2, default=str)
-    write_atomic(directory / receipt.name, data.encode() + b"\n", mode=0o600)
+    write(directory / receipt.name, data.encode() + b"\n", mode=0o600)
 
 
 def load_all(directory: Path) -> tuple[Receipt, ...]:

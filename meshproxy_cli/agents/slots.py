@@ -12,7 +12,7 @@ from meshproxy_cli.agents.formats.document import Change, Document, KeyPath, Raw
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a slot held before us: the text of its value (`raw`; for a header its value), or nothing."""
+    """What a slot held before us: the text of its value (`raw`; for a header its line), or nothing."""
 
     slot: Slot
     raw: str | None
@@ -29,7 +29,7 @@ def value_of(document: Document, slot: Slot) -> Any:  # noqa: ANN401 (any value 
     found = lookup(document.plain(), slot.path)
     if slot.header is None:
         return found
-    return header_value(found, slot.header) if isinstance(found, str) else None
+    return header_value(found, slot.header)
 
 
 def before(document: Document, slot: Slot) -> Before:
@@ -38,8 +38,9 @@ def before(document: Document, slot: Slot) -> Before:
     missing = [slot.path[:end] for end in range(last, 0, -1)]
     values = document.plain()
     created = tuple(path for path in missing if lookup(values, path) is None)
-    raw = value_of(document, slot) if slot.header is not None else document.raw(slot.path)
-    return Before(slot, raw, created)
+    if slot.header is None:
+        return Before(slot, document.raw(slot.path), created)
+    return Before(slot, header_line(lookup(values, slot.path), slot.header), created)
 
 
 def put(document: Document, settings: Sequence[Setting]) -> None:
@@ -78,31 +79,42 @@ def give_back(document: Document, held: Before) -> None:
 
 
 def _give_back_header(document: Document, held: Before, header: str) -> None:
-    text = with_header(lookup(document.plain(), held.slot.path), header, held.raw)
+    text = _with_line(lookup(document.plain(), held.slot.path), header, held.raw)
     if text or held.slot.path not in held.created:
         document.put([Change(held.slot.path, text)])
     else:
         document.drop(held.slot.path)
 
 
-def header_value(text: str, header: str) -> str | None:
+def header_value(text: Any, header: str) -> str | None:  # noqa: ANN401 (what the file holds)
     """Return the value of `header` in lines of "Name: value"."""
-    for line in text.splitlines():
-        name, colon, value = line.partition(":")
-        if colon and name.strip().lower() == header.lower():
-            return value.strip()
-    return None
+    line = header_line(text, header)
+    return None if line is None else line.partition(":")[2].strip()
+
+
+def header_line(text: Any, header: str) -> str | None:  # noqa: ANN401 (what the file holds)
+    """Return the first line of `header`, as it stands."""
+    lines = text.splitlines() if isinstance(text, str) else []
+    return next((line for line in lines if _names(line, header)), None)
 
 
 def with_header(text: Any, header: str, value: str | None) -> str:  # noqa: ANN401 (what the file holds)
     """Return the lines of `text` with `header` set to `value` (None removes it); all other lines stay."""
-    lines = text.splitlines() if isinstance(text, str) else []
-    ours = [] if value is None else [f"{header}: {value}"]
+    return _with_line(text, header, None if value is None else f"{header}: {value}")
+
+
+def _with_line(text: Any, header: str, ours: str | None) -> str:  # noqa: ANN401 (what the file holds)
+    pending = [] if ours is None else [ours]
     kept: list[str] = []
-    for line in lines:
-        if line.partition(":")[0].strip().lower() == header.lower():
-            kept += ours
-            ours = []
+    for line in text.splitlines() if isinstance(text, str) else []:
+        if _names(line, header):
+            kept += pending
+            pending = []
         else:
             kept.append(line)
-    return "\n".join([*kept, *ours])
+    return "\n".join([*kept, *pending])
+
+
+def _names(line: str, header: str) -> bool:
+    name, colon, _ = line.partition(":")
+    return bool(colon) and name.strip().lower() == header.lower()

@@ -1,5 +1,6 @@
 """`meshproxy configure`: make an agent use a room, show what was configured, and take it back."""
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,15 @@ from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
 from meshproxy_cli.errors import MeshproxyError, NotFoundError, UsageError
 
+# Where agents keep their settings if not below the home directory.
+_HOMES = (
+    "CODEX_HOME",
+    "CLAUDE_CONFIG_DIR",
+    "PI_CODING_AGENT_DIR",
+    "CRUSH_GLOBAL_CONFIG",
+    "OPENCODE_CONFIG",
+    "XDG_CONFIG_HOME",
+)
 _NAMES = ", ".join(agent.name for agent in AGENTS)
 
 
@@ -73,8 +83,9 @@ def configure(
     if agent is None:
         raise UsageError("no agent is named", hint=f"one of {_NAMES}: meshproxy configure codex --room my-room")
     found = find_agent(agent)
+    place = env_file.absolute() if env_file else Path.cwd() if project else None
     if undo:
-        _undo(found, profile, dry_run=dry_run, yes=yes)
+        _undo(found, _receipts_to_undo(found.name, profile, place), dry_run=dry_run, yes=yes)
         return
     choice = Choice(
         room,
@@ -85,8 +96,8 @@ def configure(
         credentials,
         make_default=default,
         standalone=standalone,
-        project=Path.cwd() if project else None,
-        env_file=env_file.absolute() if env_file else None,
+        project=place if project else None,
+        env_file=place if env_file else None,
     )
     target = make_target(found.name, choice)
     if print_:
@@ -152,13 +163,28 @@ def _apply(agent: Agent, plan: Plan, *, yes: bool) -> None:
     output.note(f"take it back: meshproxy configure {agent.name} --undo")
 
 
-def _undo(agent: Agent, profile: str | None, *, dry_run: bool, yes: bool) -> None:
-    receipts = [one for one in _receipts(agent.name) if profile in {None, one.profile}]
-    if not receipts:
+def _receipts_to_undo(agent: str, profile: str | None, place: Path | None) -> tuple[Receipt, ...]:
+    """Return what is to be taken back: of this user's settings, or of the one project or file that is named."""
+    receipts = _receipts(agent)
+    chosen = [one for one in receipts if profile in {None, one.profile} and _is_meant(one, place)]
+    if not chosen:
+        elsewhere = ", ".join(one.place for one in receipts)
         raise NotFoundError(
-            f"{agent.title} was not configured by meshproxy" + (f" under the name {profile}" if profile else ""),
-            hint="`meshproxy configure --list` shows what was",
+            f"meshproxy did not configure {agent} here" + (f" under the name {profile}" if profile else ""),
+            hint=f"it did in {elsewhere}: add --profile, --project or --env-file" if elsewhere else None,
         )
+    return tuple(chosen)
+
+
+def _is_meant(receipt: Receipt, place: Path | None) -> bool:
+    where = Path(receipt.place)
+    if place is not None:
+        return where == place or where == place / ".claude" / "settings.local.json"
+    homes = [Path.home(), *(Path(os.environ[name]).expanduser() for name in _HOMES if os.environ.get(name))]
+    return receipt.scope == "user" and any(where.is_relative_to(home.absolute()) for home in homes)
+
+
+def _undo(agent: Agent, receipts: tuple[Receipt, ...], *, dry_run: bool, yes: bool) -> None:
     # The newest first: each then finds the file as it left it.
     for receipt in reversed(receipts):
         plan = make_undo(receipt)

@@ -44,7 +44,14 @@ def _local(server: Server, database: str) -> ServerClient:
     from meshproxy_cli.cli.local_store import load_master_keys  # noqa: PLC0415 (SQLAlchemy, for the local server only)
     from meshproxy_cli.client.local import LocalClient  # noqa: PLC0415
 
-    return LocalClient(database, "default", server.url, None, load_master_keys=load_master_keys)
+    return LocalClient(
+        database,
+        "default",
+        server.url,
+        None,
+        load_master_keys=load_master_keys,
+        workers_dir=context.paths().spool_dir / "workers",
+    )
 
 
 def _remote(server: Server) -> ServerClient:

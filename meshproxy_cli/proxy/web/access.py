@@ -69,7 +69,7 @@ async def authenticate(request: Request, *, admin: bool) -> Holder:
             401,
             "access_token_required",
             "This needs an access token of this server, as `Authorization: Bearer …`; there was none or it is unknown "
-            "or revoked. An admin makes one with `meshproxy admin token create`. Participant tokens are for agents.",
+            "or revoked. An admin makes one with `meshproxy access create`. Participant tokens are for agents.",
         )
     return authorise(Holder(token, origin_of(request)), admin=admin)
 

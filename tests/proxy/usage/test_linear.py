@@ -1,0 +1,81 @@
+"""Costs by rates: for every model of the price list exactly what its library says, or left to the library."""
+
+from decimal import Decimal
+from random import Random
+
+import pytest
+from genai_prices import Usage
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ModelPrice, TieredPrices
+
+from meshproxy_cli.proxy.usage.linear import RateCache, is_text
+from meshproxy_cli.store.events import TokenCounts
+
+
+def all_prices() -> list[ModelPrice]:
+    """Return the prices of every model in the bundled list, of the providers whose protocols are served."""
+    providers = [one for one in get_snapshot().providers if one.id in {"openai", "anthropic", "azure", "openrouter"}]
+    return [
+        price.prices if hasattr(price, "prices") else price
+        for provider in providers
+        for model in provider.models
+        for price in (model.prices if isinstance(model.prices, list) else [model.prices])
+    ]
+
+
+def random_tokens(chance: Random) -> TokenCounts:
+    """Return numbers that a provider could report."""
+    cached, short, long, fresh, plain, reasoning = (chance.choice([0, chance.randrange(200_000)]) for _ in range(6))
+    return TokenCounts(
+        input_tokens=fresh + cached + short + long,
+        cached_input_tokens=cached,
+        cache_write_5m_tokens=short,
+        cache_write_1h_tokens=long,
+        output_tokens=plain + reasoning,
+        reasoning_tokens=reasoning,
+    )
+
+
+def by_library(prices: ModelPrice, tokens: TokenCounts) -> Decimal:
+    usage = Usage(
+        input_tokens=tokens.input_tokens,
+        cache_read_tokens=tokens.cached_input_tokens,
+        cache_write_tokens=tokens.cache_write_tokens,
+        cache_write_5m_tokens=tokens.cache_write_5m_tokens,
+        cache_write_1h_tokens=tokens.cache_write_1h_tokens,
+        output_tokens=tokens.output_tokens,
+        output_reasoning_tokens=tokens.reasoning_tokens,
+    )
+    return prices.calc_price(usage)["total_price"]
+
+
+def test_every_model_costs_what_the_library_says() -> None:
+    chance, cache, compared = Random(7), RateCache(), 0
+    for prices in all_prices():
+        rates = cache.rates(prices)
+        if rates is None:
+            continue
+        for _ in range(3):
+            tokens = random_tokens(chance)
+            assert rates.cost(tokens) == by_library(prices, tokens), (prices, tokens)
+            compared += 1
+    assert compared > 300
+
+
+def test_tiers_and_fees_are_left_to_the_library() -> None:
+    tiered = next(one for one in all_prices() if any(isinstance(value, TieredPrices) for value in vars(one).values()))
+    assert RateCache().rates(tiered) is None
+    assert RateCache().rates(ModelPrice(input_mtok=Decimal(1), requests_kcount=Decimal(5))) is None
+
+
+@pytest.mark.parametrize("field", ["cached_input_tokens", "reasoning_tokens", "cache_write_5m_tokens"])
+def test_numbers_that_contradict_each_other_have_no_cost(field: str) -> None:
+    rates = RateCache().rates(ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(2)))
+    assert rates is not None
+    assert rates.cost(TokenCounts(input_tokens=5, output_tokens=5, **{field: 6})) is None
+
+
+def test_audio_and_images_are_no_text() -> None:
+    assert is_text(TokenCounts(input_tokens=3, cached_input_tokens=1, reasoning_tokens=2))
+    for field in ("input_audio_tokens", "output_audio_tokens", "input_image_tokens", "output_image_tokens"):
+        assert not is_text(TokenCounts(**{field: 1}))

@@ -83,8 +83,8 @@ class Scene:
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:
-        """What was configured for agents, in this or any other directory."""
-        return self.once("receipts", lambda: load_all(self.paths.receipts_dir))
+        """What was configured for agents: of this user's settings the latest, and every project and `.env` file."""
+        return self.once("receipts", lambda: _latest(load_all(self.paths.receipts_dir)))
 
     @property
     def here(self) -> tuple[Receipt, ...]:
@@ -144,6 +144,14 @@ class Scene:
     def directory(self) -> Path:
         """The directory in which doctor was called."""
         return self.machine.cwd
+
+
+def _latest(receipts: tuple[Receipt, ...]) -> tuple[Receipt, ...]:
+    return tuple({(one.agent, one.profile, _place(one)): one for one in receipts}.values())
+
+
+def _place(receipt: Receipt) -> str:
+    return "" if receipt.scope == "user" else receipt.place
 
 
 def _attempt(make: Callable[[], T]) -> tuple[T | None, MeshproxyError | None]:

@@ -1,0 +1,170 @@
+"""The questions of `meshproxy setup`: each has a flag, and what is known already is the answer offered."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import typer
+
+from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.agents.receipts import load_all
+from meshproxy_cli.agents.registry import AGENTS, find_agent
+from meshproxy_cli.cli import context, output
+from meshproxy_cli.errors import MeshproxyError, UsageError
+from meshproxy_cli.settings.credentials import active_api_key, find_access_token, find_room_token
+from meshproxy_cli.settings.schema import HOSTED, LOCAL
+from meshproxy_cli.settings.servers import Server
+
+_ROOM = "my-room"
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What stood on the command line."""
+
+    server: str | None = None
+    room: str | None = None
+    agents: tuple[str, ...] = ()
+    key_file: Path | None = None
+    yes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """All that has to be known. `new_server`: it is not in the settings yet. `key_text` is a key to be kept."""
+
+    server: Server
+    new_server: bool
+    room: str
+    agents: tuple[str, ...]
+    has_key: bool
+    key_text: str | None = None
+
+
+def ask(flags: Flags) -> Answers:
+    """Return the answers, from flags, from what is there, or from the person at the terminal.
+
+    Raises `UsageError` that names every missing flag where nobody can be asked.
+    """
+    for name in flags.agents:
+        find_agent(name)
+    if not output.interactive():
+        _require(flags)
+    server, new = _server(flags.server)
+    room = flags.room or _room(server)
+    agents = flags.agents or _agents()
+    if not agents:
+        known = ", ".join(agent.name for agent in AGENTS)
+        raise UsageError("no agent is chosen, so there is nothing to configure", hint=f"give --agent, one of: {known}")
+    key_text = _key_from(flags.key_file)
+    has_key = key_text is None and _has_credential(server, room)
+    if key_text is None and not has_key and not _can_create(server):
+        key_text = output.ask_secret(
+            f"An API key or a participant token for {server.url}",
+            hint="ask its admin for one, and give it with --key-file FILE (- reads standard input)",
+        )
+    return Answers(server, new, room, agents, has_key, key_text)
+
+
+def _require(flags: Flags) -> None:
+    """Refuse at once, and with every flag that is missing."""
+    settings = context.settings()
+    missing = []
+    if flags.room is None and _known_room(settings.server(flags.server)) is None:
+        missing.append(f"--room {_ROOM}")
+    if not flags.agents:
+        missing.append(f"--agent {next(iter(_installed()), 'codex')}")
+    if not flags.yes:
+        missing.append("--yes")
+    if missing:
+        given = [f"--server {shlex.quote(flags.server)}"] if flags.server else []
+        given += [f"--room {shlex.quote(flags.room)}"] if flags.room else []
+        given += [f"--agent {agent}" for agent in flags.agents]
+        raise UsageError(
+            f"there is no terminal to ask on, and {', '.join(missing)} is missing",
+            hint=" ".join(["meshproxy setup", *given, *missing]),
+        )
+
+
+def _server(flag: str | None) -> tuple[Server, bool]:
+    settings = context.settings()
+    chosen = flag or (_ask_server(settings.current) if output.interactive() else settings.current)
+    server = settings.server(chosen)
+    if server.name in settings.servers:
+        return server, False
+    return Server(_name_for(server.url, set(settings.servers)), server.url), True
+
+
+def _ask_server(current: str) -> str:
+    output.note(f"Which Room Proxy? '{LOCAL}' is this machine's own, '{HOSTED}' MeshAgent's service; or a team's URL.")
+    return str(typer.prompt("Server", default=current, err=True)).strip()
+
+
+def _name_for(url: str, taken: set[str]) -> str:
+    """Return a short name for a server that is new: the telling part of its host's name."""
+    labels = [label for label in (urlsplit(url).hostname or "team").split(".") if label not in {"www", "api"}]
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", labels[0]) if labels and not labels[0].isdigit() else "team"
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{name.rstrip('0123456789-')}-{number}"
+    return name
+
+
+def _room(server: Server) -> str:
+    known = _known_room(server)
+    if not output.interactive():
+        return known or _ROOM
+    return str(typer.prompt("Room (what usage is reported by)", default=known or _ROOM, err=True)).strip()
+
+
+def _known_room(server: Server) -> str | None:
+    configured = (one.room for one in reversed(load_all(context.paths().receipts_dir)) if one.server == server.name)
+    return os.environ.get("MESHAGENT_ROOM") or server.room or next(configured, None)
+
+
+def _agents() -> tuple[str, ...]:
+    """Ask for each agent that is installed; one that was configured before is offered first."""
+    if not output.interactive():
+        return ()
+    return tuple(
+        name for name in _installed() if typer.confirm(f"Configure {find_agent(name).title}?", default=True, err=True)
+    )
+
+
+def _installed() -> Iterator[str]:
+    machine = Machine.current(os.environ)
+    return (agent.name for agent in AGENTS if agent.program and machine.find(agent.program) is not None)
+
+
+def _key_from(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{file} can't be read: {problem}") from None
+    if not text.strip():
+        raise UsageError(f"there is no key in {file}: it is empty")
+    return text.strip()
+
+
+def _has_credential(server: Server, room: str) -> bool:
+    secrets = context.secrets()
+    if find_room_token(server.name, room, secrets) is not None:
+        return True
+    try:
+        active_api_key(server.name, secrets, os.environ)
+    except MeshproxyError:
+        return False
+    return True
+
+
+def _can_create(server: Server) -> bool:
+    """Whether a key can be made there: on this machine, or with an access token."""
+    return server.local or find_access_token(server.name, context.secrets(), os.environ) is not None

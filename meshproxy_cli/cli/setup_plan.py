@@ -1,0 +1,151 @@
+"""What `meshproxy setup` is going to do, as steps with previews; a step that changes nothing is left out."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from meshproxy_cli.agents import show
+from meshproxy_cli.agents.base import Target
+from meshproxy_cli.agents.helper import helper_command
+from meshproxy_cli.agents.plan import make_plan
+from meshproxy_cli.agents.receipts import load_all
+from meshproxy_cli.agents.registry import find_agent
+from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli.api_key.keep import KeyRing
+from meshproxy_cli.cli.service import Unit
+from meshproxy_cli.cli.setup_answers import Answers
+from meshproxy_cli.cli.targets import Choice, make_target
+from meshproxy_cli.errors import UsageError
+from meshproxy_cli.settings import edit
+from meshproxy_cli.settings.schema import ServerTable
+from meshproxy_cli.tokens.apikey import PREFIX, ApiKey
+from meshproxy_cli.tokens.participant import check_times, decode_unverified
+from meshproxy_cli.tokens.reading import refusals
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do: what a person reads, what will change, and the doing."""
+
+    title: str
+    run: Callable[[], None]
+    preview: str = ""
+
+
+def plan(answers: Answers, unit: Unit | None) -> list[Step]:
+    """Return the steps that are left to do."""
+    steps = [*_server_steps(answers)]
+    if unit is not None and unit.changes:
+        steps.append(Step(unit.title, unit.install, unit.preview))
+    steps += _key_steps(answers)
+    settings = context.settings()
+    known = settings.servers.get(answers.server.name)
+    if known is None or known.room is None:
+        key = f"servers.{answers.server.name}.room"
+        steps.append(Step(f"make {answers.room} the room where none is given", lambda: _set(key, answers.room)))
+    for name in answers.agents:
+        steps += _agent_steps(name, answers)
+    return steps
+
+
+def next_commands(answers: Answers) -> tuple[str, ...]:
+    """Return what to type next, for each agent."""
+    return tuple(find_agent(name).wish(_target(name, answers)).try_it or name for name in answers.agents)
+
+
+def _server_steps(answers: Answers) -> list[Step]:
+    server, paths = answers.server, context.paths()
+    steps = []
+    if answers.new_server:
+        table = ServerTable(
+            url=server.url, insecure_http=os.environ.get("MESHPROXY_INSECURE_HTTP", "") not in {"", "0"}
+        )
+        steps.append(Step(f"add the server {server.name} ({server.url})", lambda: _add(server.name, table)))
+    if context.settings().current != server.name:
+        steps.append(Step(f"make {server.name} the current server", lambda: _say(edit.use_server(paths, server.name))))
+    return steps
+
+
+def _key_steps(answers: Answers) -> list[Step]:
+    server, text = answers.server, answers.key_text
+    if text is None:
+        if answers.has_key:
+            return []
+        name = socket.gethostname().partition(".")[0] or "laptop"
+        return [
+            Step(f"create an API key named {name} and keep it in the keyring", lambda: _create_key(server.name, name))
+        ]
+    if text.startswith(PREFIX):
+        key = ApiKey.parse(text)
+        if KeyRing(context.secrets(), server.name).active() == key:
+            return []
+        return [Step(f"keep the API key {key.id}", lambda: KeyRing(context.secrets(), server.name).use(key))]
+    return _token_steps(answers, text)
+
+
+def _token_steps(answers: Answers, text: str) -> list[Step]:
+    token = decode_unverified(text)
+    check_times(token, now=int(time.time()))
+    if reasons := refusals(token, room=answers.room):
+        raise UsageError(f"the token can't be used: {'; '.join(reasons)}", hint="ask for one that fits")
+    name = f"token/{answers.server.name}/{answers.room}"
+    if context.secrets().get(name) == text:
+        return []
+    title = f"keep the token of {token.identity} for the room {answers.room}"
+    return [Step(title, lambda: _say(bool(context.secrets().set(name, text))))]
+
+
+def _agent_steps(name: str, answers: Answers) -> list[Step]:
+    agent = find_agent(name)
+    target = _target(name, answers)
+    wish = agent.wish(target)
+    mine = next(
+        (
+            one
+            for one in load_all(context.paths().receipts_dir)
+            if (one.agent, one.profile, one.place) == (name, target.profile, str(wish.files[0].path))
+        ),
+        None,
+    )
+    made = make_plan(name, target, wish, mine)
+    if not made.changes:
+        return []
+    notes = "".join(f"{warning}\n" for warning in made.warnings)
+    preview = show.diff(made.edits) + notes
+    return [Step(f"configure {agent.title} for the room {answers.room}", lambda: _configure(name, answers), preview)]
+
+
+def _target(name: str, answers: Answers) -> Target:
+    """Return the agent's target, also for a server that is added only when the plan is carried out."""
+    if not answers.new_server or answers.server.name in context.settings().servers:
+        return make_target(name, Choice(room=answers.room, server=answers.server.name))
+    target = make_target(name, Choice(room=answers.room, server=answers.server.url))
+    helper = helper_command(answers.room, os.environ, server=answers.server.name)
+    return replace(target, server=answers.server.name, helper=helper)
+
+
+def _add(name: str, table: ServerTable) -> None:
+    edit.add_server(context.paths(), name, table)
+    output.success(f"added the server {name}")
+
+
+def _set(key: str, value: str) -> None:
+    edit.set_value(context.paths(), key, value)
+
+
+def _create_key(server: str, name: str) -> None:
+    from meshproxy_cli.cli.api_key.create import create  # noqa: PLC0415 (only where a key is made)
+
+    create(name=name, activate=True, silent=True, server=server)
+
+
+def _configure(name: str, answers: Answers) -> None:
+    from meshproxy_cli.cli.configure import configure  # noqa: PLC0415 (only where something is written)
+
+    configure(name, room=answers.room, server=answers.server.name, yes=True)
+
+
+def _say(_changed: bool) -> None:
+    """Turn an edit into a step: its title said already what it does."""

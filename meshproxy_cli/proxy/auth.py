@@ -1,6 +1,7 @@
 """Who is calling: credential, token, room and session of a request. No fallback identity: all of it, or a refusal."""
 
 import hashlib
+import shlex
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -136,7 +137,7 @@ class Authenticator:
                 403,
                 "wrong_room",
                 f"This token is for the room '{token.room}', and the request is for the room '{room}'. "
-                f"Get a token for it: meshproxy token get --room {room}",
+                f"Get a token for it: meshproxy token get --room {shlex.quote(room)}",
             )
         if self.strict_rooms and self._directory.room(token.project_id, room) is None:
             raise refuse(403, "unknown_room", f"There is no room '{room}' on this server. Ask its admin to create it.")

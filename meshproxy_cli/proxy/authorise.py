@@ -15,6 +15,8 @@ from meshproxy_cli.tokens.models import model_allowed
 
 _CHAT = "/v1/chat/completions"
 _ANY = "*"
+_REALTIME = "/v1/realtime/"
+_FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class Authoriser:
             return self._about(caller, route, room)
         try:
             match endpoint.body:
+                case Body.JSON | Body.BATCH if head.value(b"content-type").lower().startswith(_FORMS):
+                    raise refuse(415, "unsupported_media_type", "Room Proxy: this endpoint takes application/json.")
                 case Body.JSON if head.method == b"POST":
                     return self._json(caller, route, room, self._plain(head, body))
                 case Body.BATCH if head.method == b"POST":
@@ -70,23 +74,28 @@ class Authoriser:
         except (BodyError, DocumentError) as problem:
             raise refuse(400, "invalid_body", f"Room Proxy: {problem}.") from None
 
-    def event(self, caller: Caller, room: Room | None, message: bytes) -> ClientEvent:
-        """Check one event that a client sends on a websocket, and return what it asks for."""
+    def event(self, caller: Caller, room: Room | None, message: bytes, *, named: str = "") -> ClientEvent:
+        """Check one event that a client sends on a websocket, and return what it asks for.
+
+        `named`: the model that the websocket was opened for, "" where each event names its own.
+        """
         try:
             document = read_document(message)
             kind = document.text("type") or ""
             parts = [document, document.child("response"), document.child("session")]
             models = [model for part in parts if part is not None and (model := part.text("model"))]
+            others = [model for part in parts if part is not None for model in _transcribers(part)]
             previous = [one for part in parts if part is not None and (one := part.text("previous_response_id"))]
         except DocumentError as problem:
             raise refuse(400, "invalid_event", f"Room Proxy: {problem}.") from None
-        for model in models:
+        creates = kind == "response.create"
+        for model in [*models, *others] or ([None] if creates and not named else []):
             self._permitted(caller, "openai", room, model)
         if document.has("conversation"):
             self._refuse_conversation()
         for one in previous:
             self._check_owner(caller, one)
-        return ClientEvent(model=models[0] if models else "", creates=kind == "response.create")
+        return ClientEvent(model=models[0] if models else "", creates=creates)
 
     def _plain(self, head: RequestHead, body: bytes) -> bytes:
         codings = head.by_name.get(b"content-encoding")
@@ -95,12 +104,11 @@ class Authoriser:
     def _json(self, caller: Caller, route: ProviderRoute, room: Room | None, body: bytes) -> Ask:
         document = read_document(body)
         named = document.text("model")
-        if named is None and route.endpoint.path.startswith("/v1/realtime/"):
-            session = document.child("session")
-            named = session.text("model") if session is not None else None
+        if route.endpoint.path.startswith(_REALTIME):
+            return self._session(caller, room, document)
         real = _alias(room, named)
         ask = Ask(model=self._permitted(caller, route.protocol, room, real), stream=document.is_true("stream"))
-        if route.endpoint.reply is Reply.RESPONSE or route.endpoint.path == "/v1/responses/input_tokens":
+        if route.endpoint.path.startswith("/v1/responses"):
             self._check_references(caller, document)
         changes: dict[str, object] = {}
         if real != named:
@@ -111,6 +119,15 @@ class Authoriser:
         if changes:
             ask.body = document.replaced(changes)
         return ask
+
+    def _session(self, caller: Caller, room: Room | None, document: Document) -> Ask:
+        """Check a realtime session that is made over HTTP: it names models in several places."""
+        parts = [part for part in (document, document.child("session")) if part is not None]
+        models = [model for part in parts if (model := part.text("model"))]
+        others = [model for part in parts for model in _transcribers(part)]
+        for model in [*models, *others] or [None]:
+            self._permitted(caller, "openai", room, model)
+        return Ask(model=(models or others or [""])[0])
 
     def _batch(self, caller: Caller, protocol: Protocol, room: Room | None, body: bytes) -> Ask:
         entries = read_document(body).children("requests")
@@ -189,6 +206,14 @@ def _usage_options(document: Document) -> dict[str, object] | None:
     if options.is_true("include_usage"):
         return None
     return {**options.members, "include_usage": True}
+
+
+def _transcribers(session: Document) -> list[str]:
+    """Return the models that a realtime session transcribes with."""
+    audio = session.child("audio") if session.is_object("audio") else None
+    heard = audio.child("input") if audio is not None else None
+    parts = [session.child("input_audio_transcription"), heard.child("transcription") if heard is not None else None]
+    return [model for part in parts if part is not None and (model := part.text("model"))]
 
 
 def _query_model(target: bytes) -> str | None:

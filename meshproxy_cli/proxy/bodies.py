@@ -8,8 +8,11 @@ import zstandard
 
 _MAX_LAYERS = 3
 _STEP = 64 * 1024
-_BOUNDARY = re.compile(rb'multipart/form-data\s*;.*?boundary=(?:"([^"\r\n]{1,70})"|([^\s";,]{1,70}))', re.IGNORECASE)
-_NAME = re.compile(rb';\s*name=(?:"([^"\r\n]*)"|([^\s";]+))', re.IGNORECASE)
+_PARAMETER = rb'[ \t]*;[ \t]*[0-9A-Za-z_-]+=(?:"[^"\\\r\n]*"|[^\s";,]+)'
+_FORM = re.compile(rb"multipart/form-data((?:" + _PARAMETER + rb")+)[ \t]*;?[ \t]*", re.IGNORECASE)
+_BOUNDARY = re.compile(rb';[ \t]*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.IGNORECASE)
+_NAME = re.compile(rb';\s*name\*?=(?:"([^"\\\r\n]*)"|([^\s"\\;]+))', re.IGNORECASE)
+_NAME_EXTENDED = re.compile(rb";\s*name\*", re.IGNORECASE)
 _FILENAME = re.compile(rb";\s*filename\*?=", re.IGNORECASE)
 _GZIP_WINDOW = 31
 
@@ -71,12 +74,13 @@ def _brotli(body: bytes, limit: int) -> bytes:
     decoder = brotli.Decompressor()
     parts = [decoder.process(body, output_buffer_limit=_STEP)]
     size = len(parts[0])
-    while not decoder.is_finished() and not decoder.can_accept_more_data():
-        parts.append(decoder.process(b"", output_buffer_limit=_STEP))
-        size += len(parts[-1])
+    while not decoder.is_finished():
+        part = decoder.process(b"", output_buffer_limit=_STEP)
+        if not part and not decoder.is_finished():
+            raise BodyError("the compressed body is cut short")
+        parts.append(part)
+        size += len(part)
         _check(size, limit)
-    if not decoder.is_finished():
-        raise BodyError("the compressed body is cut short")
     return b"".join(parts)
 
 
@@ -100,10 +104,11 @@ def form_field(body: bytes, content_type: bytes, name: bytes) -> str | None:
 
     Raises `BodyError` where the body is no form, or has the field twice or as a file.
     """
-    found = _BOUNDARY.match(content_type)
-    if found is None:
-        raise BodyError("the Content-Type is not multipart/form-data with a boundary")
-    delimiter = b"--" + (found[1] or found[2])
+    form = _FORM.fullmatch(content_type)
+    boundaries = [] if form is None else _BOUNDARY.findall(form[1])
+    if len(boundaries) != 1:
+        raise BodyError("the Content-Type is not multipart/form-data with one boundary")
+    delimiter = b"--" + (boundaries[0][0] or boundaries[0][1])
     if not body.startswith(delimiter):
         raise BodyError("the form does not begin with its boundary")
     values = [value for key, value in _parts(body, delimiter) if key == name]
@@ -115,15 +120,22 @@ def form_field(body: bytes, content_type: bytes, name: bytes) -> str | None:
 def _parts(body: bytes, delimiter: bytes) -> list[tuple[bytes, bytes]]:
     """Return names and values of the fields; files have an empty value, so that a model can't hide in one."""
     parts: list[tuple[bytes, bytes]] = []
-    for part in (b"\r\n" + body).split(b"\r\n" + delimiter)[1:]:
+    cut = (b"\r\n" + body).split(b"\r\n" + delimiter)[1:]
+    if body.count(delimiter) != len(cut):
+        raise BodyError("the form's boundary stands in the middle of a line")  # where others may see a part
+    for part in cut:
         if part.startswith(b"--"):
+            if part is not cut[-1]:
+                raise BodyError("the form goes on after its end")
             return parts
         head, separator, value = part.lstrip(b" \t").partition(b"\r\n\r\n")
+        if not head.startswith(b"\r\n"):
+            raise BodyError("a line of the form begins with its boundary and goes on")
         disposition = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-disposition:")]
         if not separator or len(disposition) != 1:
             raise BodyError("a part of the form is malformed")
         keys = _NAME.findall(disposition[0])
-        if len(keys) != 1:
+        if len(keys) != 1 or _NAME_EXTENDED.search(disposition[0]):
             raise BodyError("a part of the form has no single name")
         parts.append((keys[0][0] or keys[0][1], b"" if _FILENAME.search(disposition[0]) else value))
     raise BodyError("the form has no end")

@@ -31,7 +31,7 @@ def _make_key(_type: type, value: str) -> _Key:
 _DECODER = msgspec.json.Decoder(dict[_Key, Raw], dec_hook=_make_key)
 _LOOKED_INTO = frozenset({
     "model", "stream", "stream_options", "previous_response_id", "conversation", "requests", "params", "session",
-    "response", "type", "background",
+    "response", "type", "background", "audio", "input", "transcription", "input_audio_transcription",
 })  # fmt: skip
 
 
@@ -58,6 +58,11 @@ class Document:
         raw = self.members.get(name)
         return raw is not None and bytes(raw) != b"null"
 
+    def is_object(self, name: str) -> bool:
+        """Whether a member is an object: some names mean other things elsewhere."""
+        raw = self.members.get(name)
+        return raw is not None and bytes(raw).startswith(b"{")
+
     def child(self, name: str) -> "Document | None":
         """Return a member that is an object; None where it is missing or null. Raises `DocumentError`."""
         return read_document(self.members[name]) if self.has(name) else None
@@ -78,7 +83,10 @@ class Document:
 
     def _value(self, name: str) -> object:
         raw = self.members.get(name)
-        return None if raw is None else msgspec.json.decode(raw)
+        try:
+            return None if raw is None else msgspec.json.decode(raw)
+        except (ValueError, RecursionError):
+            raise DocumentError(f"'{name}' can't be read") from None
 
 
 def read_document(body: bytes | Raw) -> Document:

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.target import Address
 from meshproxy_cli.proxy.upstream import UpstreamConnection
 
@@ -53,7 +54,7 @@ class Pool:
 
         try:
             connection = await self._connector(address, lambda: UpstreamConnection(give_back))
-        except (OSError, TimeoutError) as problem:
+        except (OSError, ValueError, MeshproxyError) as problem:  # timeouts, names that no resolver takes, bad proxies
             waiter.upstream_failed(str(problem) or type(problem).__name__)
             return
         waiter.upstream_ready(connection)

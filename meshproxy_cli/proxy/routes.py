@@ -94,7 +94,8 @@ def _posts(*paths: str, body: Body = Body.JSON) -> tuple[Endpoint, ...]:
 _MODELS = (Endpoint("/v1/models", _GET, reply=Reply.MODELS), Endpoint("/v1/models/{id}", _GET))
 
 _OPENAI = (
-    *_posts("/v1/chat/completions", "/v1/responses/compact", "/v1/responses/input_tokens", "/v1/embeddings"),
+    *_posts("/v1/chat/completions", "/v1/responses/input_tokens", "/v1/embeddings"),
+    Endpoint("/v1/responses/compact", _POST, Body.JSON, Reply.RESPONSE),
     *_posts("/v1/audio/speech", "/v1/images/generations"),
     *_posts("/v1/audio/transcriptions", "/v1/audio/translations", body=Body.MULTIPART),
     *_posts("/v1/images/edits", "/v1/images/variations", body=Body.MULTIPART),
@@ -119,6 +120,7 @@ _ID = re.compile(r"[0-9A-Za-z._:@~-]+(?:/[0-9A-Za-z._:@~-]+){0,3}")
 _WITH_ID = re.compile(r"(/v1/(?:models|messages/batches)/)(.+?)(/results|/cancel)?")
 _BASE = re.compile(r"(?:/rooms/([^/]+))?(?:/(openai)(?=/v1(?:/|$)|/?$|/api/hello$)|/(anthropic)(?=/|$))?(/.*|$)")
 _PROBE_METHODS = _GET
+_PROBES = frozenset({"", "/", "/v1", "/v1/", "/api/hello", "/v1/api/hello"})
 _AMBIGUOUS = re.compile(r"//|\\|%2f|%5c|%00|(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 _CACHE_SIZE = 2048
 
@@ -149,7 +151,7 @@ def match(method: bytes, path: bytes) -> Route:
     found = _BASE.fullmatch(text)
     if found is None or not (found[1] or found[2] or found[3]):
         return _outside(method, text)
-    if _AMBIGUOUS.search(text):
+    if _AMBIGUOUS.search(found[4]):
         return BadRoute("the path holds empty, dot or encoded-slash segments")
     room = None if found[1] is None else _room(found[1])
     if found[1] is not None and room is None:
@@ -165,15 +167,17 @@ def _outside(method: bytes, text: str) -> Route:
 
 
 def _room(segment: str) -> str | None:
+    """Return the name in a room's segment: it may hold slashes, encoded, but nothing that could pass for a path."""
     try:
         name = unquote(segment, errors="strict")
     except UnicodeDecodeError:
         return None
-    return name if name.isprintable() and name.strip() and "/" not in name else None
+    usable = name.isprintable() and "\\" not in name and all(part.strip(" .") for part in name.split("/"))
+    return name if usable else None
 
 
 def _inside(method: bytes, protocol: Protocol, room: str | None, rest: str) -> Route:
-    if rest in {"", "/", "/v1", "/v1/"} or rest.endswith("/api/hello"):
+    if rest in _PROBES:
         return ProbeRoute() if method in _PROBE_METHODS else NoRoute(protocol, "this is a base URL")
     table = _TABLE[protocol]
     endpoint, ident = table.get(rest), ""

@@ -110,7 +110,7 @@ class Tunnel:
         exchange = self._exchange
         try:
             caller = self._gateway.authenticator.caller(exchange.head, exchange.route)
-            event = self._gateway.authoriser.event(caller, self._room, message.payload)
+            event = self._gateway.authoriser.event(caller, self._room, message.payload, named=exchange.ask.model)
         except RefusedError as problem:
             self._refuse(problem.refusal)
             return

@@ -28,13 +28,14 @@ class Hold:
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A request that waits for the store; `give_up_at` is of the monotonic clock."""
+    """A request that waits: until `give_up_at` of the monotonic clock. The store knows of it once it is `asked`."""
 
     caller: Caller
     allowances: tuple[Allowance, ...]
     estimate: Estimate
     give_up_at: float
     future: Pending
+    asked: bool = False
 
 
 def decide(allowances: Sequence[Allowance], estimate: Estimate, now: int) -> Decision | None:
@@ -56,7 +57,7 @@ def give_up(waiting: Waiting, now: int) -> Decision | None:
     """Refuse where nothing will come back from other workers, or did not in time."""
     for allowance in waiting.allowances:
         lacks = allowance.ask(units_of(allowance, waiting.estimate), now) is Verdict.ASK
-        hopeless = allowance.known and (allowance.others == 0 or allowance.spent >= allowance.amount)
+        hopeless = waiting.asked and allowance.known and (allowance.others == 0 or allowance.spent >= allowance.amount)
         if lacks and (hopeless or time.monotonic() >= waiting.give_up_at):
             allowance.refuse_for_now(now)
             return refusal(allowance, now)

@@ -204,6 +204,7 @@ class StoreLimiter:
         for waiting in self._waiting:
             # Anew: a window may have ended, or a limit changed, since it came.
             waiting.allowances = self._applicable(waiting.caller, now)
+            waiting.asked = True
             for allowance in waiting.allowances:
                 if allowance.hard:
                     allowance.needed += units_of(allowance, waiting.estimate)

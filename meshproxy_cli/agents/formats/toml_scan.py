@@ -5,12 +5,14 @@ Strings, multi-line strings, nested arrays and comments inside them are followed
 for a header or a key (TOML 1.0, https://toml.io/en/v1.0.0).
 """
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+_BARE = re.compile(r"[A-Za-z0-9_. \t-]+")
 ScanPath = tuple[str | int, ...]  # a number stands for a place in an array of tables
 
 
@@ -45,7 +47,7 @@ class _Paths:
 
     def of_header(self, header: str) -> ScanPath:
         is_array = header.startswith("[[")
-        keys = _keys(tomllib.loads(header))
+        keys = _keys(header.strip("[]"))
         path: ScanPath = ()
         for index, key in enumerate(keys):
             path = (*path, key)
@@ -95,19 +97,20 @@ def _header(text: str, start: int, first: int, paths: _Paths) -> Statement:
 
 def _pair(text: str, start: int, first: int, table: ScanPath) -> Statement:
     equals = _key_end(text, first, "=")
-    keys = _keys(tomllib.loads(text[first:equals] + "= 0"))
+    keys = _keys(text[first:equals])
     value = _skip(text, equals + 1, " \t")
     value_end, inner = _value_end(text, value)
     comment, tail, end = _rest_of_line(text, value_end)
     return Statement(Kind.PAIR, start, end, (*table, *keys), table, (value, value_end), (*inner, *comment), tail)
 
 
-def _keys(parsed: Any) -> tuple[str, ...]:  # noqa: ANN401 (a nest of single-key tables)
+def _keys(dotted: str) -> tuple[str, ...]:
+    """Return the parts of a dotted key; quoted ones are left to the parser."""
+    if _BARE.fullmatch(dotted):
+        return tuple(part.strip(" \t") for part in dotted.split("."))
+    parsed: Any = tomllib.loads(f"{dotted}= 0")
     keys: tuple[str, ...] = ()
-    while isinstance(parsed, (dict, list)) and parsed:
-        if isinstance(parsed, list):
-            parsed = parsed[0]
-            continue
+    while isinstance(parsed, dict):
         key = next(iter(parsed))
         keys, parsed = (*keys, key), parsed[key]
     return keys

@@ -1,9 +1,11 @@
 """What the price list's library would charge, at a hundredth of its time.
 
-A price without tiers is linear: so much for each token of a kind, whatever the others are. The library is asked once
-for each kind's rate; sums of exact decimals are then the same as its own. Everything else is left to the library.
+A price is linear: so much for each token of a kind, whatever the others are. Tiers are by the whole input, and then
+hold for every token: between two of their starts a price is linear too. The library is asked once for each kind's
+rate there; sums of exact decimals are then the same as its own. Everything else is left to the library.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
 from dataclasses import dataclass
 from decimal import Decimal
@@ -51,16 +53,28 @@ class RateCache:
 
     def __init__(self) -> None:
         # A price can't be hashed; the value keeps it alive, so that its id stays its own.
-        self._known: OrderedDict[int, tuple[ModelPrice, Rates | None]] = OrderedDict()
+        self._known: OrderedDict[int, tuple[ModelPrice, Brackets]] = OrderedDict()
 
-    def rates(self, prices: "ModelPrice") -> Rates | None:
-        """Return the rates of text tokens at these prices; None where they are not linear."""
+    def rates(self, prices: "ModelPrice", input_tokens: int) -> Rates | None:
+        """Return the rates of text tokens for a request with so much input; None where they are not linear."""
         found = self._known.get(id(prices))
         if found is None:
-            found = self._known[id(prices)] = (prices, _ask(prices))
+            found = self._known[id(prices)] = (prices, _brackets(prices))
             if len(self._known) > _MOST_MODELS:
                 self._known.popitem(last=False)
-        return found[1]
+        return found[1].at(input_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Brackets:
+    """Rates up to each start of a tier, and past the last one."""
+
+    starts: tuple[int, ...]
+    rates: tuple[Rates | None, ...]
+
+    def at(self, input_tokens: int) -> Rates | None:
+        """Return the rates that hold for so much input."""
+        return self.rates[bisect_left(self.starts, input_tokens)]
 
 
 def is_text(tokens: TokenCounts) -> bool:
@@ -75,13 +89,32 @@ def is_text(tokens: TokenCounts) -> bool:
     )
 
 
-def _ask(prices: "ModelPrice") -> Rates | None:
-    from genai_prices import Usage  # noqa: PLC0415 (loaded with the first price)
-    from genai_prices.types import TieredPrices  # noqa: PLC0415
+def _brackets(prices: "ModelPrice") -> Brackets:
+    from genai_prices.types import TieredPrices  # noqa: PLC0415 (loaded with the first price)
 
-    rates = {name: value for name, value in vars(prices).items() if value is not None}
-    if any(isinstance(value, TieredPrices) or name.startswith("requests") for name, value in rates.items()):
-        return None  # tiers bend the line, a fee for each request lifts it
+    tiered = [value for value in vars(prices).values() if isinstance(value, TieredPrices)]
+    starts = tuple(sorted({tier.start for value in tiered for tier in value.tiers}))
+    return Brackets(starts, tuple(_ask(_flat(prices, place)) for place in (0, *(start + 1 for start in starts))))
+
+
+def _flat(prices: "ModelPrice", input_tokens: int) -> "ModelPrice":
+    """Return the prices without tiers that hold for so much input."""
+    from genai_prices.types import ModelPrice, TieredPrices  # noqa: PLC0415
+
+    def flat(value: "Decimal | TieredPrices | None") -> Decimal | None:
+        if not isinstance(value, TieredPrices):
+            return value
+        reached = [tier.price for tier in value.tiers if input_tokens > tier.start]
+        return reached[-1] if reached else value.base
+
+    return ModelPrice(**{name: flat(value) for name, value in vars(prices).items() if not name.startswith("_")})
+
+
+def _ask(prices: "ModelPrice") -> Rates | None:
+    from genai_prices import Usage  # noqa: PLC0415
+
+    if any(name.startswith("requests") and value is not None for name, value in vars(prices).items()):
+        return None  # a fee for each request is no rate
     one = _MILLION
     probes = (
         Usage(input_tokens=one),

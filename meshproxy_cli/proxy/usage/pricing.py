@@ -84,7 +84,8 @@ class PriceBook:
         )
         if unpriced:
             return None
-        rates = self._rates.rates(prices) if is_text(tokens) and not event.audio_seconds else None
+        plain = is_text(tokens) and not event.audio_seconds
+        rates = self._rates.rates(prices, tokens.input_tokens) if plain else None
         if rates is not None:
             return rates.cost(tokens)
         try:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from genai_prices import Usage
 from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelPrice, TieredPrices
+from genai_prices.types import ModelPrice, Tier, TieredPrices
 
 from meshproxy_cli.proxy.usage.linear import RateCache, is_text
 from meshproxy_cli.store.events import TokenCounts
@@ -52,25 +52,35 @@ def by_library(prices: ModelPrice, tokens: TokenCounts) -> Decimal:
 def test_every_model_costs_what_the_library_says() -> None:
     chance, cache, compared = Random(7), RateCache(), 0
     for prices in all_prices():
-        rates = cache.rates(prices)
-        if rates is None:
-            continue
-        for _ in range(3):
+        for _ in range(4):
             tokens = random_tokens(chance)
+            rates = cache.rates(prices, tokens.input_tokens)
+            if rates is None:
+                continue
             assert rates.cost(tokens) == by_library(prices, tokens), (prices, tokens)
             compared += 1
     assert compared > 300
 
 
-def test_tiers_and_fees_are_left_to_the_library() -> None:
-    tiered = next(one for one in all_prices() if any(isinstance(value, TieredPrices) for value in vars(one).values()))
-    assert RateCache().rates(tiered) is None
-    assert RateCache().rates(ModelPrice(input_mtok=Decimal(1), requests_kcount=Decimal(5))) is None
+def test_a_tier_holds_from_the_first_token_past_its_start() -> None:
+    prices = ModelPrice(
+        input_mtok=TieredPrices(Decimal(1), [Tier(100, Decimal(3)), Tier(200, Decimal(7))]), output_mtok=Decimal(2)
+    )
+    cache = RateCache()
+    for number in (0, 99, 100, 101, 199, 200, 201, 5000):
+        tokens = TokenCounts(input_tokens=number, output_tokens=10)
+        rates = cache.rates(prices, number)
+        assert rates is not None
+        assert rates.cost(tokens) == by_library(prices, tokens), number
+
+
+def test_a_fee_for_each_request_is_left_to_the_library() -> None:
+    assert RateCache().rates(ModelPrice(input_mtok=Decimal(1), requests_kcount=Decimal(5)), 10) is None
 
 
 @pytest.mark.parametrize("field", ["cached_input_tokens", "reasoning_tokens", "cache_write_5m_tokens"])
 def test_numbers_that_contradict_each_other_have_no_cost(field: str) -> None:
-    rates = RateCache().rates(ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(2)))
+    rates = RateCache().rates(ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(2)), 5)
     assert rates is not None
     assert rates.cost(TokenCounts(input_tokens=5, output_tokens=5, **{field: 6})) is None
 

@@ -89,7 +89,8 @@ class Authoriser:
         except DocumentError as problem:
             raise refuse(400, "invalid_event", f"Room Proxy: {problem}.") from None
         creates = kind == "response.create"
-        for model in [*models, *others] or ([None] if creates and not named else []):
+        nothing: tuple[None, ...] = (None,) if creates and not named else ()
+        for model in [*models, *others] or nothing:
             self._permitted(caller, "openai", room, model)
         if document.has("conversation"):
             self._refuse_conversation()
@@ -125,7 +126,7 @@ class Authoriser:
         parts = [part for part in (document, document.child("session")) if part is not None]
         models = [model for part in parts if (model := part.text("model"))]
         others = [model for part in parts for model in _transcribers(part)]
-        for model in [*models, *others] or [None]:
+        for model in [*models, *others] or (None,):
             self._permitted(caller, "openai", room, model)
         return Ask(model=(models or others or [""])[0])
 

@@ -28,6 +28,8 @@ class Owners:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = self._open()
         self._size = os.fstat(self._file).st_size
+        if torn := self._size % _LINE_BYTES:  # a crash, or a full disk: later lines must stay in step
+            self._size += os.write(self._file, b" " * (_LINE_BYTES - torn - 1) + b"\n")
         self._refresh()
 
     def note(self, caller: Caller, ident: str) -> None:

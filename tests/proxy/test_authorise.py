@@ -1,0 +1,267 @@
+"""What a caller may have."""
+
+import gzip
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from meshproxy_cli.proxy.authorise import Ask, Authoriser
+from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.guard import RequestHead, read_request_head
+from meshproxy_cli.proxy.refusal import Refusal, RefusedError
+from meshproxy_cli.proxy.routes import ProviderRoute, match
+from meshproxy_cli.store.records import Room
+
+OWN = {"resp_mine", "msgbatch_mine"}
+AUTHORISER = Authoriser(lambda caller, ident: ident in OWN and caller.room == "r", 2**20)
+RESPONSES, CHAT, MESSAGES = "/openai/v1/responses", "/openai/v1/chat/completions", "/anthropic/v1/messages"
+FORM = (
+    b'--X\r\nContent-Disposition: form-data; name="model"\r\n\r\n%b\r\n'
+    b'--X\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nRIFF\r\n--X--\r\n'
+)
+
+
+def caller(*models: str, room: str = "r") -> Caller:
+    return Caller("p", room, "s", "ana", "k", "curl", models or None)
+
+
+def room(**values: Any) -> Room:
+    return Room(name="r", project_id="p", created_at=datetime(2026, 1, 1, tzinfo=UTC), **values)
+
+
+def route(path: str, method: str = "POST") -> ProviderRoute:
+    found = match(method.encode(), b"/rooms/r" + path.partition("?")[0].encode())
+    assert isinstance(found, ProviderRoute), path
+    return found
+
+
+def head(path: str, method: str = "POST", fields: tuple[str, ...] = ()) -> RequestHead:
+    return read_request_head("\r\n".join([f"{method} /rooms/r{path} HTTP/1.1", "Host: h", *fields, "", ""]).encode())
+
+
+def ask(
+    path: str,
+    body: object,
+    who: Caller | None = None,
+    where: Room | None = None,
+    *,
+    method: str = "POST",
+    fields: tuple[str, ...] = (),
+) -> Ask:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return AUTHORISER.ask(who or caller(), route(path, method), where, head(path, method, fields), data)
+
+
+def refused(*arguments: Any, **options: Any) -> Refusal:
+    with pytest.raises(RefusedError) as caught:
+        ask(*arguments, **options)
+    return caught.value.refusal
+
+
+def test_a_model_and_a_stream_are_read_and_the_body_stays() -> None:
+    assert ask(RESPONSES, {"model": "gpt-5.4", "stream": True}) == Ask(model="gpt-5.4", stream=True)
+    assert ask(MESSAGES, {"model": "claude-sonnet-4-6"}) == Ask(model="claude-sonnet-4-6")
+
+
+@pytest.mark.parametrize("pattern", ["openai/gpt-5.4", "openai/gpt-5*", "openai/*", "*"])
+def test_patterns_that_allow(pattern: str) -> None:
+    assert ask(RESPONSES, {"model": "gpt-5.4"}, caller(pattern)).model == "gpt-5.4"
+
+
+@pytest.mark.parametrize("pattern", ["openai/gpt-5", "anthropic/*", "gpt-5.4", "openai/GPT-5.4", "openai/*.4"])
+@pytest.mark.parametrize("path", [RESPONSES, CHAT, "/openai/v1/embeddings", "/openai/v1/responses/compact"])
+def test_patterns_that_do_not(path: str, pattern: str) -> None:
+    refusal = refused(path, {"model": "gpt-5.4"}, caller(pattern))
+    assert (refusal.status, refusal.code) == (403, "model_not_allowed")
+    assert pattern in refusal.message
+
+
+@pytest.mark.parametrize("body", [{}, {"model": None}, {"model": ""}])
+def test_a_model_must_be_named_where_only_some_are_allowed(body: dict[str, Any]) -> None:
+    assert ask(RESPONSES, body).model == ""
+    assert ask(RESPONSES, body, caller("openai/*")).model == ""
+    assert refused(RESPONSES, body, caller("openai/gpt-5.4")).code == "model_missing"
+    assert refused(RESPONSES, body, caller(), room(models=("openai/gpt-5.4",))).code == "model_missing"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"gpt-5.4","model":"gpt-6"}',
+        b'{"model":"gpt-5.4","mod\\u0065l":"gpt-6"}',
+        b'{"model":"gpt-5.4","Model":"gpt-6"}',
+        b'{"model":["gpt-5.4"]}',
+        b'{"model":"\xff"}',
+        b"[]",
+        b"",
+    ],
+)
+def test_bodies_of_two_readings_are_refused(body: bytes) -> None:
+    assert refused(RESPONSES, body).status == 400
+
+
+def test_the_rooms_own_patterns_count_too() -> None:
+    where = room(models=("openai/gpt-5.4-mini",))
+    assert ask(RESPONSES, {"model": "gpt-5.4-mini"}, caller("openai/*"), where).model == "gpt-5.4-mini"
+    refusal = refused(RESPONSES, {"model": "gpt-5.4"}, caller("openai/*"), where)
+    assert "the room 'r' does not allow" in refusal.message
+
+
+def test_an_alias_is_replaced_before_it_is_checked() -> None:
+    where = room(aliases={"best": "gpt-5.4"})
+    found = ask(RESPONSES, b'{"model":"best","input":1.0}', caller("openai/gpt-5.4"), where)
+    assert (found.model, found.body) == ("gpt-5.4", b'{"model":"gpt-5.4","input":1.0}')
+    assert refused(RESPONSES, {"model": "best"}, caller("openai/best"), where).status == 403
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"identity, gzip"])
+def test_a_compressed_body_is_looked_into(coding: bytes) -> None:
+    fields = (f"Content-Encoding: {coding.decode()}",)
+    body = gzip.compress(b'{"model":"gpt-5.4"}')
+    assert ask(RESPONSES, body, caller("openai/gpt-5.4"), fields=fields).body is None
+    assert refused(RESPONSES, body, caller("openai/other"), fields=fields).status == 403
+    assert refused(RESPONSES, b"{}", fields=fields).status == 400
+    assert refused(RESPONSES, gzip.compress(bytes(2**21)), fields=fields).status == 413
+    assert refused(RESPONSES, b"{}", fields=("Content-Encoding: rot13",)).status == 415
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=X", "application/x-www-form-urlencoded"])
+def test_a_form_is_no_json(kind: str) -> None:
+    assert refused(RESPONSES, {"model": "a"}, fields=(f"Content-Type: {kind}",)).status == 415
+
+
+def test_the_model_of_a_form() -> None:
+    path, fields = "/openai/v1/audio/transcriptions", ("Content-Type: multipart/form-data; boundary=X",)
+    assert ask(path, FORM % b"whisper-1", caller("openai/whisper-1"), fields=fields).model == "whisper-1"
+    assert refused(path, FORM % b"gpt-4o-transcribe", caller("openai/whisper-1"), fields=fields).status == 403
+    assert refused(path, {"model": "whisper-1"}).status == 400
+
+
+def test_every_model_of_a_batch() -> None:
+    path = "/anthropic/v1/messages/batches"
+    good, bad = {"params": {"model": "claude-a"}}, {"params": {"model": "claude-b"}}
+    only = caller("anthropic/claude-a")
+    assert ask(path, {"requests": [good, good]}, only).model == "claude-a"
+    assert refused(path, {"requests": [good, bad]}, only).status == 403
+    assert refused(path, {"requests": [good, {}]}, only).status == 400
+    assert refused(path, {"requests": {}}, only).status == 400
+    assert refused(path, {"requests": [{"params": {"model": "claude-a", "Model": "b"}}]}, only).status == 400
+
+
+def test_the_model_of_a_path_and_of_a_query() -> None:
+    only = caller("openai/gpt-5.4", "openai/gpt-realtime")
+    assert ask("/openai/v1/models/gpt-5.4", b"", only, method="GET").model == "gpt-5.4"
+    assert refused("/openai/v1/models/gpt-6", b"", only, method="GET").status == 403
+    assert refused("/openai/v1/models/%67pt-6", b"", only, method="GET").status == 403
+    assert ask("/openai/v1/realtime?model=gpt-realtime", b"", only, method="GET").model == "gpt-realtime"
+    assert refused("/openai/v1/realtime?model=other", b"", only, method="GET").status == 403
+    assert refused("/openai/v1/realtime?model=gpt-realtime&model=other", b"", only, method="GET").status == 400
+    assert refused("/openai/v1/realtime?mod%65l=other", b"", only, method="GET").status == 403
+    assert refused("/openai/v1/realtime", b"", only, method="GET").status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"session": {"model": "bad"}},
+        {"model": "good", "session": {"model": "bad"}},
+        {"model": "bad", "session": {"model": "good"}},
+        {"session": {"model": "good", "audio": {"input": {"transcription": {"model": "bad"}}}}},
+        {"model": "good", "input_audio_transcription": {"model": "bad"}},
+    ],
+)
+def test_realtime_sessions_name_models_in_several_places(body: dict[str, Any]) -> None:
+    path, only = "/openai/v1/realtime/client_secrets", caller("openai/good")
+    assert refused(path, body, only).status == 403
+    text = json.dumps(body).replace("bad", "good")
+    assert ask(path, text.encode(), only).model == "good"
+    assert refused(path, {"session": {}}, only).status == 400
+
+
+@pytest.mark.parametrize("path", [RESPONSES, "/openai/v1/responses/compact", "/openai/v1/responses/input_tokens"])
+def test_what_another_room_made_is_not_there(path: str) -> None:
+    body = {"model": "a", "previous_response_id": "resp_mine"}
+    assert ask(path, body).model == "a"
+    assert refused(path, body, caller(room="other")).status == 404
+    assert refused(path, body | {"previous_response_id": "resp_unknown"}).status == 404
+    assert refused(path, {"model": "a", "conversation": "conv_1"}).status == 404
+    assert ask(path, {"model": "a", "previous_response_id": None, "conversation": None}).model == "a"
+
+
+@pytest.mark.parametrize(("method", "ending"), [("GET", ""), ("DELETE", ""), ("GET", "/results"), ("POST", "/cancel")])
+def test_batches_of_other_rooms_are_not_there(method: str, ending: str) -> None:
+    path = "/anthropic/v1/messages/batches/"
+    assert ask(f"{path}msgbatch_mine{ending}", b"", method=method) == Ask()
+    assert refused(f"{path}msgbatch_other{ending}", b"", method=method).status == 404
+    assert refused(f"{path}msgbatch_mine{ending}", b"", caller(room="other"), method=method).status == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (b"", b',"stream_options":{"include_usage":true}'),
+        (b',"stream_options":null', b',"stream_options":{"include_usage":true}'),
+        (b',"stream_options":{"include_usage":false}', b',"stream_options":{"include_usage":true}'),
+        (b',"stream_options":{"x":1.0}', b',"stream_options":{"x":1.0,"include_usage":true}'),
+    ],
+)
+def test_usage_of_a_chat_stream_is_asked_for(options: bytes, sent: bytes) -> None:
+    start = b'{"model":"a","stream":true'
+    found = ask(CHAT, start + options + b"}")
+    assert found.hides_usage
+    assert found.body == start + sent + b"}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"model":"a","stream":true,"stream_options":{"include_usage":true}}', b'{"model":"a","stream":false}', b"{}"],
+)
+def test_nothing_is_changed_where_usage_comes_anyway(body: bytes) -> None:
+    found = ask(CHAT, body)
+    assert (found.body, found.hides_usage) == (None, False)
+
+
+def event(document: object, who: Caller, *, named: str = "") -> Any:
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return AUTHORISER.event(who, None, data, named=named)
+
+
+def test_events_of_a_websocket() -> None:
+    only = caller("openai/good")
+    found = event({"type": "response.create", "model": "good", "previous_response_id": "resp_mine"}, only)
+    assert (found.model, found.creates) == ("good", True)
+    assert not event({"type": "session.update", "session": {"audio": {"output": {}}}}, only).creates
+    assert event({"type": "response.create", "response": {"instructions": "x"}}, only, named="good").creates
+    assert not event({"type": "input_audio_buffer.append", "audio": "AAAA"}, only).creates
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        ({"type": "response.create", "model": "bad"}, 403),
+        ({"type": "response.create", "response": {"model": "bad"}}, 403),
+        ({"type": "response.create", "prompt": {"id": "pmpt_1"}}, 400),
+        ({"type": "session.update", "session": {"model": "bad"}}, 403),
+        ({"type": "session.update", "session": {"audio": {"input": {"transcription": {"model": "bad"}}}}}, 403),
+        ({"type": "session.update", "session": {"input_audio_transcription": {"model": "bad"}}}, 403),
+        ({"type": "response.create", "model": "good", "previous_response_id": "resp_other"}, 404),
+        ({"type": "response.create", "model": "good", "conversation": "conv_1"}, 404),
+        (b'{"type":"response.create","model":"good","model":"bad"}', 400),
+        (b"\x00\x01", 400),
+        (b"[]", 400),
+    ],
+)
+def test_events_that_are_refused(document: object, status: int) -> None:
+    with pytest.raises(RefusedError) as caught:
+        event(document, caller("openai/good"))
+    assert caught.value.refusal.status == status
+
+
+def test_lists_show_what_is_allowed() -> None:
+    who, where = caller("openai/gpt*"), room(models=("openai/gpt-5.4",))
+    assert AUTHORISER.visible(who, where, "openai", "gpt-5.4")
+    assert AUTHORISER.visible(who, None, "openai", "gpt-6")
+    assert not AUTHORISER.visible(who, where, "openai", "gpt-6")
+    assert not AUTHORISER.visible(who, None, "openai", "o9")

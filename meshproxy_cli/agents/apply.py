@@ -82,6 +82,8 @@ def _receipt(plan: Plan, desk: Desk) -> Receipt:
 
 def _record(edit: FileEdit, desk: Desk) -> FileRecord:
     earlier = edit.record
+    if earlier is not None and not edit.changes and edit.keys == earlier.keys:
+        return earlier
     backups = earlier.backups if earlier else ()
     if edit.base is not None and edit.changes and (earlier is None or earlier.before != file_hash(edit.base)):
         backups = (*backups, _backup_path(edit.path, desk.stamp))

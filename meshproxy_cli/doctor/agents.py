@@ -1,5 +1,7 @@
 """Checks of every agent that was configured here: is it there, does it read what we wrote, does its helper run?"""
 
+import json
+import shlex
 import subprocess
 import time
 import tomllib
@@ -13,8 +15,7 @@ from meshproxy_cli.agents.codex_legacy import find_leftovers
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.agents.state import State, state_of
-from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
-from meshproxy_cli.doctor.quoting import quoted
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
 
@@ -166,15 +167,18 @@ def _findings(scene: Scene, receipt: Receipt) -> tuple[Finding, ...]:
 
 
 def _written_helper(receipt: Receipt) -> str | None:
-    """Return the program that stands in Codex' settings, where it may be another one than we would write now."""
-    if receipt.agent != "codex":
-        return None
+    """Return the program that stands in the agent's settings, where it may be another one than we would write now."""
     for record in receipt.files:
         try:
-            values = tomllib.loads((files.read(record.path) or b"").decode("utf-8-sig"))
-            return str(values["model_providers"][receipt.profile]["auth"]["command"])
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError):
+            text = (files.read(record.path) or b"").decode("utf-8-sig")
+            if record.path.suffix == ".toml":
+                auth = tomllib.loads(text)["model_providers"][receipt.profile]["auth"]
+                words = [auth["command"], *auth["args"]]
+            else:
+                words = shlex.split(json.loads(text)["apiKeyHelper"])
+        except (ValueError, KeyError, TypeError):
             continue
+        return next((str(word) for word in words if "=" not in word and word != "/usr/bin/env"), None)
     return None
 
 

@@ -1,8 +1,10 @@
 """What a check is, and what it says."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.agents.receipts import Receipt
@@ -97,3 +99,8 @@ def doubtful(found: str, remedy: str = "", *, advice: str = "", safe: bool = Fal
 def unknown(found: str, remedy: str = "", *, advice: str = "") -> Outcome:
     """Return the outcome where it could not be checked."""
     return Outcome(Status.UNKNOWN, found, remedy, advice)
+
+
+def quoted(word: str | Path) -> str:
+    """Return a word of a remedy as a shell reads it."""
+    return shlex.quote(str(word))

@@ -2,17 +2,17 @@
 
 from uuid import uuid4
 
-from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
-from meshproxy_cli.doctor.quoting import quoted
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
 from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError, OsKeyring
 from meshproxy_cli.settings.secretfile import Place, SecretsFileError, read_document
 from meshproxy_cli.settings.secrets import KeyringMode
 
 _SERVICE = "meshproxy: doctor"
 _LIMIT_S = 2.0
-_FILE_INSTEAD = "export MESHPROXY_KEYRING=file; meshproxy api-key create laptop --activate --silent"
+_FOR_THIS_SHELL = f'export {API_KEY_VARIABLE}="$(meshproxy api-key create laptop)"'
 
 
 def secrets_file(scene: Scene) -> Outcome:
@@ -24,8 +24,7 @@ def secrets_file(scene: Scene) -> Outcome:
         if "others can read it" in problem.message:
             return bad(problem.message, f"chmod 600 {quoted(path)}", safe=True)
         if "damaged" in problem.message:
-            aside = f"mv {quoted(path)} {quoted(path)}.damaged"
-            return bad(problem.message, f"{aside} && meshproxy api-key create laptop --activate --silent")
+            return bad(problem.message, advice="restore it from a backup: keys lie in it that no server shows again")
         return bad(problem.message, f"ls -l {quoted(path)}")
     return good(f"{path}: {len(document.records)} secrets" if path.exists() else "no secret is kept yet")
 
@@ -41,7 +40,7 @@ def keyring(scene: Scene) -> Outcome:
     status = scene.secrets.keyring_status()
     if status.state is KeyringState.USABLE:
         return _keeps(scene)
-    return _unusable(scene, status.state, status.problem)
+    return _unusable(scene, status.problem)
 
 
 def _without_keyring(scene: Scene) -> Outcome:
@@ -54,16 +53,17 @@ def _without_keyring(scene: Scene) -> Outcome:
     return good("not used: MESHPROXY_KEYRING=file keeps secrets in a file with mode 0600")
 
 
-def _unusable(scene: Scene, state: KeyringState, problem: str) -> Outcome:
-    needed = bool(_in_keyring(scene)) or scene.secrets.mode is KeyringMode.OS
+def _unusable(scene: Scene, problem: str) -> Outcome:
+    by_variable = bool(scene.environ.get(API_KEY_VARIABLE, "").strip())
+    needed = (bool(_in_keyring(scene)) and not by_variable) or scene.secrets.mode is KeyringMode.OS
     if not needed:
         return doubtful(
             f"{problem}: secrets are kept in {scene.paths.secrets_file} (mode 0600)", "export MESHPROXY_KEYRING=file"
         )
-    if state is KeyringState.ABSENT and scene.secrets.mode is KeyringMode.OS and not _in_keyring(scene):
+    if scene.secrets.mode is KeyringMode.OS and not _in_keyring(scene):
         return bad(f"{problem}, and MESHPROXY_KEYRING=os wants one", "unset MESHPROXY_KEYRING")
-    advice = "unlock it in your keyring program (it is unlocked when you log in at the desktop); or go without it"
-    return bad(problem, _FILE_INSTEAD, advice=advice)
+    advice = "unlock it in your keyring program (logging in at the desktop does that); or for this shell alone:"
+    return bad(problem, _FOR_THIS_SHELL, advice=advice)
 
 
 def _in_keyring(scene: Scene) -> tuple[str, ...]:
@@ -79,5 +79,5 @@ def _keeps(scene: Scene) -> Outcome:
         backend.set(_SERVICE, "probe", uuid4().hex)
         backend.delete(_SERVICE, "probe")
     except KeyringUnusableError as problem:
-        return _unusable(scene, problem.state, problem.message)
+        return _unusable(scene, problem.message)
     return good(f"{backend.backend_name} is unlocked, keeps a secret and gives it back")

@@ -8,7 +8,6 @@ from meshproxy_cli.doctor.ask import Reply, ask
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
 from meshproxy_cli.doctor.room import error_code, error_message
 from meshproxy_cli.doctor.scene import SESSION, Scene
-from meshproxy_cli.doctor.urls import base_url
 from meshproxy_cli.errors import MeshproxyError
 
 _LIMIT_S = 60.0
@@ -50,7 +49,7 @@ def _try(scene: Scene, protocol: str, path: str, body: dict[str, Any]) -> Outcom
     }
     if protocol == "anthropic":
         headers["anthropic-version"] = "2023-06-01"
-    url = base_url(scene.server.url, scene.room or "", protocol) + path
+    url = scene.base_url(protocol) + path
     reply = ask("POST", url, headers, json.dumps(body).encode(), limit_s=_LIMIT_S)
     if reply.status != _OK or b"event: error" in reply.body or b"response.failed" in reply.body:
         return _milder(scene, protocol, _explained(protocol, reply, str(body["model"])))

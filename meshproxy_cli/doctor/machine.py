@@ -7,8 +7,7 @@ from pathlib import Path
 
 from meshproxy_cli import __version__
 from meshproxy_cli.agents.helper import helper_command, survives
-from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
-from meshproxy_cli.doctor.quoting import quoted
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.schema import unknown_key

@@ -8,8 +8,8 @@ from meshproxy_cli.doctor.check import Check
 
 CHECKS: tuple[Check, ...] = (
     Check("python", "meshproxy and Python", machine.python),
-    Check("settings", "settings file", machine.settings_file),
     Check("directories", "own directories", machine.directories),
+    Check("settings", "settings file", machine.settings_file, after=("directories",)),
     Check("disk", "room on the disk", machine.disk),
     Check("secrets-file", "secrets file", keyring.secrets_file),
     Check("keyring", "keyring", keyring.keyring, after=("secrets-file", "directories")),

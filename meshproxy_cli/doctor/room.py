@@ -5,11 +5,9 @@ import json
 import time
 
 from meshproxy_cli.doctor.ask import Reply, ask
-from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.keys import new_key
-from meshproxy_cli.doctor.quoting import quoted
 from meshproxy_cli.doctor.scene import SESSION, Scene
-from meshproxy_cli.doctor.urls import base_url
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
 from meshproxy_cli.tokens.models import model_allowed
@@ -125,7 +123,7 @@ def _knock(scene: Scene) -> Reply:
         "Meshagent-Session": SESSION,
         "Content-Type": "application/json",
     }
-    url = f"{base_url(scene.server.url, scene.room or '', 'openai')}/chat/completions"
+    url = f"{scene.base_url('openai')}/chat/completions"
     return ask("POST", url, headers, b"[", limit_s=LIMIT_S)
 
 

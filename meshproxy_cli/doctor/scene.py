@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from meshproxy_cli.agents.base import Target
 from meshproxy_cli.agents.machine import Machine
@@ -19,7 +19,7 @@ from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.secrets import SecretStore, open_secrets
 from meshproxy_cli.settings.servers import Server, Settings, load_settings
 from meshproxy_cli.tokens.apikey import ApiKey
-from meshproxy_cli.tokens.participant import mint
+from meshproxy_cli.tokens.participant import TokenError, check_times, decode_unverified, mint
 from meshproxy_cli.tokens.tokenspec import TokenSpec
 
 T = TypeVar("T")
@@ -109,12 +109,12 @@ class Scene:
 
     @property
     def imported_token(self) -> str | None:
-        """The participant token that somebody gave to this user for the room."""
+        """The participant token that somebody gave to this user for the room, as long as it is valid."""
         room = self.room
         if room is None or self.environ.get("MESHAGENT_API_KEY", "").strip():
             return None
         kept = self.once("imported", lambda: find_room_token(self.server.name, room, self.secrets))
-        return None if kept is None else kept.value
+        return kept.value if kept is not None and _holds(kept.value) else None
 
     @property
     def token(self) -> str:
@@ -136,14 +136,22 @@ class Scene:
         finally:
             client.close()
 
+    def base_url(self, protocol: str) -> str:
+        """Return the room's base URL for clients of a protocol: OpenAI's ends in /v1, Anthropic's does not."""
+        path = "openai/v1" if protocol == "openai" else "anthropic"
+        return f"{self.server.url}/rooms/{quote(self.room or '', safe='')}/{path}"
+
     def for_server(self) -> str:
         """Return the option that names the server where it is not the current one, with a blank before it."""
         return "" if self.server.name == self.settings.current else f" --server {self.server.name}"
 
-    @property
-    def directory(self) -> Path:
-        """The directory in which doctor was called."""
-        return self.machine.cwd
+
+def _holds(token: str) -> bool:
+    try:
+        check_times(decode_unverified(token), now=int(time.time()))
+    except TokenError:
+        return False
+    return True
 
 
 def _latest(receipts: tuple[Receipt, ...]) -> tuple[Receipt, ...]:

@@ -34,7 +34,8 @@ def proxy_variables(scene: Scene) -> Outcome:
     proxy = urllib.request.getproxies().get(parts.scheme)
     if not proxy or urllib.request.proxy_bypass(host):
         return good("none is in the way")
-    exempt = f'export NO_PROXY="{host}${{NO_PROXY:+,$NO_PROXY}}"'
+    # Some programs read the one, some the other.
+    exempt = f'export NO_PROXY="{host}${{NO_PROXY:+,$NO_PROXY}}"; export no_proxy="$NO_PROXY"'
     if is_loopback(host):
         return bad(f"{parts.scheme}_proxy sends requests for this very machine to {_without_user(proxy)}", exempt)
     if not _connects(urlsplit(proxy if "://" in proxy else f"//{proxy}")):

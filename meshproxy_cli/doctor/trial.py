@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable
 
 from meshproxy_cli.agents.registry import find_agent
-from meshproxy_cli.doctor.check import Check, Outcome, bad, good
-from meshproxy_cli.doctor.quoting import quoted
+from meshproxy_cli.doctor.check import Check, Outcome, bad, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 
 _PROMPT = "Say: ok"

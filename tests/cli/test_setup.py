@@ -1,0 +1,27 @@
+"""`meshproxy setup` without a terminal: what is missing is told at once."""
+
+import pytest
+
+from fixtures.in_process import InProcess
+
+
+def test_every_missing_flag_is_named_at_once(run: InProcess) -> None:
+    error = run("setup", code=2).stderr
+    for flag in ("--room my-room", "--agent", "--yes"):
+        assert flag in error
+
+
+def test_given_flags_stand_in_the_hint(run: InProcess) -> None:
+    error = run("setup", "--room", "r", "--agent", "codex", code=2).stderr
+    assert "meshproxy setup --room r --agent codex --yes" in error
+
+
+def test_unknown_agent(run: InProcess) -> None:
+    assert "there is no agent named 'emacs'" in run("setup", "--agent", "emacs", code=2).stderr
+
+
+def test_server_that_does_not_run(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshproxy_cli.settings.servers.LOCAL_URL", "http://127.0.0.1:1")
+    found = run("setup", "--room", "r", "--agent", "codex", "--yes", code=4)
+    assert "meshproxy serve" in found.stderr
+    assert "--service" in found.stderr

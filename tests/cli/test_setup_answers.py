@@ -1,0 +1,35 @@
+"""Answers from flags and from what is there."""
+
+from pathlib import Path
+
+import pytest
+
+from meshproxy_cli.cli import setup_answers
+from meshproxy_cli.cli.setup_answers import Flags
+from meshproxy_cli.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHPROXY_HOME", str(tmp_path))
+
+
+def test_new_server_gets_a_name_of_its_host(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("ma-something\n")
+    flags = Flags("https://mesh.example.com", "r", ("codex",), key, yes=True)
+    answers = setup_answers.ask(flags)
+    assert (answers.server.name, answers.server.url, answers.new_server) == ("mesh", "https://mesh.example.com", True)
+    assert (answers.key_text, answers.has_key) == ("ma-something", False)
+
+
+def test_key_is_needed_for_a_server_of_others() -> None:
+    with pytest.raises(UsageError) as raised:
+        setup_answers.ask(Flags("https://mesh.example.com", "r", ("codex",), None, yes=True))
+    assert "--key-file" in (raised.value.hint or "")
+
+
+def test_empty_key_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("\n")
+    with pytest.raises(UsageError, match="empty"):
+        setup_answers.ask(Flags("local", "r", ("codex",), tmp_path / "key", yes=True))

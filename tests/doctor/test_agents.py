@@ -1,0 +1,104 @@
+"""What can be wrong with agents: the real Codex and Claude Code, configured by the command line and then broken."""
+
+import os
+import subprocess
+
+from doctor.ward import Patient
+from fixtures.commands import MESHPROXY
+
+
+def test_agent_is_gone(patient: Patient) -> None:
+    patient.configure("codex")
+    (patient.home.directory / "bin" / "codex").unlink()
+    patient.environ["PATH"] = f"{patient.home.directory}/bin:{MESHPROXY.parent}:/usr/bin:/bin"
+    ill = patient.doctor()
+    assert (ill.code, ill.first) == (1, "installed/codex")
+    assert ill.check("installed/codex")["remedy"] == "npm install -g @openai/codex"
+
+
+def test_legacy_profile_stops_codex(patient: Patient) -> None:
+    patient.configure("codex")
+    text = patient.codex_config.read_text()
+    patient.codex_config.write_text(f'profile = "work"\n{text}\n[profiles.work]\nmodel = "gpt-5.4"\n')
+    patient.is_cured("agent-legacy/codex")
+
+
+def test_our_settings_are_gone(patient: Patient) -> None:
+    patient.configure("codex")
+    patient.codex_config.unlink()
+    patient.is_cured("agent-settings/codex")
+
+
+def test_fix_brings_back_our_settings(patient: Patient) -> None:
+    patient.configure("codex")
+    patient.codex_config.unlink()
+    assert patient.doctor("--no-live", "--fix", "--yes").code == 0
+    assert patient.codex_config.exists()
+
+
+def test_our_settings_were_changed(patient: Patient) -> None:
+    patient.configure("codex")
+    text = patient.codex_config.read_text()
+    patient.codex_config.write_text(text.replace("/rooms/", "/room/"))
+    patient.is_cured("agent-settings/codex")
+
+
+def test_codex_settings_are_no_toml(patient: Patient) -> None:
+    patient.configure("codex")
+    with patient.codex_config.open("a") as file:
+        file.write("[[[\n")
+    patient.is_cured("agent-settings/codex")
+
+
+def test_token_command_is_gone(patient: Patient) -> None:
+    link = patient.home.root / "tools" / "meshproxy"
+    link.parent.mkdir()
+    link.symlink_to(MESHPROXY)
+    patient.environ = {"MESHPROXY_HOME": str(patient.home.state)}
+    patient.configure("codex")
+    text = patient.codex_config.read_text()
+    assert text
+    patient.environ["PATH"] = f"{link.parent}{os.pathsep}{patient.environ['PATH']}"
+    patient.cli("configure", "codex", "--room", patient.room, "--yes", environ=patient.environ)
+    assert str(link) in patient.codex_config.read_text()
+    link.unlink()
+    patient.is_cured("agent-helper/codex")
+
+
+def test_server_moved_to_another_port(patient: Patient) -> None:
+    patient.configure("codex")
+    patient.runtime(url=patient.proxy.url.replace("127.0.0.1", "localhost"))
+    patient.is_cured("agent-server/codex")
+
+
+def test_project_settings_win(patient: Patient) -> None:
+    patient.configure("codex")
+    project = patient.home.root / "project"
+    (project / ".codex").mkdir(parents=True)
+    (project / ".codex" / "config.toml").write_text('model_provider = "openai"\n')
+    patient.directory = project
+    ill = patient.doctor()
+    assert (ill.code, ill.first) == (1, "agent-overrides/codex")
+    assert "config.toml" in ill.check("agent-overrides/codex")["advice"]
+
+
+def test_cloud_variable_takes_claude_elsewhere(patient: Patient) -> None:
+    patient.configure("claude")
+    (patient.home.directory / ".claude.json").write_text('{"hasCompletedOnboarding": true}')
+    patient.environ["CLAUDE_CODE_USE_BEDROCK"] = "1"
+    patient.is_cured("agent-overrides/claude")
+
+
+def test_token_variable_is_not_set(patient: Patient) -> None:
+    patient.configure("codex", "--credentials", "env")
+    patient.is_cured("agent-overrides/codex")
+
+
+def test_git_tracks_the_env_file(patient: Patient) -> None:
+    project = patient.home.root / "project"
+    project.mkdir()
+    patient.configure("claude", "--env-file", str(project / ".env"), "--credentials", "inline")
+    for words in (["init", "-q"], ["add", "-f", ".env"]):
+        subprocess.run(["git", *words], cwd=project, check=True, env=patient.home.environ(), timeout=20)
+    ill = patient.is_cured("agent-env-file/claude")
+    assert "tracks" in ill.check("agent-env-file/claude")["found"]

@@ -1,0 +1,67 @@
+"""What can be wrong with the places of secrets: a real keyring that is locked, silent, forgetful or absent."""
+
+import pytest
+
+from doctor.ward import Patient
+from fixtures.secret_service import SecretService
+
+
+def test_others_can_read_the_secrets_file(patient: Patient) -> None:
+    patient.secrets_file.chmod(0o644)
+    patient.is_cured("secrets-file")
+
+
+def test_fix_mends_what_is_safe(patient: Patient) -> None:
+    patient.secrets_file.chmod(0o644)
+    well = patient.doctor("--no-live", "--fix", "--yes")
+    assert (well.code, well.status("secrets-file")) == (0, "ok")
+    assert patient.secrets_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_secrets_file_is_damaged(patient: Patient) -> None:
+    patient.secrets_file.write_text("{")
+    ill = patient.doctor("--offline")
+    assert (ill.code, ill.first) == (1, "secrets-file")
+    assert "backup" in ill.check("secrets-file")["advice"]
+
+
+def test_unknown_place_for_secrets(patient: Patient) -> None:
+    patient.environ["MESHPROXY_KEYRING"] = "bogus"
+    patient.is_cured("keyring")
+
+
+def test_keyring_is_wanted_and_absent(patient: Patient) -> None:
+    patient.environ["MESHPROXY_KEYRING"] = "os"
+    patient.is_cured("keyring")
+
+
+def test_keyring_forgets(patient: Patient) -> None:
+    patient.environ |= {"MESHPROXY_KEYRING": "os", "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+    patient.is_cured("keyring")
+
+
+@pytest.fixture
+def kept_in_keyring(patient: Patient, secret_service: SecretService) -> SecretService:
+    """Let the patient's key lie in a real keyring."""
+    patient.environ |= secret_service.environ
+    patient.cli("api-key", "create", "laptop", "--activate", "--silent", environ=patient.environ)
+    assert patient.secrets()["secrets"]["api-key/local"]["place"] == "os"
+    return secret_service
+
+
+def test_keyring_is_locked(patient: Patient, kept_in_keyring: SecretService) -> None:
+    kept_in_keyring.lock()
+    assert "locked" in patient.is_cured("keyring").check("keyring")["found"]
+
+
+def test_keyring_hangs(patient: Patient, kept_in_keyring: SecretService) -> None:
+    patient.environ["MESHPROXY_KEYRING_TIMEOUT"] = "1"
+    kept_in_keyring.stop()
+    assert "did not answer" in patient.is_cured("keyring").check("keyring")["found"]
+
+
+def test_keyring_is_left_alone_though_the_key_lies_there(patient: Patient, kept_in_keyring: SecretService) -> None:
+    del kept_in_keyring
+    patient.prelude = "export MESHPROXY_KEYRING=file"
+    patient.environ["MESHPROXY_KEYRING"] = "auto"
+    patient.is_cured("keyring")

@@ -1,0 +1,51 @@
+"""What can be wrong with room and token, models and budgets."""
+
+import time
+
+from doctor.ward import Patient
+
+SPEC = "version: v1\nkind: ParticipantToken\nidentity: ada\nroom: {room}\napi:\n  llm: {llm}\n"
+
+
+def import_token(patient: Patient, llm: str, *options: str) -> None:
+    spec = patient.home.root / "spec.yaml"
+    spec.write_text(SPEC.format(room=patient.room, llm=llm), encoding="utf-8")
+    token = patient.cli("token", "generate", "--spec", str(spec), *options).stdout
+    patient.cli("token", "import", stdin=token)
+
+
+def test_no_room(patient: Patient) -> None:
+    patient.settings_file.unlink()
+    patient.is_cured("room")
+
+
+def test_room_with_a_typo_is_a_warning(patient: Patient) -> None:
+    patient.cli("room", "create", patient.room + "s")
+    found = patient.doctor()
+    assert (found.code, found.status("room")) == (0, "warning")
+    remedy = found.check("room")["remedy"]
+    assert patient.doctor(remedy=remedy).status("room") == "ok"
+
+
+def test_imported_token_has_expired(patient: Patient) -> None:
+    import_token(patient, "{}", "--expires-in", "2s")
+    patient.cli("secret", "forget", "api-key/local")
+    time.sleep(2)
+    patient.is_cured("api-key")
+
+
+def test_imported_token_does_not_allow_the_model(patient: Patient) -> None:
+    import_token(patient, '{models: ["openai/gpt-4*"]}')
+    patient.configure("codex", "--model", "gpt-5.4")
+    patient.is_cured("models")
+
+
+def test_room_does_not_allow_the_model(patient: Patient) -> None:
+    patient.cli("room", "create", patient.room, "--model", "openai/gpt-4*")
+    patient.configure("codex", "--model", "gpt-5.4")
+    patient.is_cured("models")
+
+
+def test_budget_is_spent(patient: Patient) -> None:
+    patient.cli("limit", "set", "usd-per-day", "0", "--room", patient.room)
+    patient.is_cured("limits")

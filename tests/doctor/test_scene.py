@@ -1,0 +1,37 @@
+"""What is found out once and kept."""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from meshproxy_cli.doctor.scene import Desk, Scene
+from meshproxy_cli.errors import UsageError
+from meshproxy_cli.settings.paths import Paths
+
+
+def make(tmp_path: Path, **environ: str) -> Scene:
+    variables = {"MESHPROXY_HOME": str(tmp_path), **environ}
+    return Scene(Paths.from_environment(variables), variables, cast("Desk", None))
+
+
+def test_an_answer_or_error_is_made_once(tmp_path: Path) -> None:
+    scene, calls = make(tmp_path), []
+
+    def fail() -> None:
+        calls.append(1)
+        raise UsageError("no")
+
+    for _ in range(2):
+        with pytest.raises(UsageError):
+            scene.once("x", fail)
+    assert calls == [1]
+
+
+def test_room_comes_from_the_command_line_first(tmp_path: Path) -> None:
+    scene = make(tmp_path, MESHAGENT_ROOM="of-variable")
+    assert scene.room == "of-variable"
+    asked = Scene(scene.paths, scene.environ, scene.desk, None, "asked")
+    assert asked.room == "asked"
+    assert asked.base_url("anthropic").endswith("/rooms/asked/anthropic")
+    assert asked.base_url("openai").endswith("/rooms/asked/openai/v1")

@@ -1,0 +1,138 @@
+"""What can be wrong on the way to the server."""
+
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from doctor.ward import Patient, stand_in
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_server_does_not_run(patient: Patient) -> None:
+    port = free_port()
+    patient.runtime(url=f"http://127.0.0.1:{port}", database_url=f"sqlite:///{patient.home.state}/data/meshproxy.db")
+    ill = patient.doctor()
+    assert (ill.code, ill.first) == (1, "tcp")
+    remedy = ill.check("tcp")["remedy"]
+    assert remedy == f"meshproxy serve --port {port}"
+    with (patient.home.root / "serve.log").open("wb") as log:
+        server = subprocess.Popen(
+            remedy.split(), env=patient.home.environ(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while patient.doctor().status("tcp") != "ok" and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert patient.doctor().status("tcp") == "ok"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def test_name_can_not_be_looked_up(patient: Patient) -> None:
+    patient.use_server(f"https://{'a' * 64}.example")  # no name server is asked: no name has a part that long
+    patient.is_cured("dns")
+
+
+def test_port_is_closed(patient: Patient) -> None:
+    patient.use_server(f"http://localhost:{free_port()}")
+    patient.is_cured("tcp")
+
+
+def test_it_is_no_room_proxy(patient: Patient) -> None:
+    with stand_in(status=404, body="no such page") as url:
+        patient.use_server(url)
+        patient.is_cured("answers")
+
+
+def test_server_is_degraded(patient: Patient) -> None:
+    with stand_in(body='{"status": "degraded", "reasons": ["the store is away"]}') as url:
+        patient.use_server(url)
+        found = patient.doctor()
+    assert found.status("answers") == "warning"
+    assert "the store is away" in found.check("answers")["found"]
+
+
+@pytest.mark.parametrize("late_s", [3600, -3600])
+def test_clock_is_off_by_an_hour(patient: Patient, late_s: int) -> None:
+    with stand_in(late_s=late_s) as url:
+        patient.use_server(url)
+        ill = patient.doctor()
+    assert (ill.code, ill.first) == (1, "clock")
+    assert ("ahead of" if late_s > 0 else "behind") in ill.check("clock")["found"]
+    assert "set-ntp" in ill.check("clock")["remedy"]
+
+
+def test_proxy_variable_is_in_the_way(patient: Patient) -> None:
+    patient.environ |= {"http_proxy": f"http://user:pw@127.0.0.1:{free_port()}", "NO_PROXY": "", "no_proxy": ""}
+    ill = patient.is_cured("proxy-variables")
+    assert "pw" not in ill.check("proxy-variables")["found"]
+
+
+def certificate(directory: Path, *, days: int, name: str = "localhost") -> ssl.SSLContext:
+    """Make a self-signed certificate `cert.pem` that is valid from 30 days ago until in `days`, and a server's TLS."""
+    from cryptography import x509  # noqa: PLC0415 (Linux' keyring brings it)
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=30))
+        .not_valid_after(now + timedelta(days=days, hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (directory / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (directory / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize(
+    ("days", "name", "trusted", "found"),
+    [
+        (-1, "localhost", True, "has expired"),
+        (60, "elsewhere.example", True, "is not for localhost"),
+        (60, "localhost", False, "is not trusted"),
+    ],
+)
+def test_certificate_is_bad(patient: Patient, days: int, name: str, *, trusted: bool, found: str) -> None:
+    context = certificate(patient.home.root, days=days, name=name)
+    if trusted:
+        patient.environ["SSL_CERT_FILE"] = str(patient.home.root / "cert.pem")
+    with stand_in(tls=context) as url:
+        patient.use_server(url)
+        ill = patient.doctor()
+        assert (ill.code, ill.first) == (1, "tls")
+        assert found in ill.check("tls")["found"]
+        if remedy := ill.check("tls")["remedy"]:
+            own = str(patient.home.root / "cert.pem")
+            well = patient.doctor(remedy=remedy.replace("/path/to/your-ca.pem", own))
+            assert (well.status("tls"), well.status("answers")) == ("ok", "ok")
+
+
+def test_certificate_that_expires_soon_is_a_warning(patient: Patient) -> None:
+    context = certificate(patient.home.root, days=3)
+    patient.environ["SSL_CERT_FILE"] = str(patient.home.root / "cert.pem")
+    with stand_in(tls=context) as url:
+        patient.use_server(url)
+        found = patient.doctor()
+    assert found.status("tls") == "warning"
+    assert "expires in 3 days" in found.check("tls")["found"]

@@ -69,6 +69,7 @@ class ServerConfig:
     strict_rooms: bool = False
     price_file: str = ""
     keep_events_days: int | None = None
+    open_metrics: bool = False  # /metrics without a token
 
     def provider(self, protocol: Protocol, name: str | None) -> Provider | None:
         """Return the provider of that name, or without one the default of the protocol."""
@@ -99,6 +100,11 @@ def load_config(text: str, environ: Mapping[str, str], resolve_secret: ResolveSe
     strict = document.get("rooms", {}).get("strict", False) if isinstance(document.get("rooms", {}), dict) else None
     if not isinstance(strict, bool):
         problems.append("rooms.strict must be true or false")
+    open_metrics = (
+        document.get("metrics", {}).get("open", False) if isinstance(document.get("metrics", {}), dict) else 0
+    )
+    if not isinstance(open_metrics, bool):
+        problems.append("metrics.open must be true or false")
     usage = document.get("usage", {})
     prices = usage.get("prices", "") if isinstance(usage, dict) else ""
     keep_days = usage.get("keep_days") if isinstance(usage, dict) else None
@@ -112,6 +118,7 @@ def load_config(text: str, environ: Mapping[str, str], resolve_secret: ResolveSe
         strict_rooms=strict is True,
         price_file=str(prices),
         keep_events_days=keep_days,
+        open_metrics=open_metrics is True,
     )
 
 

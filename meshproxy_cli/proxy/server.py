@@ -191,6 +191,7 @@ class Worker:
                 providers=tuple(
                     ProviderSummary(name=p.name, protocol=p.protocol, base_url=p.base_url) for p in config.providers
                 ),
+                metrics_open=config.open_metrics,
                 metrics=lambda: self._peers.merged(self._metrics()),
                 streams_open=lambda: self._streams_open() + sum(peer.streams_open for peer in self._peers.others()),
                 session_key=self._settings.session_key,

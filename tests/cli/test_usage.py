@@ -335,9 +335,7 @@ def test_export_then_prune(site: Site, capsys: pytest.CaptureFixture[str], tmp_p
 
 
 @pytest.mark.parametrize("arguments", [(), ("--keep", "30d", "--before", "today"), ("--before", "2999-01-01", "--yes")])
-def test_prune_wants_one_past_time(
-    site: Site, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
-) -> None:
+def test_prune_wants_one_past_time(site: Site, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     events = seed(site)
     meshproxy(capsys, "usage", "prune", *arguments, code=ExitCode.USAGE)
     assert site.store.events(UsageQuery()) == tuple(events)

@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from fixtures.webserver import Site, make_site
+from meshproxy_cli.proxy.config import ConfigError, load_config
 from meshproxy_cli.proxy.web.metrics import render
 from meshproxy_cli.proxy.web.peers import Peers
 from meshproxy_cli.proxy.web.services import Health, Metric, MetricKind, Sample
@@ -68,6 +69,17 @@ def test_metrics_can_be_open(tmp_path: Path) -> None:
     assert site.client().get("/metrics").status_code == 200
     assert site.client().get("/accounts/projects").status_code == 401
     site.store.close()
+
+
+@pytest.mark.parametrize(("text", "is_open"), [("", False), ("[metrics]\nopen = true", True)])
+def test_open_metrics_are_configured(text: str, is_open: bool) -> None:  # noqa: FBT001 (a parameter of a test)
+    assert load_config(text, {}, str).open_metrics is is_open
+
+
+@pytest.mark.parametrize("text", ["metrics = 1", '[metrics]\nopen = "yes"'])
+def test_wrong_settings_of_metrics_are_told(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"metrics\.open"):
+        load_config(text, {}, str)
 
 
 def test_health(site: Site, tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def put(document: Document, settings: Sequence[Setting]) -> None:
 
 def _take_away(document: Document, path: KeyPath) -> None:
     document.drop(path)
-    for end in range(len(path) - 1, 0, -1):
+    # An empty table is a leaf too: then the path itself is what has to go.
+    for end in range(len(path), 0, -1):
         document.prune(path[:end])
 
 

@@ -151,17 +151,28 @@ class Relay:
         """Tell a stream's reader in the provider's form, and end the connection: nobody shall take this for whole."""
         exchange = self._exchange
         ending = b""
-        if self.streamed and not self._unframed and self._forwarder.between_chunks:
+        if self._takes_event():
             refusal = Refusal(status=status, code=code, message=message, retry=True)
             ending = chunk(b"\n\n" + error_event(refusal, exchange.route.protocol, exchange.route.endpoint.path))
         self._forwarder.drop()
         self._forwarder.done()
+        if self._pending and not ending:  # nothing went out yet: there is room for a whole answer
+            refusal = Refusal(status=status, code=code, message=message, retry=True)
+            exchange.refuse(refusal, Outcome.PROVIDER_CLOSED)
+            return
         self._record(Outcome.PROVIDER_CLOSED, code)
         if ending:
             exchange.client.send(self._pending + ending)
             exchange.over(keep=False)
         else:
             exchange.abort()
+
+    def _takes_event(self) -> bool:
+        """Whether an event of ours can be put in: between chunks, and not into compressed bytes."""
+        head = self._head
+        if head is None or not self.streamed or self._unframed or b"content-encoding" in head.by_name:
+            return False
+        return self._rechunks or self._forwarder.between_chunks
 
     def client_gone(self) -> None:
         """Record what went through: nobody wants the rest."""

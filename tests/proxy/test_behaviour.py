@@ -1,0 +1,468 @@
+"""The data path's behaviour, byte by byte, between a client and a provider that are both the test's own."""
+
+import asyncio
+import gzip
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import brotli
+import pytest
+import zstandard
+
+from meshproxy_cli.store.events import Outcome
+from proxy.bench import STREAM, Asked, Bench, bench, plain, provider, read_request, request, run, until
+
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+ANSWER = json.dumps({
+    "id": "resp_1", "object": "response", "model": "gpt-5.4-2026", "usage": {"input_tokens": 7, "output_tokens": 3},
+}).encode()  # fmt: skip
+CREATED = b'event: response.created\ndata: {"type":"response.created"}\n\n'
+
+
+def openai(port: int, *, host: str = "127.0.0.1", keys: str = '"one"', scheme: str = "http", more: str = "") -> str:
+    return f'[providers.openai]\nbase_url="{scheme}://{host}:{port}/v1"\nkeys=[{keys}]\n{more}\n'
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Answers:
+    """A provider that keeps what it is asked, and answers each request with the next of its answers."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.asked: list[Asked] = []
+        self.connections = 0
+
+    async def __call__(self, reader: Reader, writer: Writer) -> None:
+        self.connections += 1
+        while True:
+            self.asked.append(await read_request(reader))
+            writer.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+            await writer.drain()
+
+
+def play(tmp_path: Path, serve: Callable[[Reader, Writer], Awaitable[None]], test: Callable[[Bench], Awaitable[None]],
+         more: str = "", keys: str = '"one"') -> None:  # fmt: skip
+    """Run a test against a gateway before that provider."""
+
+    async def whole() -> None:
+        async with provider(serve) as port, bench(tmp_path, openai(port, more=more, keys=keys)) as running:
+            await test(running)
+
+    run(whole())
+
+
+def test_a_request_is_answered_and_written_down(tmp_path: Path) -> None:
+    served = Answers(plain(ANSWER, "200 Fine", "X-Request-Id: req_up", "Retry-After: 3"))
+
+    async def test(running: Bench) -> None:
+        answer = await running.ask(request())
+        assert answer.startswith(b"HTTP/1.1 200 Fine\r\n")
+        assert b"Retry-After: 3\r\n" in answer
+        assert answer.endswith(b"\r\n\r\n" + ANSWER)
+        event = await running.event()
+        assert (event.outcome, event.tokens.input_tokens, event.tokens.output_tokens) == (Outcome.OK, 7, 3)
+        assert (event.room, event.session, event.participant, event.provider_request_id) == ("r", "s", "ana", "req_up")
+
+    play(tmp_path, served, test)
+    assert served.asked[0].fields(b"authorization") == [b"Bearer one"]
+
+
+def test_a_room_may_have_a_slash_in_its_name(tmp_path: Path) -> None:
+    async def test(running: Bench) -> None:
+        data = request(room="team/room 1").replace(b"/rooms/team/room 1/", b"/rooms/team%2Froom%201/")
+        assert (await running.ask(data)).startswith(b"HTTP/1.1 200 ")
+        assert (await running.event()).room == "team/room 1"
+
+    play(tmp_path, Answers(plain(ANSWER)), test)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "br"])
+def test_a_compressed_body_goes_up_as_it_came(tmp_path: Path, coding: str) -> None:
+    body = json.dumps({"model": "gpt-5.4", "input": "x" * 200_000}).encode()
+    packed = {"gzip": gzip.compress, "zstd": zstandard.compress, "br": brotli.compress}[coding](body)
+    served = Answers(plain(ANSWER))
+
+    async def test(running: Bench) -> None:
+        assert b" 200 OK" in await running.ask(request(packed, f"Content-Encoding: {coding}"))
+        assert (await running.event()).model_requested == "gpt-5.4"
+
+    play(tmp_path, served, test)
+    assert served.asked[0].body == packed
+    assert served.asked[0].fields(b"content-encoding") == [coding.encode()]
+
+
+def test_usage_of_a_chat_stream_is_exact_and_stays_here(tmp_path: Path) -> None:
+    first = b'data: {"choices":[{"delta":{"content":"\xc3\xa4"}}],"usage":null}\n\n'
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}\n\n'
+    done = b"data: [DONE]\n\n"
+    served = Answers(
+        STREAM + chunk(first[:40]) + chunk(first[40:] + usage[:30]) + chunk(usage[30:] + done) + b"0\r\n\r\n"
+    )
+
+    async def test(running: Bench) -> None:
+        body = b'{"model":"gpt-5.4","stream":true,"messages":[ ]}'
+        answer = await running.ask(request(body, "Accept-Encoding: gzip", path="/openai/v1/chat/completions"))
+        assert b"prompt_tokens" not in answer
+        assert answer.count(b"data: ") == 2
+        assert answer.endswith(b"0\r\n\r\n")
+        event = await running.event()
+        assert (event.tokens.input_tokens, event.tokens.output_tokens, event.estimated) == (5, 2, False)
+
+    play(tmp_path, served, test)
+    assert json.loads(served.asked[0].body)["stream_options"] == {"include_usage": True}
+    assert served.asked[0].fields(b"accept-encoding") == []
+
+
+def test_a_client_that_goes_away_ends_the_providers_request(tmp_path: Path) -> None:
+    left = asyncio.Event()
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(STREAM + chunk(CREATED))
+        assert await reader.read() == b""
+        left.set()
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.write(request(b'{"model":"gpt-5.4","stream":true}'))
+        await reader.readuntil(CREATED)
+        writer.close()
+        await asyncio.wait_for(left.wait(), 20)
+        event = await running.event()
+        assert (event.outcome, event.status) == (Outcome.CLIENT_CLOSED, 200)
+        assert not running.gateway.exchanges
+
+    play(tmp_path, serve, test)
+
+
+def test_a_client_that_goes_before_the_answer_is_written_down_too(tmp_path: Path) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        del writer
+        await read_request(reader)
+        asked.set()
+        assert await reader.read() == b""
+        left.set()
+
+    async def test(running: Bench) -> None:
+        _, writer = await running.connect()
+        writer.write(request())
+        await asked.wait()
+        writer.close()
+        await asyncio.wait_for(left.wait(), 20)
+        assert (await running.event()).outcome is Outcome.CLIENT_CLOSED
+
+    play(tmp_path, serve, test)
+
+
+SHORT = "[limits]\nidle_timeout_s = 0.2"
+
+
+def test_a_stream_that_stalls_is_ended_in_the_providers_form(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(STREAM + chunk(CREATED))
+        await reader.read()
+
+    async def test(running: Bench) -> None:
+        answer = await running.ask(request(b'{"model":"gpt-5.4","stream":true}'))
+        assert b'event: error\ndata: {"type": "error", "code": "server_error"' in answer
+        assert not answer.endswith(b"0\r\n\r\n")  # nobody shall take it for whole
+        event = await running.event()
+        assert (event.outcome, event.error) == (Outcome.PROVIDER_CLOSED, "provider_stalled")
+
+    play(tmp_path, serve, test, more=SHORT)
+
+
+def test_a_compressed_stream_that_stalls_gets_no_event_inside(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        head = STREAM.replace(b"Transfer-Encoding", b"Content-Encoding: gzip\r\nTransfer-Encoding")
+        writer.write(head + chunk(gzip.compress(CREATED)))
+        await reader.read()
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.write(request(b'{"model":"gpt-5.4","stream":true}'))
+        got = b""
+        with suppress(ConnectionError):
+            got = await asyncio.wait_for(reader.read(), 20)
+        assert b"event: error" not in got
+        assert (await running.event()).error == "provider_stalled"
+        writer.close()
+
+    play(tmp_path, serve, test, more=SHORT)
+
+
+def test_a_provider_that_never_answers(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        del writer
+        await reader.read()
+
+    async def test(running: Bench) -> None:
+        answer = await running.ask(request())
+        assert answer.startswith(b"HTTP/1.1 504 ")
+        assert (await running.event()).request_id.encode() in answer
+
+    play(tmp_path, serve, test, more=SHORT)
+
+
+def test_a_list_that_breaks_off_is_an_error_not_silence(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"data":')
+        await writer.drain()
+
+    async def test(running: Bench) -> None:
+        answer = await running.ask(request(b"", path="/openai/v1/models", method="GET"))
+        assert answer.startswith(b"HTTP/1.1 502 ")
+
+    play(tmp_path, serve, test)
+
+
+def test_an_answer_that_breaks_off_is_not_taken_for_whole(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"half"))
+        await writer.drain()
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.write(request())
+        try:
+            got = await asyncio.wait_for(reader.read(), 20)
+        except ConnectionError:
+            got = b""
+        assert not got.endswith(b"0\r\n\r\n")
+        assert (await running.event()).outcome is Outcome.PROVIDER_CLOSED
+        writer.close()
+
+    play(tmp_path, serve, test)
+
+
+def test_a_stale_connection_is_tried_again_once(tmp_path: Path) -> None:
+    connections = 0
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        writer.write(plain(ANSWER))
+        if connections == 1:
+            await read_request(reader)  # and closes without a byte
+            return
+        await reader.read()
+
+    async def test(running: Bench) -> None:
+        for _ in range(2):
+            assert (await running.ask(request())).startswith(b"HTTP/1.1 200 ")
+        assert connections == 2
+
+    play(tmp_path, serve, test)
+
+
+def test_a_provider_that_is_away_is_said_to_be(tmp_path: Path) -> None:
+    async def whole() -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            async with bench(tmp_path, openai(nobody.getsockname()[1])) as running:
+                answer = await running.ask(request())
+                assert answer.startswith(b"HTTP/1.1 502 ")
+                event = await running.event()
+                assert event.outcome is Outcome.UNREACHABLE
+                assert event.request_id.encode() in answer
+
+    run(whole())
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_the_next_credential_is_tried_and_kept_for_the_session(tmp_path: Path, status: int) -> None:
+    served = Answers(plain(b"{}", f"{status} No"), plain(ANSWER))
+
+    async def test(running: Bench) -> None:
+        for session in ("s", "s", "other"):
+            assert (await running.ask(request(session=session))).startswith(b"HTTP/1.1 200 ")
+        assert len(running.ledger.seen) == 3
+
+    play(tmp_path, served, test, keys='"one", "two"')
+    keys = [asked.fields(b"authorization")[0] for asked in served.asked]
+    assert keys == [b"Bearer one", b"Bearer two", b"Bearer two", b"Bearer one"]
+
+
+def test_a_session_that_is_bound_sees_its_limits(tmp_path: Path) -> None:
+    served = Answers(plain(ANSWER), plain(b"{}", "429 Slow", "Retry-After: 9"))
+
+    async def test(running: Bench) -> None:
+        assert b" 200 OK" in await running.ask(request())
+        answer = await running.ask(request())
+        assert answer.startswith(b"HTTP/1.1 429 Slow")
+        assert b"Retry-After: 9" in answer
+
+    play(tmp_path, served, test, keys='"one", "two"')
+    assert len(served.asked) == 2
+
+
+def test_redirects_are_not_followed(tmp_path: Path) -> None:
+    served = Answers(plain(b"", "307 Over There", "Location: http://elsewhere/"))
+
+    async def test(running: Bench) -> None:
+        assert (await running.ask(request())).startswith(b"HTTP/1.1 307 ")
+
+    play(tmp_path, served, test)
+    assert len(served.asked) == 1
+
+
+def test_a_switch_of_protocols_that_nobody_asked_for(tmp_path: Path) -> None:
+    async def test(running: Bench) -> None:
+        assert (await running.ask(request())).startswith(b"HTTP/1.1 502 ")
+
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    play(tmp_path, Answers(switch), test)
+
+
+def test_a_refusal_of_a_websocket_is_passed_on(tmp_path: Path) -> None:
+    served = Answers(plain(b'{"error":{}}', "426 Upgrade Required", "X-Up: 1"))
+
+    async def test(running: Bench) -> None:
+        fields = ("Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+        answer = await running.ask(request(b"", *fields, method="GET"))
+        assert answer.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+        assert b"X-Up: 1" in answer
+
+    play(tmp_path, served, test)
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(tmp_path: Path) -> None:
+    body = b'{"model":"gpt-5.4"}'
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.write(request(body, "Expect: 100-continue")[: -len(body)])
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        refused = request(body, "Expect: 100-continue").replace(b"Bearer ", b"Bearer x")[: -len(body)]
+        assert (await running.ask(refused)).startswith(b"HTTP/1.1 401 ")
+
+    play(tmp_path, Answers(plain(ANSWER)), test)
+
+
+def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
+    served = Answers(plain(b'{"n":1}'), plain(b'{"n":2}'), plain(b'{"n":3}'))
+
+    async def test(running: Bench) -> None:
+        chunked = b'5\r\n{"a":\r\n2\r\n1}\r\n0\r\nX-T: 1\r\n\r\n'
+        middle = request(chunked, framing="Transfer-Encoding: chunked", close=False)
+        answer = await running.ask(request(close=False) + middle + request())
+        assert answer.count(b"HTTP/1.1 200 OK") == 3
+        assert answer.index(b'{"n":1}') < answer.index(b'{"n":2}') < answer.index(b'{"n":3}')
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b"chunked" in head.lower():
+                assert (await reader.readuntil(b"0\r\nX-T: 1\r\n\r\n")).startswith(b'7\r\n{"a":1}\r\n')
+            else:
+                await reader.readexactly(19)
+            writer.write(served.answers.pop(0))
+
+    play(tmp_path, serve, test)
+
+
+def test_a_slow_reader_slows_the_provider(tmp_path: Path) -> None:
+    sent, whole = 0, 64 * 2**20
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        nonlocal sent
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % whole)
+        for _ in range(whole // 65536):
+            writer.write(bytes(65536))
+            await writer.drain()
+            sent += 65536
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport can
+        writer.write(request())
+        before = -1
+        while before != sent or not sent:  # until it has come to rest
+            before = sent
+            await asyncio.sleep(0.3)
+        assert sent < whole / 2
+        (client,) = running.gateway.connections
+        assert client.transport.get_write_buffer_size() < 2**20
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        got = 0
+        while data := await reader.read(2**20):
+            got += len(data)
+        assert got > whole
+        writer.close()
+
+    play(tmp_path, serve, test)
+
+
+def test_heads_and_bodies_of_every_framing(tmp_path: Path) -> None:
+    served = Answers(
+        b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n",
+        b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + plain(ANSWER),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
+        + chunk(ANSWER)
+        + b"0\r\nX-T: 1\r\n\r\n",
+    )
+
+    async def test(running: Bench) -> None:
+        assert (await running.ask(request())).startswith(b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n")
+        assert (await running.ask(request())).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (await running.ask(request())).endswith(chunk(ANSWER) + b"0\r\nX-T: 1\r\n\r\n")
+        await until(lambda: len(running.ledger.seen) == 3)
+        assert served.connections == 1
+
+    play(tmp_path, served, test)
+
+
+def test_a_body_until_the_connections_end(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + ANSWER)
+        await writer.drain()
+
+    async def test(running: Bench) -> None:
+        assert (await running.ask(request(close=False))).endswith(b"\r\n\r\n" + ANSWER)
+
+    play(tmp_path, serve, test)
+
+
+def test_lists_are_narrowed_and_codex_gets_its_own(tmp_path: Path) -> None:
+    models = json.dumps({"object": "list", "data": [{"id": "gpt-5.4"}, {"id": "gpt-6"}]}).encode()
+
+    async def test(running: Bench) -> None:
+        answer = await running.ask(request(b"", path="/openai/v1/models", method="GET"))
+        assert b"gpt-5.4" in answer
+        assert b"gpt-6" in answer
+        answer = await running.ask(request(b"", path="/openai/v1/models?client_version=0.145", method="GET"))
+        assert answer.endswith(b'{"models":[]}')
+
+    play(tmp_path, Answers(plain(models)), test)
+
+
+def test_what_another_room_made_is_not_there(tmp_path: Path) -> None:
+    served = Answers(plain(ANSWER))
+
+    async def test(running: Bench) -> None:
+        assert b" 200 OK" in await running.ask(request())
+        follow = b'{"model":"gpt-5.4","previous_response_id":"resp_1"}'
+        assert b" 200 OK" in await running.ask(request(follow))
+        for path in ("/openai/v1/responses", "/openai/v1/responses/compact", "/openai/v1/responses/input_tokens"):
+            assert (await running.ask(request(follow, room="other", path=path))).startswith(b"HTTP/1.1 404 ")
+
+    play(tmp_path, served, test)
+    assert len(served.asked) == 2

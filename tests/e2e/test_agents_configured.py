@@ -229,7 +229,8 @@ def test_leftovers_of_the_old_form_are_moved_and_come_back(develop: Callable[[Ca
     developer.meshproxy("configure", "codex", "--room", "moved-room", *case.options, "--yes")
     done = developer.agents.run(developer.home, "codex", *case.ask, environ=developer.environ)
     assert "The provider heard: ping" in done.stdout
-    assert (developer.home.directory / ".codex" / "work.config.toml").read_text() == 'model = "gpt-5.4"\nfeatures = {}\n'
+    profile = developer.home.directory / ".codex" / "work.config.toml"
+    assert profile.read_text() == 'model = "gpt-5.4"\nfeatures = {}\n'
 
     developer.meshproxy("configure", "codex", "--undo", "--yes")
     assert developer.settings() == before

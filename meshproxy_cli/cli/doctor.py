@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -21,6 +22,7 @@ from meshproxy_cli.doctor.run import culprit, exit_code, jobs, run
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.doctor.trial import trial_check
 from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.settings.urls import is_loopback
 
 _MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.UNKNOWN: "?"}
 _SCHEMA = 1
@@ -146,16 +148,22 @@ def _as_json(results: list[CheckResult]) -> dict[str, Any]:
 
 
 def _write_report(path: Path, found: dict[str, Any], scene: Scene) -> None:
-    from meshproxy_cli.doctor.redact import redact_all  # noqa: PLC0415 (only where a report is wanted)
+    import json  # noqa: PLC0415 (only where a report is wanted)
+
+    from meshproxy_cli.doctor.redact import redact_all  # noqa: PLC0415
     from meshproxy_cli.settings.atomic import write_atomic  # noqa: PLC0415
 
-    names = {
-        getpass.getuser(): "USER",
-        socket.gethostname(): "MACHINE",
-        socket.gethostname().partition(".")[0]: "MACHINE",
-    }
-    import json  # noqa: PLC0415
-
-    data = json.dumps(redact_all(found, scene.machine.home, names), indent=2, ensure_ascii=False)
-    write_atomic(path.absolute(), data.encode() + b"\n")
+    content = redact_all(found, scene.machine.home, _names(scene))
+    write_atomic(path.absolute(), json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
     output.success(f"wrote {path}, with secrets, hosts and your name taken out; read it before you send it")
+
+
+def _names(scene: Scene) -> dict[str, str]:
+    """Return the names that say who or where somebody is, with what stands for them in a report."""
+    machine = socket.gethostname()
+    names = {getpass.getuser(): "USER", machine: "MACHINE", machine.partition(".")[0]: "MACHINE"}
+    try:
+        host = urlsplit(scene.server.url).hostname or ""
+    except MeshproxyError:
+        return names
+    return names if is_loopback(host) else {**names, host: "HOST"}

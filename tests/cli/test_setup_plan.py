@@ -1,6 +1,7 @@
 """The plan: steps that are left to do, with what they change, and nothing done before."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,14 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answers:
     monkeypatch.setenv("MESHPROXY_HOME", str(tmp_path / "meshproxy"))
     monkeypatch.setenv("HOME", str(tmp_path))
     key = ApiKey.generate("6f1f9f2e-0000-4000-8000-000000000000").encode()
-    return Answers(Server("team", "https://mesh.example.com"), True, "r", ("claude",), False, key)
+    return Answers(
+        server=Server("team", "https://mesh.example.com"),
+        new_server=True,
+        room="r",
+        agents=("claude",),
+        has_key=False,
+        key_text=key,
+    )
 
 
 def test_plan_is_shown_first_and_done_once(answers: Answers, tmp_path: Path) -> None:
@@ -28,7 +36,7 @@ def test_plan_is_shown_first_and_done_once(answers: Answers, tmp_path: Path) -> 
 
     for step in steps:
         step.run()
-    again = Answers(answers.server, False, "r", ("claude",), True)
+    again = replace(answers, new_server=False, has_key=True, key_text=None)
     assert plan(again, None) == []
     assert next_commands(again) == ("claude",)
     assert "mesh.example.com" in (Path(os.environ["HOME"]) / ".claude" / "settings.json").read_text()

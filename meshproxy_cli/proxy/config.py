@@ -5,6 +5,7 @@
     [rooms]                     strict = false        only rooms that an admin created
     [limits]                    max_body_mib = 32, idle_timeout_s = 600, connect_timeout_s = 10, keep_alive_s = 120
     [usage]                     prices = "PATH"; keep_days = 90    single events; sums stay for ever
+                                on_disconnect = "cancel" | "drain"; drain_seconds = 60; drain_most = 64
 
 A key stands in the file as a reference, never as itself.
 """
@@ -61,6 +62,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Draining:
+    """Whether an answer is read to its end after its client went away: for how many seconds, how many at a time."""
+
+    wanted: bool = False
+    seconds: float = 60.0
+    most: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """What a worker goes by."""
 
@@ -70,6 +80,7 @@ class ServerConfig:
     price_file: str = ""
     keep_events_days: int | None = None
     open_metrics: bool = False  # /metrics without a token
+    drain: Draining = field(default_factory=Draining)
 
     def provider(self, protocol: Protocol, name: str | None) -> Provider | None:
         """Return the provider of that name, or without one the default of the protocol."""
@@ -110,6 +121,7 @@ def load_config(text: str, environ: Mapping[str, str], resolve_secret: ResolveSe
     keep_days = usage.get("keep_days") if isinstance(usage, dict) else None
     if keep_days is not None and (type(keep_days) is not int or keep_days < 1):
         problems.append("usage.keep_days must be a whole number of days, 1 or more")
+    drain = _draining(usage if isinstance(usage, dict) else {}, problems)
     if problems:
         raise ConfigError("the server's configuration is wrong:\n" + "\n".join(f"  {problem}" for problem in problems))
     return ServerConfig(
@@ -119,7 +131,25 @@ def load_config(text: str, environ: Mapping[str, str], resolve_secret: ResolveSe
         price_file=str(prices),
         keep_events_days=keep_days,
         open_metrics=open_metrics is True,
+        drain=drain,
     )
+
+
+def _draining(table: dict[str, Any], problems: list[str]) -> Draining:
+    choice, seconds, most = (
+        table.get("on_disconnect", "cancel"),
+        table.get("drain_seconds", 60),
+        table.get("drain_most", 64),
+    )
+    if choice not in {"cancel", "drain"}:
+        problems.append('usage.on_disconnect must be "cancel" or "drain"')
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+        problems.append("usage.drain_seconds must be a number above 0")
+        seconds = 60
+    if type(most) is not int or most < 1:
+        problems.append("usage.drain_most must be a whole number, 1 or more")
+        most = 64
+    return Draining(wanted=choice == "drain", seconds=float(seconds), most=most)
 
 
 def _from_environment(protocol: Protocol, environ: Mapping[str, str], problems: list[str]) -> Provider:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from meshproxy_cli.proxy.drain import Drain
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.proxy.relay import Relay
@@ -175,15 +176,19 @@ class Forwarder:
             connection.drop()
 
     def client_gone(self) -> None:
-        """End the provider's request: nobody listens any more."""
+        """End the provider's request, or let a `Drain` read its end: nobody listens any more."""
         if not self._waiting:
             return
         self._waiting = False
-        self.drop()
-        if self.relay is not None and self.relay.status:
-            self.relay.client_gone()
-        else:
+        if self.relay is None or not self.relay.status:
+            self.drop()
             self._exchange.record(0, Outcome.CLIENT_CLOSED, "client_closed", None)
+        elif self._connection is not None and self._gateway.may_drain:
+            connection, self._connection = self._connection, None
+            Drain(self._gateway, connection, self.relay).start()
+        else:
+            self.drop()
+            self.relay.client_gone()
 
     def sweep(self, now: float) -> None:
         """End a request whose provider, or whose client, has been silent for too long."""

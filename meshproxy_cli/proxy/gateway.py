@@ -29,6 +29,7 @@ from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.records import Room
 
 if TYPE_CHECKING:
+    from meshproxy_cli.proxy.drain import Drain
     from meshproxy_cli.proxy.listener import ClientConnection, Handler
     from meshproxy_cli.proxy.tunnel.websocket import Tunnel
 
@@ -69,10 +70,17 @@ class Gateway:
         self.connections: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
         self.tunnels: set[Tunnel] = set()
+        self.drains: set[Drain] = set()
         self.draining = False
         self._random = os.urandom(5).hex()
         self._numbers = count()
         self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def may_drain(self) -> bool:
+        """Whether one more answer may be read on without a client."""
+        drain = self.config.drain
+        return drain.wanted and len(self.drains) < drain.most and not self.draining
 
     def use_directory(self, directory: Directory) -> None:
         """Go by this directory from now on."""
@@ -165,7 +173,9 @@ class Gateway:
         self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
 
     def stop_sweeping(self) -> None:
-        """Stop looking."""
+        """Stop looking, and waiting for answers that nobody reads."""
+        for drain in tuple(self.drains):
+            drain.give_up()
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -177,6 +187,8 @@ class Gateway:
             exchange.sweep(now)
         for tunnel in tuple(self.tunnels):
             tunnel.sweep(now)
+        for drain in tuple(self.drains):
+            drain.sweep(now)
         self.pool.sweep(now)
         self.start_sweeping()
 

@@ -97,10 +97,7 @@ class Relay:
         return b"content-length: %d\r\n" % head.length
 
     def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
-        meter = self._meter
-        if meter is not None:
-            for piece in pieces:
-                meter.feed(piece)
+        self.watch(pieces)
         if self._transform is not None or self._unframed:
             try:
                 raw = self._reframed(pieces, last=last)
@@ -120,6 +117,13 @@ class Relay:
         if raw:
             self._exchange.client.send(raw)
         self._exchange.over(keep=not self._closes)
+
+    def watch(self, pieces: Sequence[bytes]) -> None:
+        """Look for usage in bytes of the body."""
+        meter = self._meter
+        if meter is not None:
+            for piece in pieces:
+                meter.feed(piece)
 
     def _reframed(self, pieces: Sequence[bytes], *, last: bool) -> bytes:
         transform = self._transform

@@ -37,6 +37,7 @@ def doctor(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only what needs no network.")] = False,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Send a short request for each protocol.")] = True,
+    limit: Annotated[float, typer.Option(help="Seconds that the server may take for one answer.", min=0.1)] = 2.0,
     fix: Annotated[bool, typer.Option("--fix", help="Run the safe commands, after showing them.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fix or --agent.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -54,13 +55,13 @@ def doctor(
     - `meshproxy doctor --fix`
     - `meshproxy doctor --json --report report.json`
     """
-    scene = _scene(server, room)
+    scene = _scene(server, room, limit)
     checks = _chosen(offline=offline, live=live)
     agents = [name for name in agent or [] if not offline and _agreed(name, yes=yes)]
     results = _examine(scene, checks, agents, show=not as_json)
     if fix and (done := _fix(results, yes=yes)):
         output.note(f"{done} command(s) were run; once more:")
-        scene = _scene(server, room)
+        scene = _scene(server, room, limit)
         results = _examine(scene, checks, agents, show=not as_json)
     found = _as_json(results)
     if as_json:
@@ -72,8 +73,8 @@ def doctor(
     return exit_code(results)
 
 
-def _scene(server: str | None, room: str | None) -> Scene:
-    return Scene(context.paths(), os.environ, CliDesk(), server, room)
+def _scene(server: str | None, room: str | None, limit: float) -> Scene:
+    return Scene(context.paths(), os.environ, CliDesk(), server, room, limit)
 
 
 def _chosen(*, offline: bool, live: bool) -> tuple[Check, ...]:

@@ -98,7 +98,7 @@ def _do(steps: list[Step], *, yes: bool) -> None:
 def _check(answers: Answers) -> int:
     """Walk the chain as `doctor` does, with every agent run once; tell what is not well."""
     output.note("Trying it, live (one word each) …")
-    scene = Scene(context.paths(), os.environ, CliDesk(), answers.server.name, answers.room)
+    scene = Scene(context.paths(), os.environ, CliDesk(), answers.server.name, answers.room, limit_s=10.0)
     trials = [trial_check(name) for name in answers.agents if name in _RUNNABLE]
     mine = tuple(one for one in scene.receipts if one.agent in answers.agents)
     results = []

@@ -13,7 +13,6 @@ from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
 from meshproxy_cli.tokens.models import model_allowed
 from meshproxy_cli.tokens.participant import TokenError, TokenProblem, check_times, decode_unverified
 
-LIMIT_S = 2.5
 _LET_IN = 400  # the body is no JSON on purpose: that is told after the caller was let in, and goes to no provider
 _PROTOCOLS = {"codex": "openai", "claude": "anthropic"}
 
@@ -124,7 +123,7 @@ def _knock(scene: Scene) -> Reply:
         "Content-Type": "application/json",
     }
     url = f"{scene.base_url('openai')}/chat/completions"
-    return ask("POST", url, headers, b"[", limit_s=LIMIT_S)
+    return ask("POST", url, headers, b"[", limit_s=scene.limit_s)
 
 
 def _refused(scene: Scene, reply: Reply) -> Outcome:

@@ -52,6 +52,7 @@ class Scene:
     desk: Desk
     server_asked: str | None = None
     room_asked: str | None = None
+    limit_s: float = 2.0  # how long the server may take for one answer
     machine: Machine = field(default_factory=lambda: Machine.current(os.environ))
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)

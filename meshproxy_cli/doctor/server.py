@@ -62,7 +62,7 @@ def tcp(scene: Scene) -> Outcome:
         return good("not tried: a proxy does it")
     host, port = _address(parts)
     try:
-        socket.create_connection((host, port), timeout=LIMIT_S).close()
+        socket.create_connection((host, port), timeout=scene.limit_s).close()
     except OSError as problem:
         reason = "no answer" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
         return bad(f"nothing can be reached at {host} port {port} ({reason}){_since(scene)}", _start(scene))
@@ -79,7 +79,7 @@ def tls(scene: Scene) -> Outcome:
     host, port = _address(parts)
     try:
         with (
-            socket.create_connection((host, port), timeout=LIMIT_S) as plain,
+            socket.create_connection((host, port), timeout=scene.limit_s) as plain,
             ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secure,
         ):
             certificate = secure.getpeercert() or {}
@@ -138,7 +138,7 @@ def clock(scene: Scene) -> Outcome:
 
 
 def _ready(scene: Scene) -> Reply:
-    return scene.once("ready", lambda: ask("GET", f"{scene.server.url}/readyz", limit_s=LIMIT_S))
+    return scene.once("ready", lambda: ask("GET", f"{scene.server.url}/readyz", limit_s=scene.limit_s))
 
 
 def _version(scene: Scene) -> str:

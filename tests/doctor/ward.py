@@ -90,7 +90,7 @@ class Patient:
         """Run `remedy` and then doctor in the patient's shell."""
         script = "\n".join([self.prelude, remedy + " >&2" if remedy else "", 'meshproxy doctor --json "$@"'])
         done = subprocess.run(
-            ["bash", "-c", script, "doctor", *(arguments or QUICK)],
+            ["bash", "-c", script, "doctor", "--limit", "30", *(arguments or QUICK)],
             env=self.home.environ(self.environ),
             cwd=self.directory or self.home.directory,
             input=stdin,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from meshproxy_cli.agents.base import SESSION_HEADER, Target
+from meshproxy_cli.errors import UsageError
 
 _APOSTROPHES = re.compile("(['\u2018\u2019\u201a\u201b])")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
@@ -75,11 +76,14 @@ def posix_quote(value: str) -> str:
 
 
 def dotenv_quote(value: str) -> str:
-    """Quote for `.env` loaders and shells alike; raise `ValueError` for what they would read differently."""
+    """Quote for `.env` loaders and shells alike. Raises `UsageError` for what they would read differently."""
     if value == "" or _PLAIN.fullmatch(value):
         return value
     if "'" not in value and "\n" not in value:
         return f"'{value}'"
     if not set('"$`\\\n') & set(value):
         return f'"{value}"'
-    raise ValueError(value)
+    raise UsageError(
+        'an apostrophe together with one of " $ ` \\ is read differently by shells and other loaders of a .env file',
+        hint="choose another --session (or --model)",
+    )

@@ -88,10 +88,14 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A slot and what it shall hold; None takes the key away."""
+    """A slot and what it shall hold; None takes the key away.
+
+    A `lasting` one was needed once (a leftover that is moved) and stays as it is when the agent is configured again.
+    """
 
     slot: Slot
     value: Value | None
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def find_leftovers(home: Path, profile: str) -> Leftovers:
     moved: list[FileWish] = []
     warnings: list[str] = []
     if selected is not None:
-        removals.append(Setting(Slot(("profile",)), None))
+        removals.append(Setting(Slot(("profile",)), None, lasting=True))
         warnings.append(
             f'`profile = "{selected}"` in {home / "config.toml"} stops this Codex from starting: it is taken out; '
             f"use `codex --profile {selected}` for it"
@@ -42,7 +42,7 @@ def find_leftovers(home: Path, profile: str) -> Leftovers:
         table = tables.get(name) if isinstance(tables, Mapping) else None
         if isinstance(name, str) and isinstance(table, Mapping) and table:
             wish = _moved(home, name, table)
-            removals += [Setting(Slot(("profiles", name, *path)), None) for path, _ in leaves(table)]
+            removals += [Setting(Slot(("profiles", name, *path)), None, lasting=True) for path, _ in leaves(table)]
             moved.append(wish)
             warnings.append(f"`[profiles.{name}]` stops this Codex from starting: it is moved to {wish.path.name}")
     return Leftovers(tuple(removals), tuple(moved), tuple(warnings))
@@ -66,4 +66,4 @@ def _moved(home: Path, name: str, table: Mapping[str, Any]) -> FileWish:
                 "nothing was changed",
                 hint=f"take `[profiles.{name}]` out of config.toml once {path.name} is as you want it",
             )
-    return FileWish(path, Format.TOML, tuple(Setting(Slot(key), value) for key, value in leaves(table)))
+    return FileWish(path, Format.TOML, tuple(Setting(Slot(key), value, lasting=True) for key, value in leaves(table)))

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.agents import files, slots
-from meshproxy_cli.agents.base import FileWish, Setting, Slot, Target, Wish
+from meshproxy_cli.agents.base import FileWish, Format, Setting, Slot, Target, Wish
 from meshproxy_cli.agents.formats.document import Document, FormatError, KeyPath, lookup
 from meshproxy_cli.agents.formats.opening import open_document
 from meshproxy_cli.agents.receipts import FileRecord, KeyRecord, Receipt
@@ -63,10 +63,32 @@ def make_plan(agent: str, target: Target, wish: Wish, receipt: Receipt | None) -
 
     Raises `FormatError`, `FileRefusedError` or `OwnedByOtherError` where a file can't be edited safely.
     """
-    edits = [_edit(agent, one, receipt.file(one.path) if receipt else None) for one in wish.files]
-    wanted = {edit.path for edit in edits}
-    edits += [_withdrawal(record) for record in (receipt.files if receipt else ()) if record.path not in wanted]
+    records = {record.path: record for record in (receipt.files if receipt else ())}
+    wishes = {one.path: one for one in wish.files}
+    # What lasts of files that this run does not ask for; the rest of them is given back.
+    more = [_lasting(FileWish(path, Format(record.format), ()), record) for path, record in records.items()]
+    for one in more:
+        if one.settings:
+            wishes.setdefault(one.path, one)
+    edits = [_edit(agent, one, records.get(one.path)) for one in wishes.values()]
+    edits += [_withdrawal(record) for record in records.values() if record.path not in wishes]
     return Plan(agent, target, wish.files[0].path, tuple(edits), wish.notes, wish.warnings, wish.try_it, receipt)
+
+
+def _lasting(wish: FileWish, record: FileRecord | None) -> FileWish:
+    """Add what an earlier run settled for good: keys that it took away stay away, those it moved stay as they are."""
+    kept = [key for key in (record.keys if record else ()) if key.lasting]
+    wished = {setting.slot for setting in wish.settings}
+    if all(key.before.slot in wished for key in kept):
+        return wish
+    now = open_document(wish.format, files.read(wish.path) or b"")
+    values = [(key, slots.value_of(now, key.before.slot)) for key in kept if key.before.slot not in wished]
+    settings = [
+        Setting(key.before.slot, None if key.written is None else value, lasting=True)
+        for key, value in values
+        if key.written is None or value is not None
+    ]
+    return replace(wish, settings=(*wish.settings, *settings))
 
 
 def _edit(agent: str, wish: FileWish, record: FileRecord | None) -> FileEdit:
@@ -88,6 +110,7 @@ def _contents(
     agent: str, wish: FileWish, record: FileRecord | None, current: bytes | None
 ) -> tuple[bytes | None, bytes, tuple[KeyRecord, ...]]:
     now = open_document(wish.format, current or b"")
+    wish = _lasting(wish, record)
     if record is not None and _is_done(now, wish, record):
         return current, current or b"", record.keys
     ours = tuple(setting.slot for setting in wish.settings)
@@ -96,7 +119,7 @@ def _contents(
     pristine = document.plain()
     comments = document.comments()
     _refuse_foreign(agent, wish, document)
-    keys = tuple(KeyRecord(slots.before(document, one.slot), _written(one)) for one in wish.settings)
+    keys = tuple(KeyRecord(slots.before(document, one.slot), _written(one), one.lasting) for one in wish.settings)
     slots.put(document, wish.settings)
     after = document.render()
     check(wish, open_document(wish.format, after), pristine, comments)

@@ -30,10 +30,14 @@ class ReceiptError(MeshproxyError):
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A slot, what it held before, and the hash of what we wrote (None where we took the key away)."""
+    """A slot, what it held before, and the hash of what we wrote (None where we took the key away).
+
+    For `lasting` see `Setting`.
+    """
 
     before: Before
     written: str | None
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +145,4 @@ def _key(data: Mapping[str, Any]) -> KeyRecord:
     held = data["before"]
     slot = Slot(tuple(held["slot"]["path"]), held["slot"]["header"])
     created = tuple(tuple(path) for path in held["created"])
-    return KeyRecord(Before(slot, held["raw"], created), data["written"])
+    return KeyRecord(Before(slot, held["raw"], created), data["written"], data["lasting"])

@@ -67,7 +67,7 @@ class TomlDocument:
                 sections += self._section(table, group)
             else:
                 edits.append(edit)
-        self._replace([*edits, *self._appended(sections)])
+        self._replace([*edits, *self._appended(sections, alone=not edits and not self._text)])
 
     def drop(self, path: KeyPath) -> None:
         holder = self._holder(path)
@@ -163,12 +163,12 @@ class TomlDocument:
         lines = "".join(self._line(change) for change in group)
         return f"{self._newline}[{_dotted(table)}]{self._newline}{lines}"
 
-    def _appended(self, sections: str) -> list[Splice]:
+    def _appended(self, sections: str, *, alone: bool) -> list[Splice]:
         if not sections:
             return []
         end = len(self._text)
-        start = self._break_before(end) if self._text else ""
-        return [Splice(end, end, start + (sections if self._text else sections.removeprefix(self._newline)))]
+        text = sections.removeprefix(self._newline) if alone else self._break_before(end) + sections
+        return [Splice(end, end, text)]
 
     def _break_before(self, place: int) -> str:
         return self._newline if place and not self._text[:place].endswith("\n") else ""

@@ -1,0 +1,96 @@
+"""`server.toml` and the environment."""
+
+import pytest
+
+from meshproxy_cli.proxy.config import ConfigError, ServerConfig, load_config
+from meshproxy_cli.proxy.target import split_base_url
+
+SECRETS = {"env:A": "key-a", "env:B": "key-b"}
+
+
+def load(text: str = "", **environ: str) -> ServerConfig:
+    return load_config(text, environ, SECRETS.__getitem__)
+
+
+def test_without_anything_the_echo_provider_answers() -> None:
+    config = load()
+    for protocol in ("openai", "anthropic"):
+        found = config.provider(protocol, None)  # type: ignore[arg-type]  # one of the two
+        assert found is not None
+        assert found.echo
+
+
+def test_the_environment_names_providers() -> None:
+    config = load(OPENAI_API_KEY="k1", ANTHROPIC_API_KEY="k2", ANTHROPIC_BASE_URL="https://a.example/base/")
+    openai, anthropic = config.provider("openai", None), config.provider("anthropic", None)
+    assert openai is not None
+    assert anthropic is not None
+    assert openai.targets[0].url(b"/v1/responses") == b"/v1/responses"
+    assert b"authorization: Bearer k1" in openai.targets[0].fixed
+    assert anthropic.targets[0].url(b"/v1/messages") == b"/base/v1/messages"
+    assert b"x-api-key: k2" in anthropic.targets[0].fixed
+    assert "k1" not in repr(config)
+
+
+def test_every_url_is_tried_with_every_key() -> None:
+    text = '[providers.one]\nprotocol="openai"\nbase_url=["http://a/v1","http://b"]\nkeys=["env:A","env:B"]'
+    config = load(text, OPENAI_API_KEY="ignored")
+    found = config.provider("openai", "one")
+    assert found is not None
+    assert [(t.address.host, t.fixed.split(b"Bearer ")[1].strip()) for t in found.targets] == [
+        ("a", b"key-a"), ("a", b"key-b"), ("b", b"key-a"), ("b", b"key-b"),
+    ]  # fmt: skip
+    assert config.provider("openai", "two") is None
+    assert config.provider("anthropic", None) is not None
+
+
+def test_limits() -> None:
+    limits = load("[limits]\nmax_body_mib=1.5\nidle_timeout_s=9\n").limits
+    assert (limits.largest_body, limits.idle_s) == (1_572_864, 9.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[",
+        "providers=1",
+        "[providers]\nopenai=1",
+        '[providers.x]\nprotocol="other"',
+        '[providers.openai]\nbase_url="ftp://x"',
+        '[providers.openai]\nbase_url="http://user@x"',
+        '[providers.openai]\nbase_url="http://x?y=1"',
+        '[providers.openai]\nbase_url="http://x:99999"',
+        "[providers.openai]\nkeys=[1]",
+        "[providers.openai]\nheaders={a=1}",
+        '[providers.openai]\nheaders={a="x\\r\\ny: 1"}',
+        "limits=1",
+        "[limits]\nunknown=1",
+        "[limits]\nidle_timeout_s=0",
+        "[limits]\nidle_timeout_s=true",
+        '[rooms]\nstrict="yes"',
+        "[usage]\nkeep_days=0",
+    ],
+)
+def test_what_is_wrong_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        load(text)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load('[providers.x]\nprotocol="y"\n[limits]\nidle_timeout_s=-1\n[rooms]\nstrict=1')
+    assert all(name in caught.value.message for name in ("providers.x", "idle_timeout_s", "rooms.strict"))
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path"),
+    [
+        ("https://api.openai.com/v1", "api.openai.com", 443, ""),
+        ("https://api.openai.com/v1/", "api.openai.com", 443, ""),
+        ("http://[::1]:8080/a/v1", "::1", 8080, "/a"),
+        ("http://h", "h", 80, ""),
+    ],
+)
+def test_base_urls(url: str, host: str, port: int, path: str) -> None:
+    address, found = split_base_url(url)
+    assert (address.host, address.port, found) == (host, port, path)

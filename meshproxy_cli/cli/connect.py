@@ -16,8 +16,9 @@ _SQLITE = "sqlite:"
 def connect(server: str | None = None) -> ServerClient:
     """Return a client of the server of that name or URL, else of the current one.
 
-    The local server's SQLite database is opened as it lies on this machine, whether `serve` runs or not. Everything
-    else is reached over REST with this user's access token. Raises the errors of `meshproxy_cli.errors`.
+    The local server's database is opened, whether `serve` runs or not: its SQLite file, or the one that
+    MESHPROXY_DATABASE_URL names. Everything else is reached over REST with this user's access token. Raises the errors
+    of `meshproxy_cli.errors`.
     """
     chosen = context.settings().server(server)
     output.detail(f"server: {chosen.name} ({chosen.url})")
@@ -27,7 +28,12 @@ def connect(server: str | None = None) -> ServerClient:
 
 
 def local_database() -> str | None:
-    """Return the URL of the local server's SQLite database, or None where `serve` runs on another database."""
+    """Return the URL of the local server's database, or None where `serve` runs on one that can't be opened from here.
+
+    MESHPROXY_DATABASE_URL goes first, as for `serve`: the first access token of a server on PostgreSQL is made so.
+    """
+    if given := os.environ.get("MESHPROXY_DATABASE_URL"):
+        return given
     paths = context.paths()
     runtime = read_runtime(paths)
     if runtime is None:

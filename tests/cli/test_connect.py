@@ -13,6 +13,8 @@ from meshproxy_cli.settings.edit import add_server
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 from meshproxy_cli.settings.schema import ServerTable
+from meshproxy_cli.store import open_store
+from meshproxy_cli.store.records import Role
 
 
 @pytest.fixture
@@ -45,6 +47,21 @@ def test_a_local_server_on_another_database_is_asked_over_rest(paths: Paths) -> 
     with closing(connect()) as client:
         assert isinstance(client, RemoteClient)
         assert client.url == "http://127.0.0.1:4711"
+
+
+def test_the_database_in_the_environment_is_the_local_servers(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    runtime(paths, postgres_url)
+    monkeypatch.setenv("MESHPROXY_DATABASE_URL", postgres_url)
+    with closing(connect("local")) as client:
+        _, text = client.create_access_token("first", Role.ADMIN)
+    monkeypatch.delenv("MESHPROXY_DATABASE_URL")
+    with closing(open_store(postgres_url)) as store:
+        found = store.check_access_token(text)
+    assert found is not None
+    assert found.name == "first"
+    assert not paths.database.exists()
 
 
 def test_another_server_needs_an_access_token(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -466,3 +466,46 @@ def test_what_another_room_made_is_not_there(tmp_path: Path) -> None:
 
     play(tmp_path, served, test)
     assert len(served.asked) == 2
+
+
+def test_batches_belong_to_their_room(tmp_path: Path) -> None:
+    batch = b'{"id":"msgbatch_1","processing_status":"in_progress"}'
+    listed = b'{"data":[{"id":"msgbatch_1"},{"id":"msgbatch_9"}],"has_more":false,"first_id":"msgbatch_1"}'
+    served = Answers(plain(batch), plain(batch), plain(listed))
+    path = "/anthropic/v1/messages/batches"
+
+    async def test(running: Bench) -> None:
+        body = b'{"requests":[{"custom_id":"a","params":{"model":"claude-a"}}]}'
+        assert (await running.ask(request(body, path=path))).endswith(b"%x\r\n%b\r\n0\r\n\r\n" % (len(batch), batch))
+        assert b" 200 OK" in await running.ask(request(b"", path=f"{path}/msgbatch_1", method="GET"))
+        theirs = await running.ask(request(b"", path=f"{path}/msgbatch_1", method="GET", room="other"))
+        assert theirs.startswith(b"HTTP/1.1 404 ")
+        answer = await running.ask(request(b"", path=path, method="GET"))
+        assert b"msgbatch_1" in answer
+        assert b"msgbatch_9" not in answer
+
+    async def whole() -> None:
+        async with provider(served) as port:
+            config = f'[providers.anthropic]\nbase_url="http://127.0.0.1:{port}"\nkeys=["one"]\n'
+            async with bench(tmp_path, config) as running:
+                await test(running)
+
+    run(whole())
+    assert len(served.asked) == 3
+    assert served.asked[0].fields(b"x-api-key") == [b"one"]
+
+
+def test_a_form_goes_up_as_it_came(tmp_path: Path) -> None:
+    body = (
+        b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n\x00\xff\r\n\r\n'
+        b'\r\n--XX\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--XX--\r\n'
+    )
+    served = Answers(plain(b'{"text":"x"}'))
+
+    async def test(running: Bench) -> None:
+        kind = "Content-Type: multipart/form-data; boundary=XX"
+        assert b" 200 OK" in await running.ask(request(body, kind, path="/openai/v1/audio/transcriptions"))
+        assert (await running.event()).model_requested == "whisper-1"
+
+    play(tmp_path, served, test)
+    assert served.asked[0].body == body

@@ -87,7 +87,7 @@ def test_every_file_is_whole_whenever_the_process_dies(tmp_path: Path) -> None:
             written += now == edit.after
         outcomes[written > 0] += 1
         again_and_back(bench, agent, plan.edits)
-    assert min(outcomes.values()) > KILLS // 20, f"the kills hit one side only: {outcomes}"
+    assert min(outcomes.values()) >= 3, f"the kills hit one side only: {outcomes}"
 
 
 def again_and_back(bench: Workbench, agent: Codex | Claude, edits: tuple[Any, ...]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,6 @@ def test_commands_and_options_exist(page: Path) -> None:
         command, rest = resolve(words)
         loaded = load(command.target.rpartition(":")[2], command)
         known = {option for parameter in loaded.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        own = rest[: rest.index("--")] if "--" in rest else rest
+        own = takewhile(lambda word: word not in {"--", "|"}, rest)
         given = {word.partition("=")[0] for word in own if word.startswith("-") and word != "-"}
         assert given <= known | {"--help"}, f"{call}: unknown {given - known}"

@@ -108,7 +108,9 @@ def test_every_limit_must_have_enough_and_a_refusal_takes_from_none(worker: Star
     assert "This project" in last.message
 
 
-def test_tokens_are_reserved_and_settled(worker: Start, clock: Clock) -> None:
+@pytest.mark.usefixtures("never_away")
+def test_tokens_are_reserved_and_settled(worker: Start, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshproxy_cli.proxy.limiting.limiter.PATIENCE_S", 20.0)
     one = worker(limit(LimitKind.TOKENS_PER_MINUTE, 10_000), clock=clock)
     first = one.ask(size=4000)
     assert isinstance(first, Admission)

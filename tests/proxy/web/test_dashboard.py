@@ -246,12 +246,12 @@ def test_every_period_shows_what_is_recent(site: Site, maria: TestClient, period
 
 
 def test_names_from_outside_are_text_and_not_markup(site: Site, maria: TestClient) -> None:
-    evil = '"><script>alert(1)</script>&{{7*7}}'
+    evil = '"><script>alert(1)</script>&{{1234567*7}}'
     site.store.add_events([event(site, room=evil, session=evil, participant=evil, model_served=evil, error=evil)])
     for path in (*PAGES, "/dashboard/usage?by=session,model", f"/dashboard?room={evil}"):
         text = maria.get(path).text
         assert "<script>alert" not in text
-        assert "49" not in re.sub(r'csrf" value="\w+"|\d{2}:\d{2}:\d{2}|[\w-]{36}', "", text)
+        assert str(1234567 * 7) not in text
         assert Page(text).open == []
 
 

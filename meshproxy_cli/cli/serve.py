@@ -17,6 +17,7 @@ from meshproxy_cli.proxy.workers import serve as serve_workers
 from meshproxy_cli.settings.references import resolve_reference
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 
+_SQLITE = "sqlite:"
 _ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 
@@ -67,7 +68,11 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
     listening = [one.getsockname()[:2] for one in sockets]
     address = _url(host, listening[0][1], tls=tls_cert is not None)
     runtime = ServerRuntime(
-        url=public_url or address, pid=os.getpid(), project_id=project.id, database_url=url, started_at=time.time()
+        url=public_url or address,
+        pid=os.getpid(),
+        project_id=project.id,
+        database_url=public_database(url),
+        started_at=time.time(),
     )
     plan = Plan(
         addresses=tuple((str(name), number) for name, number in listening),
@@ -113,6 +118,11 @@ def _resolve(reference: str, resolved: dict[str, str]) -> str:
     if reference not in resolved:
         resolved[reference] = resolve_reference(reference, context.secrets(), os.environ)
     return resolved[reference]
+
+
+def public_database(url: str) -> str:
+    """Return a database's URL as it may lie in a file: of a server's only the kind, since the rest may be a password."""
+    return url if url.startswith(_SQLITE) else f"{url.partition(':')[0]}:"
 
 
 def _url(host: str, port: int, *, tls: bool) -> str:

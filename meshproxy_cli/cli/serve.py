@@ -121,7 +121,7 @@ def _resolve(reference: str, resolved: dict[str, str]) -> str:
 
 
 def public_database(url: str) -> str:
-    """Return a database's URL as it may lie in a file: of a server's only the kind, since the rest may be a password."""
+    """Return what may lie in a file of a database's URL: of a server only the kind, as the rest may be a password."""
     return url if url.startswith(_SQLITE) else f"{url.partition(':')[0]}:"
 
 

@@ -1,5 +1,6 @@
 """What is asked for, and whether this caller may have it: models, and what belongs to other rooms."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -17,6 +18,7 @@ _CHAT = "/v1/chat/completions"
 _ANY = "*"
 _REALTIME = "/v1/realtime/"
 _FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
+_JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;|$)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -60,9 +62,8 @@ class Authoriser:
                     return self._json(caller, route, room, self._plain(head, body))
                 case Body.BATCH if head.method == b"POST":
                     return self._batch(caller, route.protocol, room, self._plain(head, body))
-                case Body.MULTIPART:
-                    model = form_field(self._plain(head, body), head.value(b"content-type"), b"model")
-                    return Ask(model=self._permitted(caller, route.protocol, room, model))
+                case Body.MULTIPART | Body.JSON_OR_MULTIPART:
+                    return self._form(caller, route, room, head, self._plain(head, body))
                 case Body.QUERY:
                     return Ask(model=self._permitted(caller, route.protocol, room, _query_model(head.target)))
                 case _:
@@ -120,6 +121,12 @@ class Authoriser:
         if changes:
             ask.body = document.replaced(changes)
         return ask
+
+    def _form(self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes) -> Ask:
+        kind = head.value(b"content-type")
+        if route.endpoint.body is Body.JSON_OR_MULTIPART and _JSON_TYPE.match(kind):
+            return self._json(caller, route, room, body)
+        return Ask(model=self._permitted(caller, route.protocol, room, form_field(body, kind, b"model")))
 
     def _session(self, caller: Caller, room: Room | None, document: Document) -> Ask:
         """Check a realtime session that is made over HTTP: it names models in several places."""

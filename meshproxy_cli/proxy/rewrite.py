@@ -16,7 +16,8 @@ _NOT_FORWARDED = _HOP_BY_HOP | _CREDENTIALS | {
     b"sec-websocket-extensions",
 }  # fmt: skip
 _NOT_FORWARDED_PREFIXES = (b"meshagent-", b"meshproxy-", b"x-meshagent-", b"x-forwarded-")
-_NOT_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"meshproxy-request-id"}
+# Alt-Svc would lead a client around the proxy, to the provider itself.
+_NOT_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"alt-svc", b"meshproxy-request-id"}
 # Websocket subprotocols that carry a credential, since browsers can set no header.
 CREDENTIAL_PROTOCOLS = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-token.")
 _DECIDED_SIZE = 4096

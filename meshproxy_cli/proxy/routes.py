@@ -20,6 +20,7 @@ class Body(enum.Enum):
     NONE = enum.auto()
     JSON = enum.auto()
     MULTIPART = enum.auto()
+    JSON_OR_MULTIPART = enum.auto()  # as the Content-Type says
     BATCH = enum.auto()  # Anthropic's batches: one model for each entry
     QUERY = enum.auto()
 
@@ -98,7 +99,8 @@ _OPENAI = (
     Endpoint("/v1/responses/compact", _POST, Body.JSON, Reply.RESPONSE),
     *_posts("/v1/audio/speech", "/v1/images/generations"),
     *_posts("/v1/audio/transcriptions", "/v1/audio/translations", body=Body.MULTIPART),
-    *_posts("/v1/images/edits", "/v1/images/variations", body=Body.MULTIPART),
+    *_posts("/v1/images/variations", body=Body.MULTIPART),
+    *_posts("/v1/images/edits", body=Body.JSON_OR_MULTIPART),
     Endpoint("/v1/responses", _POST | {b"GET"}, Body.JSON, Reply.RESPONSE, websocket=True),
     Endpoint("/v1/realtime", frozenset({b"GET"}), Body.QUERY, websocket=True),
     *_posts("/v1/realtime/sessions", "/v1/realtime/client_secrets", "/v1/realtime/transcription_sessions"),

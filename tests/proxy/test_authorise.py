@@ -139,6 +139,25 @@ def test_the_model_of_a_form() -> None:
     assert refused(path, {"model": "whisper-1"}).status == 400
 
 
+def test_images_are_edited_with_json_or_a_form() -> None:
+    path, only = "/openai/v1/images/edits", caller("openai/gpt-image-2")
+    form, plain = "Content-Type: multipart/form-data; boundary=X", "Content-Type: Application/JSON ; charset=utf-8"
+    assert ask(path, FORM % b"gpt-image-2", only, fields=(form,)).model == "gpt-image-2"
+    assert ask(path, {"model": "gpt-image-2", "stream": True}, only, fields=(plain,)).stream
+    assert refused(path, FORM % b"other", only, fields=(form,)).status == 403
+    assert refused(path, {"model": "other"}, only, fields=(plain,)).status == 403
+    assert ask(path, {"model": "best"}, only, room(aliases={"best": "gpt-image-2"}), fields=(plain,)).body is not None
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/jsonp", "multipart/form-data; boundary=application/json"]
+)
+def test_an_edit_whose_form_is_not_said_is_refused(kind: str) -> None:
+    fields = (f"Content-Type: {kind}",) if kind else ()
+    for body in (FORM % b"gpt-image-2", b'{"model":"gpt-image-2"}'):
+        assert refused("/openai/v1/images/edits", body, fields=fields).status == 400
+
+
 def test_every_model_of_a_batch() -> None:
     path = "/anthropic/v1/messages/batches"
     good, bad = {"params": {"model": "claude-a"}}, {"params": {"model": "claude-b"}}

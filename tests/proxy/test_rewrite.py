@@ -100,7 +100,7 @@ def test_what_comes_back(field: str) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["Set-Cookie: a=secret", "set-cookie2: secret", "Connection: secret", "Keep-Alive: secret",
+    ["Set-Cookie: a=secret", "set-cookie2: secret", "Connection: secret", "Keep-Alive: secret", "Alt-Svc: secret",
      "Proxy-Authenticate: secret", "Upgrade: secret", "Meshproxy-Request-Id: secret"],
 )  # fmt: skip
 def test_what_does_not_come_back(field: str) -> None:

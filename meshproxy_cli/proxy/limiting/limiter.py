@@ -175,6 +175,7 @@ class StoreLimiter:
             for start in range(0, len(messages), _AT_ONCE):
                 self._line.send(messages[start : start + _AT_ONCE])
                 if not self._receive():
+                    self._unsent(messages[start + _AT_ONCE :])
                     break
         else:
             self._receive()
@@ -234,6 +235,12 @@ class StoreLimiter:
                 allowance.heard(answer, self._now())
                 _warn_once(allowance)
             return True
+
+    def _unsent(self, messages: Sequence[tuple[Allowance, LeaseRequest]]) -> None:
+        """Take back what did not go out, to be said anew once the reply that is late has come."""
+        with self._lock:
+            for allowance, _ in messages:
+                allowance.unheard()
 
     def _decide_waiting(self) -> list[tuple[Waiting, Decision]]:
         now = self._now()

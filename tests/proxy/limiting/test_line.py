@@ -2,22 +2,27 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.proxy.limits import Admission
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.leases import LeaseAnswer, LeaseRequest
-from meshproxy_cli.store.records import LimitKind
+from meshproxy_cli.store.records import LimitKind, LimitScope
 from meshproxy_cli.store.schema import limit_counters
 from meshproxy_cli.store.sql import SqlStore
 
 from .conftest import CALLER, limit
 from .test_limiter import wait_until
+
+MANY = 100
 
 
 class Gate:
@@ -27,10 +32,16 @@ class Gate:
         self.store = store
         self.open = threading.Event()
         self.open.set()
+        self.open_to_many = threading.Event()
+        self.open_to_many.set()
+        self.asked = 0  # for how much at once, last
         self.error: Exception | None = None
 
     def exchange(self, holder: str, requests: Sequence[LeaseRequest]) -> tuple[int, tuple[LeaseAnswer, ...]]:
+        self.asked = len(requests)
         self.open.wait(30)
+        if len(requests) > MANY:
+            self.open_to_many.wait(30)
         if self.error is not None:
             raise self.error
         return self.store.exchange(holder, requests)
@@ -56,8 +67,8 @@ def limiter(gate: Gate) -> Iterator[StoreLimiter]:
     made.stop()
 
 
-def ask(limiter: StoreLimiter) -> Admission | Refusal:
-    decision = limiter.admit(CALLER, "openai", "/v1/responses", 100, "m")
+def ask(limiter: StoreLimiter, caller: Caller = CALLER) -> Admission | Refusal:
+    decision = limiter.admit(caller, "openai", "/v1/responses", 100, "m")
     return decision if isinstance(decision, Admission | Refusal) else decision.result(timeout=20)
 
 
@@ -75,6 +86,22 @@ def test_a_store_that_hangs_holds_up_nobody_and_counts_once(gate: Gate, limiter:
     assert wait_until(lambda: spent(gate) == 21)
     assert isinstance(ask(limiter), Admission)
     assert wait_until(lambda: spent(gate) == 22)
+
+
+def test_after_a_late_reply_to_some_of_many_all_are_told(gate: Gate, limiter: StoreLimiter) -> None:
+    limiter.update([limit(LimitKind.REQUESTS_PER_MINUTE, 1_000_000, LimitScope.PARTICIPANT)])
+    people = [replace(CALLER, participant=f"p{number}") for number in range(450)]
+    gate.open.clear()
+    gate.open_to_many.clear()
+    first = limiter.admit(people[0], "openai", "/v1/responses", 100, "m")
+    assert wait_until(lambda: gate.asked == 1), "all others come while this one is on its way"
+    waiting = [first, *(limiter.admit(person, "openai", "/v1/responses", 100, "m") for person in people[1:])]
+    assert all(isinstance(one, Future) and isinstance(one.result(20), Admission) for one in waiting)
+    gate.open.set()
+    assert wait_until(lambda: gate.asked > MANY), "more are due than go into one message"
+    assert isinstance(ask(limiter, replace(CALLER, participant="somebody else")), Admission), "the reply is late"
+    gate.open_to_many.set()
+    assert wait_until(lambda: spent(gate) == len(people) + 1)
 
 
 def test_held_locally_the_limit_still_refuses(gate: Gate, limiter: StoreLimiter) -> None:

@@ -55,13 +55,13 @@ def doctor(
     - `meshproxy doctor --fix`
     - `meshproxy doctor --json --report report.json`
     """
-    scene = _scene(server, room, limit)
+    scene = _scene(server, room, limit, offline=offline)
     checks = _chosen(offline=offline, live=live)
     agents = [name for name in agent or [] if not offline and _agreed(name, yes=yes)]
     results = _examine(scene, checks, agents, show=not as_json)
     if fix and (done := _fix(results, yes=yes)):
         output.note(f"{done} command(s) were run; once more:")
-        scene = _scene(server, room, limit)
+        scene = _scene(server, room, limit, offline=offline)
         results = _examine(scene, checks, agents, show=not as_json)
     found = _as_json(results)
     if as_json:
@@ -73,8 +73,8 @@ def doctor(
     return exit_code(results)
 
 
-def _scene(server: str | None, room: str | None, limit: float) -> Scene:
-    return Scene(context.paths(), os.environ, CliDesk(), server, room, limit)
+def _scene(server: str | None, room: str | None, limit: float, *, offline: bool) -> Scene:
+    return Scene(context.paths(), os.environ, CliDesk(), server, room, limit, offline=offline)
 
 
 def _chosen(*, offline: bool, live: bool) -> tuple[Check, ...]:

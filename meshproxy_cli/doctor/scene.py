@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -43,6 +44,19 @@ class Desk(Protocol):
         """Return for every hard budget that is used up for this room a line, and the command that raises it."""
 
 
+class CreatedRoom(Protocol):
+    """What a check asks of a room that was created on the server."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
+
+    @property
+    def aliases(self) -> Mapping[str, str]: ...
+
+
 @dataclass(frozen=True)
 class Scene:
     """This user on this machine. Methods raise what `MeshproxyError` fits; each answer is made once and kept."""
@@ -54,18 +68,23 @@ class Scene:
     room_asked: str | None = None
     limit_s: float = 2.0  # how long the server may take for one answer
     machine: Machine = field(default_factory=lambda: Machine.current(os.environ))
-    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    offline: bool = False  # nothing may be asked over the network
+    _kept: dict[str, "Future[Any]"] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """Return what `make` returned, or raise what it raised, the first time that it was asked for by that name."""
+        """Return what `make` returned, or raise what it raised, the first time that it was asked for by that name.
+
+        Only those who ask for the same thing wait for it.
+        """
         with self._lock:
-            if name not in self._kept:
-                self._kept[name] = _attempt(make)
-            value, problem = self._kept[name]
-        if problem is not None:
-            raise problem
-        return value  # type: ignore[no-any-return]  # it is what `make` of that name returned
+            kept = self._kept.get(name)
+            if kept is None:
+                mine = self._kept[name] = Future()
+        if kept is None:
+            _settle(mine, make)
+            kept = mine
+        return kept.result()  # type: ignore[no-any-return]  # it is what `make` of that name returned
 
     @property
     def settings(self) -> Settings:
@@ -128,6 +147,18 @@ class Scene:
         spec = TokenSpec.for_room("doctor", room)
         return self.once("token", lambda: mint(spec, self.api_key, now=int(time.time()), expires_in=_LIFETIME_S))
 
+    @property
+    def rooms(self) -> tuple[CreatedRoom, ...]:
+        """The rooms that were created on the server; none where they can't be asked for."""
+        return () if self.offline else self.once("rooms", self._rooms)
+
+    def _rooms(self) -> tuple[CreatedRoom, ...]:
+        try:
+            with self.client() as client:
+                return client.rooms()
+        except MeshproxyError:
+            return ()
+
     @contextmanager
     def client(self) -> Iterator[ServerClient]:
         """Yield a client of the server in question, with this user's rights there."""
@@ -163,8 +194,8 @@ def _place(receipt: Receipt) -> str:
     return "" if receipt.scope == "user" else receipt.place
 
 
-def _attempt(make: Callable[[], T]) -> tuple[T | None, MeshproxyError | None]:
+def _settle(answer: "Future[T]", make: Callable[[], T]) -> None:
     try:
-        return make(), None
-    except MeshproxyError as problem:
-        return None, problem
+        answer.set_result(make())
+    except BaseException as problem:  # noqa: BLE001 (raised for everybody who asks: nobody may wait for ever)
+        answer.set_exception(problem)

@@ -1,5 +1,7 @@
 """What is found out once and kept."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -35,3 +37,25 @@ def test_room_comes_from_the_command_line_first(tmp_path: Path) -> None:
     assert asked.room == "asked"
     assert asked.base_url("anthropic").endswith("/rooms/asked/anthropic")
     assert asked.base_url("openai").endswith("/rooms/asked/openai/v1")
+
+
+def test_only_those_who_ask_for_the_same_wait(tmp_path: Path) -> None:
+    scene, started, release = make(tmp_path), threading.Event(), threading.Event()
+
+    def slow() -> str:
+        started.set()
+        release.wait(30)
+        return "slow"
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(scene.once, "slow", slow) for _ in range(2)]
+        assert started.wait(30)
+        assert scene.once("quick", lambda: "quick") == "quick"
+        assert not any(one.done() for one in both)
+        release.set()
+        assert [one.result() for one in both] == ["slow", "slow"]
+
+
+def test_offline_no_room_is_asked_for(tmp_path: Path) -> None:
+    scene = make(tmp_path)
+    assert Scene(scene.paths, scene.environ, scene.desk, offline=True).rooms == ()

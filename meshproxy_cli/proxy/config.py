@@ -6,8 +6,11 @@
     [limits]                    max_body_mib = 32, idle_timeout_s = 600, connect_timeout_s = 10, keep_alive_s = 120
     [usage]                     prices = "PATH"; keep_days = 90    single events; sums stay for ever
                                 on_disconnect = "cancel" | "drain"; drain_seconds = 60; drain_most = 64
+    [metrics]                   open = false          /metrics without a token
+    [log]                       format = "people" | "json"; level = "info"; access = false
 
-A key stands in the file as a reference, never as itself.
+A key stands in the file as a reference, never as itself. What is not known here is an error, not ignored: a setting
+that was misspelt must not be missed.
 """
 
 import tomllib
@@ -15,15 +18,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from meshproxy_cli.errors import UsageError
+from meshproxy_cli.errors import CredentialError, UsageError
 from meshproxy_cli.proxy.providers import DIALECTS
 from meshproxy_cli.proxy.routes import Protocol
+from meshproxy_cli.proxy.sections import Section
 from meshproxy_cli.proxy.target import ECHO_URL, Target, make_target
 
 _MIB = 1024 * 1024
 _PROTOCOLS: tuple[Protocol, Protocol] = ("openai", "anthropic")
 _DEFAULT_URLS: dict[Protocol, str] = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 ECHO = "echo"
+_SECTIONS = ("providers", "rooms", "limits", "usage", "metrics", "log")
+_TABLES = ", ".join(f"[{name}]" for name in _SECTIONS)
+_PROVIDER_KEYS = ("protocol", "base_url", "keys", "headers", "default")
+LOG_FORMATS = ("people", "json")
+LOG_LEVELS = ("info", "debug", "warning", "error")
 
 ResolveSecret = Callable[[str], str]
 
@@ -71,6 +80,15 @@ class Draining:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """How the server logs: as JSON lines or for people, from which level, and whether a line for each request."""
+
+    json: bool = False
+    level: str = "info"
+    access: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """What a worker goes by."""
 
@@ -81,6 +99,7 @@ class ServerConfig:
     keep_events_days: int | None = None
     open_metrics: bool = False  # /metrics without a token
     drain: Draining = field(default_factory=Draining)
+    log: LogSettings = field(default_factory=LogSettings)
 
     def provider(self, protocol: Protocol, name: str | None) -> Provider | None:
         """Return the provider of that name, or without one the default of the protocol."""
@@ -101,55 +120,59 @@ def load_config(text: str, environ: Mapping[str, str], resolve_secret: ResolveSe
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(f"server.toml is no valid TOML: {problem}") from None
-    problems: list[str] = []
+    problems = [f"[{name}] is not known; there are {_TABLES}" for name in document if name not in _SECTIONS]
     providers = _from_file(document.get("providers", {}), resolve_secret, problems)
     keys = {} if providers or problems else environ
     for protocol in _PROTOCOLS:
         if not any(provider.protocol == protocol for provider in providers):
             providers.append(_from_environment(protocol, keys, problems))
-    limits = _limits(document.get("limits", {}), problems)
-    strict = document.get("rooms", {}).get("strict", False) if isinstance(document.get("rooms", {}), dict) else None
-    if not isinstance(strict, bool):
-        problems.append("rooms.strict must be true or false")
-    open_metrics = (
-        document.get("metrics", {}).get("open", False) if isinstance(document.get("metrics", {}), dict) else 0
-    )
-    if not isinstance(open_metrics, bool):
-        problems.append("metrics.open must be true or false")
-    usage = document.get("usage", {})
-    prices = usage.get("prices", "") if isinstance(usage, dict) else ""
-    keep_days = usage.get("keep_days") if isinstance(usage, dict) else None
-    if keep_days is not None and (type(keep_days) is not int or keep_days < 1):
-        problems.append("usage.keep_days must be a whole number of days, 1 or more")
-    drain = _draining(usage if isinstance(usage, dict) else {}, problems)
+    config = _config(document, tuple(providers), problems)
     if problems:
         raise ConfigError("the server's configuration is wrong:\n" + "\n".join(f"  {problem}" for problem in problems))
-    return ServerConfig(
-        providers=tuple(providers),
-        limits=limits,
-        strict_rooms=strict is True,
-        price_file=str(prices),
-        keep_events_days=keep_days,
-        open_metrics=open_metrics is True,
-        drain=drain,
+    return config
+
+
+def _config(document: Mapping[str, Any], providers: tuple[Provider, ...], problems: list[str]) -> ServerConfig:
+    sections = {name: Section(document, name, problems) for name in _SECTIONS if name != "providers"}
+    usage, draining = sections["usage"], Draining()
+    config = ServerConfig(
+        providers=providers,
+        limits=_limits(sections["limits"]),
+        strict_rooms=sections["rooms"].flag("strict"),
+        price_file=usage.text("prices"),
+        keep_events_days=usage.whole("keep_days", " of days"),
+        open_metrics=sections["metrics"].flag("open"),
+        drain=Draining(
+            wanted=usage.choice("on_disconnect", ("cancel", "drain")) == "drain",
+            seconds=usage.number("drain_seconds", draining.seconds),
+            most=usage.whole("drain_most", "") or draining.most,
+        ),
+        log=_log_settings(sections["log"]),
+    )
+    for section in sections.values():
+        section.close()
+    return config
+
+
+def _log_settings(section: Section) -> LogSettings:
+    return LogSettings(
+        json=section.choice("format", LOG_FORMATS) == "json",
+        level=section.choice("level", LOG_LEVELS),
+        access=section.flag("access"),
     )
 
 
-def _draining(table: dict[str, Any], problems: list[str]) -> Draining:
-    choice, seconds, most = (
-        table.get("on_disconnect", "cancel"),
-        table.get("drain_seconds", 60),
-        table.get("drain_most", 64),
+def _limits(section: Section) -> Limits:
+    default = Limits()
+    return Limits(
+        largest_body=int(section.number("max_body_mib", default.largest_body / _MIB) * _MIB),
+        largest_expanded=int(section.number("max_expanded_mib", default.largest_expanded / _MIB) * _MIB),
+        idle_s=section.number("idle_timeout_s", default.idle_s),
+        connect_s=section.number("connect_timeout_s", default.connect_s),
+        keep_alive_s=section.number("keep_alive_s", default.keep_alive_s),
+        head_timeout_s=section.number("head_timeout_s", default.head_timeout_s),
+        body_timeout_s=section.number("body_timeout_s", default.body_timeout_s),
     )
-    if choice not in {"cancel", "drain"}:
-        problems.append('usage.on_disconnect must be "cancel" or "drain"')
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        problems.append("usage.drain_seconds must be a number above 0")
-        seconds = 60
-    if type(most) is not int or most < 1:
-        problems.append("usage.drain_most must be a whole number, 1 or more")
-        most = 64
-    return Draining(wanted=choice == "drain", seconds=float(seconds), most=most)
 
 
 def _from_environment(protocol: Protocol, environ: Mapping[str, str], problems: list[str]) -> Provider:
@@ -174,8 +197,9 @@ def _from_file(tables: Any, resolve_secret: ResolveSecret, problems: list[str]) 
     for name, table in tables.items():
         try:
             found.append(_provider(name, table, resolve_secret))
-        except UsageError as problem:
-            problems.append(f"providers.{name}: {problem.message}")
+        except (UsageError, CredentialError) as problem:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            problems.append(f"providers.{name}: {problem.message}{hint}")
     return found
 
 
@@ -185,6 +209,11 @@ def _provider(name: str, table: Any, resolve_secret: ResolveSecret) -> Provider:
     protocol = table.get("protocol", name)
     if protocol not in _PROTOCOLS:
         raise UsageError('protocol must be "openai" or "anthropic"')
+    for key in table:
+        if key not in _PROVIDER_KEYS:
+            raise UsageError(f"{key} is not known; there are {', '.join(_PROVIDER_KEYS)}")
+    if not isinstance(table.get("default", False), bool):
+        raise UsageError("default must be true or false")
     urls = _strings(table, "base_url", [_DEFAULT_URLS[protocol]])
     references = _strings(table, "keys", [])
     headers = table.get("headers", {})
@@ -203,30 +232,3 @@ def _strings(table: dict[str, Any], name: str, default: list[str]) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(one, str) and one for one in values):
         raise UsageError(f"{name} must be a text or a list of texts")
     return values or default
-
-
-_LIMIT_KEYS = {
-    "max_body_mib": ("largest_body", _MIB),
-    "max_expanded_mib": ("largest_expanded", _MIB),
-    "idle_timeout_s": ("idle_s", 1),
-    "connect_timeout_s": ("connect_s", 1),
-    "keep_alive_s": ("keep_alive_s", 1),
-    "head_timeout_s": ("head_timeout_s", 1),
-    "body_timeout_s": ("body_timeout_s", 1),
-}
-
-
-def _limits(table: Any, problems: list[str]) -> Limits:  # noqa: ANN401 (from TOML)
-    if not isinstance(table, dict):
-        problems.append("[limits] must be a table")
-        return Limits()
-    chosen: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in _LIMIT_KEYS:
-            problems.append(f"limits.{key} is not known; there are {', '.join(_LIMIT_KEYS)}")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            problems.append(f"limits.{key} must be a number above 0")
-        else:
-            name, unit = _LIMIT_KEYS[key]
-            chosen[name] = int(value * unit) if unit != 1 else float(value)
-    return Limits(**chosen)

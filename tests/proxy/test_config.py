@@ -2,7 +2,8 @@
 
 import pytest
 
-from meshproxy_cli.proxy.config import ConfigError, ServerConfig, load_config
+from meshproxy_cli.errors import CredentialError
+from meshproxy_cli.proxy.config import ConfigError, LogSettings, ServerConfig, load_config
 from meshproxy_cli.proxy.target import split_base_url
 
 SECRETS = {"env:A": "key-a", "env:B": "key-b"}
@@ -69,6 +70,13 @@ def test_limits() -> None:
         "[limits]\nidle_timeout_s=true",
         '[rooms]\nstrict="yes"',
         "[usage]\nkeep_days=0",
+        "[usage]\nprices=1",
+        "[usages]\nkeep_days=1",
+        "strict=true",
+        "[rooms]\nstrikt=true",
+        '[providers.openai]\nkey="env:A"',
+        '[providers.openai]\ndefault="yes"',
+        '[log]\nformat="xml"',
     ],
 )
 def test_what_is_wrong_is_refused(text: str) -> None:
@@ -80,6 +88,22 @@ def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         load('[providers.x]\nprotocol="y"\n[limits]\nidle_timeout_s=-1\n[rooms]\nstrict=1')
     assert all(name in caught.value.message for name in ("providers.x", "idle_timeout_s", "rooms.strict"))
+
+
+def test_a_key_that_leads_nowhere_is_one_of_the_problems() -> None:
+    def resolve(reference: str) -> str:
+        raise CredentialError(f"{reference} leads to nothing", hint="set it")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config('[providers.openai]\nkeys=["env:NONE"]\n[rooms]\nstrict=1', {}, resolve)
+    assert "providers.openai: env:NONE leads to nothing (set it)" in caught.value.message
+    assert "rooms.strict" in caught.value.message
+
+
+def test_how_it_logs() -> None:
+    assert load().log == LogSettings()
+    chosen = load('[log]\nformat="json"\nlevel="debug"\naccess=true').log
+    assert chosen == LogSettings(json=True, level="debug", access=True)
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from meshproxy_cli.cli import output
+from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.store.records import AccessToken, Role
-
-ServerOption = Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def create(
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who or what it is for, such as `ann` or `grafana`.")],
     role: Annotated[Role, typer.Option("--role", help="A viewer sees everything and changes nothing.")] = Role.VIEWER,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
+    server: options.Server = None,
+    as_json: options.Json = False,
 ) -> None:
     """Create an access token and print it, once: only its hash is kept.
 
@@ -45,7 +43,7 @@ def create(
         output.note(f"keep it: it is not shown again. Dashboard: {url}/dashboard")
 
 
-def list_(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+def list_(*, server: options.Server = None, as_json: options.Json = False) -> None:
     """List access tokens with their last use: never their texts.
 
     **Examples**
@@ -69,9 +67,16 @@ def list_(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
 
 def revoke(
     *,
-    token: Annotated[str, typer.Argument(metavar="ID", help="The token's id, or its name where only one has it.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    server: ServerOption = None,
+    token: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The token's id, or its name where only one has it.",
+            autocompletion=names.access_tokens,
+        ),
+    ],
+    yes: options.Yes = False,
+    server: options.Server = None,
 ) -> None:
     """Revoke an access token for good.
 

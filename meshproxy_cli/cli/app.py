@@ -10,13 +10,15 @@ import typer
 
 from meshproxy_cli import __version__
 from meshproxy_cli.cli import output
-from meshproxy_cli.cli.lazy import Command, Group, build
+from meshproxy_cli.cli.completion.answer import answer, is_asked
+from meshproxy_cli.cli.lazy import Command, Group, LazyGroup, build
 from meshproxy_cli.errors import ExitCode, MeshproxyError, UsageError
 
 _START = "Start here"
 _CREDENTIALS = "Keys, tokens, secrets"
 _AGENTS = "Agents"
 _SERVER = "Server"
+_SHELL = "Shell"
 
 TREE = Group(
     help="Coding agents through a Room Proxy: no provider keys on developer machines, and usage that adds up.",
@@ -143,6 +145,9 @@ TREE = Group(
             },
         ),
         "serve": Command("serve:serve", "Run the Room Proxy.", _SERVER),
+        "completion": Command(
+            "completion.command:completion", "Complete commands, rooms and more with the Tab key.", _SHELL
+        ),
     },
 )
 
@@ -151,6 +156,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Every error becomes a message here and nowhere else."""
     output.reset()
     root = build("meshproxy", TREE, callback=_root)
+    return answer(root) if is_asked() else _run(root, arguments)
+
+
+def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
     try:
         result = root.main(args=list(arguments), prog_name="meshproxy", standalone_mode=False)
     except MeshproxyError as problem:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from meshproxy_cli.cli import output
+from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.store.records import AuditEntry
 
@@ -14,8 +14,8 @@ _TITLES = ("time (UTC)", "who", "from", "change", "to", "details")
 def audit(
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many entries, the newest first.", min=1)] = 50,
-    server: Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    server: options.Server = None,
+    as_json: options.Json = False,
 ) -> None:
     """Show the audit log: every change to keys, rooms, limits and access tokens. It never holds a secret.
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.edit import allowed_keys, set_value
 from meshproxy_cli.settings.origins import all_values
@@ -13,7 +14,7 @@ from meshproxy_cli.settings.origins import all_values
 
 def show(
     origin: Annotated[bool, typer.Option("--origin", help="Say for each value where it comes from.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON (with origins).")] = False,
+    json: options.Json = False,
 ) -> None:
     """Show the settings and where each comes from.
 
@@ -38,7 +39,7 @@ def path() -> None:
 
 
 def set_(
-    key: Annotated[str, typer.Argument(help=f"One of: {', '.join(allowed_keys())}.")],
+    key: Annotated[str, typer.Argument(help=f"One of: {', '.join(allowed_keys())}.", autocompletion=names.settings)],
     value: Annotated[str | None, typer.Argument(help="The value; leave it out with --unset.")] = None,
     unset: Annotated[bool, typer.Option("--unset", help="Remove the setting.")] = False,
 ) -> None:

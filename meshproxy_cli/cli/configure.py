@@ -16,7 +16,8 @@ from meshproxy_cli.agents.receipts import Receipt, load_all
 from meshproxy_cli.agents.registry import AGENTS, find_agent
 from meshproxy_cli.agents.state import state_of
 from meshproxy_cli.agents.undo import UndoPlan, make_undo
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
 from meshproxy_cli.errors import MeshproxyError, NotFoundError, UsageError
@@ -34,14 +35,16 @@ _NAMES = ", ".join(agent.name for agent in AGENTS)
 
 
 def configure(
-    agent: Annotated[str | None, typer.Argument(help=f"One of: {_NAMES}.", show_default=False)] = None,
-    *,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="The room that the agent is to use.")] = None,
-    server: Annotated[str | None, typer.Option(help="A server's name or URL (default: the current one).")] = None,
-    session: Annotated[
-        str | None, typer.Option(help="The name under which usage is grouped (default: agent and host name).")
+    agent: Annotated[
+        str | None, typer.Argument(help=f"One of: {_NAMES}.", show_default=False, autocompletion=names.agents)
     ] = None,
-    model: Annotated[str | None, typer.Option(help="The model to ask for (default: the agent's own).")] = None,
+    *,
+    room: Annotated[str | None, options.room("The room that the agent is to use.")] = None,
+    server: options.Server = None,
+    session: Annotated[
+        str | None, options.session("The name under which usage is grouped (default: agent and host name).")
+    ] = None,
+    model: Annotated[str | None, options.model("The model to ask for (default: the agent's own).")] = None,
     profile: Annotated[str | None, typer.Option(help="The profile's or provider's name (default: meshproxy).")] = None,
     default: Annotated[bool, typer.Option("--default", help="The agent's default, not only a profile.")] = False,
     standalone: Annotated[
@@ -55,7 +58,8 @@ def configure(
         typer.Option(help="How the agent gets its token: it runs our command, reads MESHAGENT_ROOM_TOKEN, or inline."),
     ] = Credentials.HELPER,
     env_file: Annotated[
-        Path | None, typer.Option(help="Write a block into this .env file instead of the agent's settings.")
+        Path | None,
+        options.file("--env-file", text="Write a block into this .env file instead of the agent's settings."),
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take back what was configured.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List what is configured where.")] = False,

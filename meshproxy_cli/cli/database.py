@@ -2,11 +2,8 @@
 
 import getpass
 import os
-from typing import Annotated
 
-import typer
-
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.local_store import find_master_keys, load_master_keys, open_local_store
 from meshproxy_cli.client.local import ORIGIN
 from meshproxy_cli.errors import UsageError
@@ -14,13 +11,8 @@ from meshproxy_cli.settings.masterkeys import FILE_VARIABLE, SECRET, VARIABLE
 from meshproxy_cli.store.records import Actor
 from meshproxy_cli.store.vault import encode_master_keys, generate_master_key, master_key_id
 
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option("--database-url", envvar="MESHPROXY_DATABASE_URL", help="sqlite:///PATH or postgresql://…"),
-]
 
-
-def migrate(*, database_url: DatabaseOption = None) -> None:
+def migrate(*, database_url: options.Database = None) -> None:
     """Make the database, or bring it to this version's schema. `serve` does so itself when it starts.
 
     However many do it at once, each migration runs once, in a transaction.
@@ -36,7 +28,7 @@ def migrate(*, database_url: DatabaseOption = None) -> None:
     output.success(f"{shown} has this version's schema")
 
 
-def rotate_master_key(*, database_url: DatabaseOption = None) -> None:
+def rotate_master_key(*, database_url: options.Database = None) -> None:
     """Encrypt the signing secrets in the database with a new master key. Servers that run go on.
 
     A master key among this user's secrets is replaced by a new one. One in MESHPROXY_MASTER_KEY (or in the file that

@@ -7,21 +7,25 @@ from typing import Annotated
 import typer
 
 from meshproxy_cli.agents.variables import Shell, render, room_variables
-from meshproxy_cli.cli import output
+from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
 
 
 def env(
     *,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="The room to use.")] = None,
-    server: Annotated[str | None, typer.Option(help="A server's name or URL (default: the current one).")] = None,
-    session: Annotated[str | None, typer.Option(help="The name under which usage is grouped.")] = None,
-    model: Annotated[str | None, typer.Option(help="The model that Claude Code asks for.")] = None,
+    room: Annotated[str | None, options.room("The room to use.")] = None,
+    server: options.Server = None,
+    session: Annotated[str | None, options.session("The name under which usage is grouped.")] = None,
+    model: Annotated[str | None, options.model("The model that Claude Code asks for.")] = None,
     shell: Annotated[
         Shell | None, typer.Option(help="Who reads the lines (default: the shell in $SHELL, else bash).")
     ] = None,
-    expires_in: Annotated[str, typer.Option("--expires-in", metavar="TIME", help="How long the token lives.")] = "1h",
+    expires_in: Annotated[
+        str,
+        typer.Option("--expires-in", metavar="TIME", help="How long the token lives.", autocompletion=names.lifetimes),
+    ] = "1h",
 ) -> None:
     """Print variables for any OpenAI- or Anthropic-compatible program, quoted for a shell.
 

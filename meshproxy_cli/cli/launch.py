@@ -12,7 +12,8 @@ import typer
 
 from meshproxy_cli.agents.base import DIRECTORY, Credentials, Launch
 from meshproxy_cli.agents.registry import AGENTS, find_agent
-from meshproxy_cli.cli import output
+from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
 from meshproxy_cli.errors import NotFoundError
@@ -24,14 +25,14 @@ _NAMES = ", ".join(agent.name for agent in AGENTS)
 
 def launch(
     context: typer.Context,
-    agent: Annotated[str, typer.Argument(help=f"One of: {_NAMES}.", show_default=False)],
+    agent: Annotated[str, typer.Argument(help=f"One of: {_NAMES}.", show_default=False, autocompletion=names.agents)],
     *,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="The room to use.")] = None,
-    server: Annotated[str | None, typer.Option(help="A server's name or URL (default: the current one).")] = None,
+    room: Annotated[str | None, options.room("The room to use.")] = None,
+    server: options.Server = None,
     session: Annotated[
-        str | None, typer.Option(help="The name under which usage is grouped (default: agent and host name).")
+        str | None, options.session("The name under which usage is grouped (default: agent and host name).")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="The model to ask for (default: the agent's own).")] = None,
+    model: Annotated[str | None, options.model("The model to ask for (default: the agent's own).")] = None,
 ) -> None:
     """Run an agent once through a room; no file is written. What stands after `--` goes to the agent.
 

@@ -47,9 +47,14 @@ class LazyGroup(typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 (Typer's own types are private)
         names_none = not args or (args[0].startswith("-") and args[0] not in CONTEXT["help_option_names"])
-        if self.default is not None and names_none:
+        if self.default is not None and names_none and not (ctx.resilient_parsing and not args):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:  # noqa: ANN401 (Typer's own types are private)
+        if self.default is not None and incomplete.startswith("-"):
+            return list(load(self.default, self.tree[self.default]).shell_complete(ctx, incomplete))
+        return super().shell_complete(ctx, incomplete)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 (Typer's own types are private)
         name, command, rest = super().resolve_command(ctx, args)

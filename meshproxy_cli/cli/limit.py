@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.cli import output
+from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.limits import describe, limit_json, parse_amount, parse_kind, what, whose
 from meshproxy_cli.errors import UsageError
@@ -16,12 +17,12 @@ KindArgument = Annotated[
     typer.Argument(
         metavar="KIND",
         help="requests-per-minute, tokens-per-minute, concurrent-streams, usd-per-day or usd-per-month.",
+        autocompletion=names.limit_kinds,
     ),
 ]
-RoomOption = Annotated[str | None, typer.Option("--room", help="On this room; '*' for each one on its own.")]
-SessionOption = Annotated[str | None, typer.Option("--session", help="On this session of any room; '*' for each one.")]
-ParticipantOption = Annotated[str | None, typer.Option("--participant", help="On this participant; '*' for each one.")]
-ServerOption = Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")]
+RoomOption = Annotated[str | None, options.room("On this room; '*' for each one on its own.")]
+SessionOption = Annotated[str | None, options.session("On this session of any room; '*' for each one.")]
+ParticipantOption = Annotated[str | None, options.participant("On this participant; '*' for each one.")]
 
 
 def set_(
@@ -32,7 +33,7 @@ def set_(
     session: SessionOption = None,
     participant: ParticipantOption = None,
     warn: Annotated[bool, typer.Option("--warn", help="Only warn in the server's log; refuse nothing.")] = False,
-    server: ServerOption = None,
+    server: options.Server = None,
 ) -> None:
     """Set a limit, on the whole project unless a room, session or participant is named.
 
@@ -62,8 +63,8 @@ def set_(
 
 def list_(
     *,
-    server: ServerOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    server: options.Server = None,
+    as_json: options.Json = False,
 ) -> None:
     """List the project's limits.
 
@@ -92,7 +93,7 @@ def remove(
     room: RoomOption = None,
     session: SessionOption = None,
     participant: ParticipantOption = None,
-    server: ServerOption = None,
+    server: options.Server = None,
 ) -> None:
     """Remove a limit.
 

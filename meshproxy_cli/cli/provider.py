@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.client.provider import ask_models
 from meshproxy_cli.errors import ExitCode, MeshproxyError, NotFoundError
 from meshproxy_cli.settings.providers import ProviderEntry, add_provider, make_provider, read_providers, remove_provider
@@ -16,7 +17,9 @@ _KEYRING = "keyring:"
 
 
 def add(
-    protocol: Annotated[str, typer.Argument(help="The provider's protocol: openai or anthropic.")],
+    protocol: Annotated[
+        str, typer.Argument(help="The provider's protocol: openai or anthropic.", autocompletion=names.protocols)
+    ],
     *,
     api_key: Annotated[
         str | None,
@@ -58,7 +61,7 @@ def add(
 
 
 def list_(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: options.Json = False,
 ) -> None:
     """List the providers of this machine's server, and where their keys lie.
 
@@ -80,8 +83,10 @@ def list_(
 
 
 def try_(
-    name: Annotated[str | None, typer.Argument(help="A provider's name (default: all).")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="A provider's name (default: all).", autocompletion=names.providers)
+    ] = None,
+    json: options.Json = False,
 ) -> int:
     """Ask a provider for its models with the team's key, and say what came back.
 
@@ -104,7 +109,7 @@ def try_(
 
 
 def remove(
-    name: Annotated[str, typer.Argument(help="A provider's name.")],
+    name: Annotated[str, typer.Argument(help="A provider's name.", autocompletion=names.providers)],
 ) -> None:
     """Remove a provider, and its key from the keyring.
 

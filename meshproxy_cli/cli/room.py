@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from meshproxy_cli.cli import output
+from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.limits import describe, limit_json
 from meshproxy_cli.client.base import ServerClient
@@ -18,9 +19,9 @@ _PROTOCOLS = ("openai", "anthropic")
 _LONGEST_NAME = 200
 _IN_NO_NAME = frozenset("/?#%\\")
 
-NameArgument = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name, as it stands in its URLs.")]
-ServerOption = Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="ROOM", help="The room's name, as it stands in its URLs.", autocompletion=names.rooms)
+]
 ProviderOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -43,7 +44,7 @@ def create(
     provider: ProviderOption = None,
     model: ModelOption = None,
     alias: AliasOption = None,
-    server: ServerOption = None,
+    server: options.Server = None,
 ) -> None:
     """Create a room. Unless the server is strict, rooms need not be created: a token that names one is enough.
 
@@ -72,7 +73,7 @@ def set_(
     model: ModelOption = None,
     all_models: Annotated[bool, typer.Option("--all-models", help="Allow every model again.")] = False,
     alias: AliasOption = None,
-    server: ServerOption = None,
+    server: options.Server = None,
 ) -> None:
     """Change a room's settings; what is not named stays. `--model` replaces the whole list of models.
 
@@ -95,7 +96,7 @@ def set_(
     output.success(f"changed the room {name}")
 
 
-def list_(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+def list_(*, server: options.Server = None, as_json: options.Json = False) -> None:
     """List the rooms that were created.
 
     **Examples**
@@ -119,7 +120,7 @@ def list_(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
         output.note("no room was created; a room that a token names exists all the same, unless the server is strict")
 
 
-def show(*, name: NameArgument, server: ServerOption = None, as_json: JsonOption = False) -> None:
+def show(*, name: NameArgument, server: options.Server = None, as_json: options.Json = False) -> None:
     """Show a room's settings and the limits on it.
 
     **Examples**
@@ -144,8 +145,8 @@ def show(*, name: NameArgument, server: ServerOption = None, as_json: JsonOption
 def remove(
     *,
     name: NameArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    server: ServerOption = None,
+    yes: options.Yes = False,
+    server: options.Server = None,
 ) -> None:
     """Remove a room's settings; its usage stays. On a strict server its tokens stop working.
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import NotFoundError
 from meshproxy_cli.settings.oskeyring import KeyringUnusableError
 from meshproxy_cli.settings.secretfile import Place
@@ -20,7 +21,7 @@ class _To(StrEnum):
 
 
 def list_(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: options.Json = False,
 ) -> None:
     """List names and places of secrets, never values.
 
@@ -68,8 +69,8 @@ def move(
 
 
 def forget(
-    name: Annotated[str, typer.Argument(help="The name that `secret list` shows.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    name: Annotated[str, typer.Argument(help="The name that `secret list` shows.", autocompletion=names.secrets)],
+    yes: options.Yes = False,
 ) -> None:
     """Remove one secret.
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
 from meshproxy_cli.errors import ConflictError, UsageError
 from meshproxy_cli.proxy.config import ServerConfig, load_config
-from meshproxy_cli.proxy.server import price_book
+from meshproxy_cli.proxy.usage.pricing import price_book
 from meshproxy_cli.proxy.workers import Plan, bind, in_use, tls_context
 from meshproxy_cli.proxy.workers import serve as serve_workers
 from meshproxy_cli.settings.references import resolve_reference
@@ -28,9 +28,11 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         str | None, typer.Option(envvar="MESHPROXY_DATABASE_URL", help="sqlite:///PATH or postgresql://…")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
-    config: Annotated[Path | None, typer.Option(help="The server's configuration (TOML).", dir_okay=False)] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM): clients use https.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    config: Annotated[Path | None, options.file("--config", text="The server's configuration (TOML).")] = None,
+    tls_cert: Annotated[
+        Path | None, options.file("--tls-cert", text="Certificate chain (PEM): clients use https.")
+    ] = None,
+    tls_key: Annotated[Path | None, options.file("--tls-key", text="Its private key (PEM).")] = None,
     public_url: Annotated[str | None, typer.Option(help="URL by which others reach this server.")] = None,
     drain: Annotated[float, typer.Option(help="Seconds that running answers get at the end.", min=0)] = 30.0,
     web: Annotated[bool, typer.Option("--web/--no-web", help="Serve REST, dashboard and metrics too.")] = True,
@@ -95,7 +97,7 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         _welcome(runtime, loaded, has_keys=has_keys, workers=workers)
 
     try:
-        serve_workers(plan, sockets, workers=workers, ready=ready)
+        serve_workers(plan, workers=workers, ready=ready)
     finally:
         for one in sockets:
             one.close()

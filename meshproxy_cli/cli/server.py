@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import ConflictError
 from meshproxy_cli.settings import edit
 from meshproxy_cli.settings.schema import BUILT_IN, ServerTable
@@ -17,8 +18,8 @@ def add(
     url: Annotated[str, typer.Argument(help="The base URL, such as https://mesh.example.com.")],
     *,
     project_id: Annotated[str | None, typer.Option("--project-id", help="The project there.")] = None,
-    room: Annotated[str | None, typer.Option("--room", help="The room where none is given.")] = None,
-    session: Annotated[str | None, typer.Option("--session", help="How sessions are named.")] = None,
+    room: Annotated[str | None, options.room("The room where none is given.")] = None,
+    session: Annotated[str | None, options.session("How sessions are named.")] = None,
     access_token: Annotated[
         str | None,
         typer.Option(
@@ -53,7 +54,7 @@ def add(
 
 
 def use(
-    name: Annotated[str, typer.Argument(help="A server's name.")],
+    name: Annotated[str, typer.Argument(help="A server's name.", autocompletion=names.servers)],
 ) -> None:
     """Choose the current server.
 
@@ -68,7 +69,7 @@ def use(
 
 
 def list_(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: options.Json = False,
 ) -> None:
     """List the known servers; the current one is marked with `*`.
 
@@ -88,7 +89,7 @@ def list_(
 
 
 def remove(
-    name: Annotated[str, typer.Argument(help="A server's name.")],
+    name: Annotated[str, typer.Argument(help="A server's name.", autocompletion=names.servers)],
 ) -> None:
     """Forget a server, and the secrets kept for it.
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.api_key.keep import KeyRing
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.client.base import ServerClient
@@ -20,8 +20,8 @@ def create(
     activate: Annotated[bool, typer.Option("--activate", help="Keep it here and sign tokens with it.")] = False,
     description: Annotated[str, typer.Option("--description", help="A longer note beside the name.")] = "",
     silent: Annotated[bool, typer.Option("--silent", help="Do not print the key (with --activate).")] = False,
-    server: Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    server: options.Server = None,
+    as_json: options.Json = False,
 ) -> None:
     """Create an API key on the server and print it, once: it cannot be shown again.
 

@@ -8,19 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.api_key.keep import KeyRing
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, active_api_key
 from meshproxy_cli.store.records import ApiKeyRecord
 from meshproxy_cli.tokens.apikey import ApiKey
 
-ServerOption = Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-KeyArgument = Annotated[str, typer.Argument(metavar="ID", help="The key's id, or its name where only one has it.")]
+KeyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="The key's id, or its name where only one has it.", autocompletion=names.api_keys
+    ),
+]
 
 
-def list_(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+def list_(*, server: options.Server = None, as_json: options.Json = False) -> None:
     """List the project's keys: never their secrets, which no server shows twice.
 
     **Examples**
@@ -40,7 +44,7 @@ def list_(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
         output.note("the project has no API keys; make one: meshproxy api-key create NAME --activate")
 
 
-def activate(*, key: KeyArgument, server: ServerOption = None) -> None:
+def activate(*, key: KeyArgument, server: options.Server = None) -> None:
     """Choose which of the keys kept on this machine signs tokens. The one before it stays kept.
 
     **Examples**
@@ -58,8 +62,8 @@ def activate(*, key: KeyArgument, server: ServerOption = None) -> None:
 def revoke(
     *,
     key: KeyArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    server: ServerOption = None,
+    yes: options.Yes = False,
+    server: options.Server = None,
 ) -> None:
     """Revoke a key for good: every token that it signed stops working within a second.
 
@@ -87,7 +91,7 @@ def revoke(
 
 def import_(
     *,
-    server: ServerOption = None,
+    server: options.Server = None,
     keep_active: Annotated[
         bool, typer.Option("--keep-active", help="Keep it, and go on signing with the key in use.")
     ] = False,
@@ -114,7 +118,7 @@ def import_(
         output.warn(f"the key is of the project {key.project_id}, and {chosen.name} of {chosen.project_id}")
 
 
-def env(*, server: ServerOption = None, as_json: JsonOption = False) -> None:
+def env(*, server: options.Server = None, as_json: options.Json = False) -> None:
     """Print an export line with the active key, for shells and CI. It shows the key: mind who sees it.
 
     **Examples**

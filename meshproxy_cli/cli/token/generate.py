@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.token.times import parse_duration, parse_moment
 from meshproxy_cli.errors import CredentialError, NotFoundError, UsageError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, active_api_key
@@ -27,22 +28,32 @@ def generate(
     *,
     spec: Annotated[
         Path | None,
+        options.file("--spec", "--input", "-i", text="Token spec; `-` is standard input.", panel=_SPEC),
+    ] = None,
+    room: Annotated[str | None, options.room("The room.", panel=_SPEC)] = None,
+    identity: Annotated[
+        str | None,
         typer.Option(
-            "--spec", "--input", "-i", metavar="FILE", help="Token spec; `-` is standard input.", rich_help_panel=_SPEC
+            "--identity", help="The participant's name.", rich_help_panel=_SPEC, autocompletion=names.participants
         ),
     ] = None,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="The room.", rich_help_panel=_SPEC)] = None,
-    identity: Annotated[
-        str | None, typer.Option("--identity", help="The participant's name.", rich_help_panel=_SPEC)
+    role: Annotated[
+        str | None,
+        typer.Option("--role", help="user, agent or tool.", rich_help_panel=_SPEC, autocompletion=names.roles),
     ] = None,
-    role: Annotated[str | None, typer.Option("--role", help="user, agent or tool.", rich_help_panel=_SPEC)] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one value; may be repeated.", rich_help_panel=_SPEC),
     ] = None,
     expires_in: Annotated[
         str | None,
-        typer.Option("--expires-in", metavar="TIME", help="End after `30m`, `8h`, `7d`.", rich_help_panel=_SPEC),
+        typer.Option(
+            "--expires-in",
+            metavar="TIME",
+            help="End after `30m`, `8h`, `7d`.",
+            rich_help_panel=_SPEC,
+            autocompletion=names.lifetimes,
+        ),
     ] = None,
     not_before: Annotated[
         str | None,
@@ -56,14 +67,12 @@ def generate(
     ] = False,
     key_file: Annotated[
         Path | None,
-        typer.Option("--key-file", metavar="FILE", help="API key; `-` is standard input.", rich_help_panel=_KEY),
+        options.file("--key-file", text="API key; `-` is standard input.", panel=_KEY),
     ] = None,
-    server: Annotated[
-        str | None, typer.Option("--server", "-s", help="The server whose key signs.", rich_help_panel=_KEY)
-    ] = None,
+    server: Annotated[str | None, options.server("The server whose key signs.", panel=_KEY)] = None,
     target: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it there (mode 0600).", rich_help_panel=_KEY),
+        options.file("--output", "-o", text="Write it there (mode 0600).", panel=_KEY),
     ] = None,
 ) -> None:
     """Sign a participant token from a token spec and print it, alone on standard output.

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.token.times import parse_duration
 from meshproxy_cli.errors import CredentialError, MeshproxyError, UsageError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, Credential, active_api_key, find_room_token
@@ -22,17 +23,24 @@ _LIFETIME = "1h"
 
 def get(
     *,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="The room (default: the server's).")] = None,
-    session: Annotated[
-        str | None, typer.Option("--session", help="Make it good for this `Meshagent-Session` only.")
-    ] = None,
+    room: Annotated[str | None, options.room("The room (default: the server's).")] = None,
+    session: Annotated[str | None, options.session("Make it good for this `Meshagent-Session` only.")] = None,
     identity: Annotated[
-        str | None, typer.Option("--identity", help="The participant's name (default: your login name).")
+        str | None,
+        typer.Option(
+            "--identity", help="The participant's name (default: your login name).", autocompletion=names.participants
+        ),
     ] = None,
     expires_in: Annotated[
-        str, typer.Option("--expires-in", metavar="TIME", help="How long it lives: `30m`, `1h`, `8h`.")
+        str,
+        typer.Option(
+            "--expires-in",
+            metavar="TIME",
+            help="How long it lives: `30m`, `1h`, `8h`.",
+            autocompletion=names.lifetimes,
+        ),
     ] = _LIFETIME,
-    server: Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")] = None,
+    server: options.Server = None,
 ) -> None:
     """Print a token for a room, and nothing else. Agents call this; it never asks and never uses the network.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.errors import CredentialError, ExitCode, UnavailableError, UsageError
 from meshproxy_cli.settings.credentials import active_api_key
 from meshproxy_cli.tokens.apikey import ApiKey
@@ -57,15 +57,11 @@ def inspect(
     token: Annotated[
         str | None, typer.Argument(metavar="[TOKEN|-]", help="The token; `-` or nothing is standard input.")
     ] = None,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="Would it be accepted for this room?")] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Would it be accepted for this model (`openai/gpt-5.4`)?")
-    ] = None,
-    key_file: Annotated[
-        Path | None, typer.Option("--key-file", metavar="FILE", help="API key to verify it with.")
-    ] = None,
-    server: Annotated[str | None, typer.Option("--server", "-s", help="The server whose key verifies it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    room: Annotated[str | None, options.room("Would it be accepted for this room?")] = None,
+    model: Annotated[str | None, options.model("Would it be accepted for this model (`openai/gpt-5.4`)?")] = None,
+    key_file: Annotated[Path | None, options.file("--key-file", text="API key to verify it with.")] = None,
+    server: Annotated[str | None, options.server("The server whose key verifies it.")] = None,
+    as_json: options.Json = False,
 ) -> None:
     """Say who a token is for, which room, what it may do, when it ends and whether the Room Proxy would accept it.
 

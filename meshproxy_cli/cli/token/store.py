@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.settings.servers import Server
 from meshproxy_cli.tokens.participant import ParticipantToken, check_times, decode_unverified
 from meshproxy_cli.tokens.reading import refusals
 
-Room = Annotated[str | None, typer.Option("--room", "-r", help="The room (default: the token's own).")]
-ServerOption = Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")]
+Room = Annotated[str | None, options.room("The room (default: the token's own).")]
 
 
-def import_(*, room: Room = None, server: ServerOption = None) -> None:
+def import_(*, room: Room = None, server: options.Server = None) -> None:
     """Keep a token that somebody gave you; `meshproxy token get` and the agents then use it.
 
     It is read from standard input (a terminal asks without echo) and kept in the OS keyring, until it is replaced or
@@ -42,9 +42,9 @@ def import_(*, room: Room = None, server: ServerOption = None) -> None:
 
 def forget(
     *,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="The room (default: the server's).")] = None,
+    room: Annotated[str | None, options.room("The room (default: the server's).", offer=names.imported_rooms)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Forget the tokens of every room and server.")] = False,
-    server: ServerOption = None,
+    server: options.Server = None,
 ) -> None:
     """Remove an imported token from this machine. It stays valid elsewhere: only revoking its API key ends it.
 

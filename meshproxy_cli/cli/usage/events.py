@@ -13,7 +13,7 @@ from typing import IO, Annotated
 
 import typer
 
-from meshproxy_cli.cli import output
+from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.usage.filters import (
     Model,
@@ -89,7 +89,7 @@ def export(
     until: Until = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="JSON lines or CSV.")] = Format.JSONL,
     to: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file; it appears when it is whole.")
+        Path | None, options.file("--output", "-o", text="Write to this file; it appears when it is whole.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     server: ServerOption = None,
@@ -128,7 +128,7 @@ def prune(
     keep: Annotated[
         str | None, typer.Option("--keep", metavar="SPAN", help="Drop events older than this, such as `90d`.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: options.Yes = False,
     server: ServerOption = None,
 ) -> None:
     """Drop old single events. The sums by hour stay, so `meshproxy usage` still adds up; `export` first.

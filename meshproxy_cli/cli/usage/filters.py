@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from meshproxy_cli.cli import options
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store.records import GroupBy, UsageQuery
 from meshproxy_cli.store.wire import time_from_text
@@ -14,15 +16,14 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,6})\s*([mhdw])")
 _PANEL = "Which usage"
 
-Room = Annotated[str | None, typer.Option("--room", "-r", help="This room only.", rich_help_panel=_PANEL)]
-Session = Annotated[
-    str | None, typer.Option("--session", help="This session (`Meshagent-Session`) only.", rich_help_panel=_PANEL)
+Room = Annotated[str | None, options.room("This room only.", panel=_PANEL)]
+Session = Annotated[str | None, options.session("This session (`Meshagent-Session`) only.", panel=_PANEL)]
+Participant = Annotated[str | None, options.participant("This participant only.", panel=_PANEL)]
+Model = Annotated[str | None, options.model("This model, as served, only.", panel=_PANEL)]
+Provider = Annotated[
+    str | None,
+    typer.Option("--provider", help="This provider only.", rich_help_panel=_PANEL, autocompletion=names.used_providers),
 ]
-Participant = Annotated[
-    str | None, typer.Option("--participant", help="This participant only.", rich_help_panel=_PANEL)
-]
-Model = Annotated[str | None, typer.Option("--model", help="This model, as served, only.", rich_help_panel=_PANEL)]
-Provider = Annotated[str | None, typer.Option("--provider", help="This provider only.", rich_help_panel=_PANEL)]
 Since = Annotated[
     str | None,
     typer.Option(
@@ -30,15 +31,20 @@ Since = Annotated[
         metavar="TIME",
         help="From then on: `30m`, `24h`, `7d`, `2w` ago, `today`, `yesterday`, a date or a time (UTC).",
         rich_help_panel=_PANEL,
+        autocompletion=names.past_times,
     ),
 ]
 Until = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME", help="Up to then, which is left out.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--until",
+        metavar="TIME",
+        help="Up to then, which is left out.",
+        rich_help_panel=_PANEL,
+        autocompletion=names.past_times,
+    ),
 ]
-ServerOption = Annotated[
-    str | None, typer.Option("--server", "-s", help="Name or URL of the server.", rich_help_panel=_PANEL)
-]
+ServerOption = Annotated[str | None, options.server(panel=_PANEL)]
 
 
 def parse_time(text: str, option: str, now: datetime) -> datetime:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.cli import output
+from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.usage import render
 from meshproxy_cli.cli.usage.filters import (
@@ -30,6 +31,7 @@ By = Annotated[
         metavar="KEY",
         help="Group by room, session, participant, model, provider, agent, key, day or hour (UTC); repeat it or "
         "write commas between. Default: room,session,model.",
+        autocompletion=names.groups,
     ),
 ]
 
@@ -44,7 +46,7 @@ def show(
     since: Since = None,
     until: Until = None,
     by: By = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Redraw live until Ctrl-C.")] = False,
     server: ServerOption = None,

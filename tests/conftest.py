@@ -5,6 +5,7 @@ pytest_plugins = [
     "fixtures.leaks",
     "fixtures.known_secrets",
     "fixtures.commands",
+    "fixtures.forkserver",
     "fixtures.in_process",
     "fixtures.proxies",
     "fixtures.agents",

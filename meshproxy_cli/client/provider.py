@@ -33,7 +33,7 @@ def ask_models(protocol: str, base_url: str, key: str, *, timeout_s: float = TIM
     request = _request(protocol, base_url, key)
     start = time.monotonic()
     try:
-        with opener().open(request, timeout=timeout_s) as answer:
+        with opener(request.full_url).open(request, timeout=timeout_s) as answer:
             body = answer.read(_MAX_ANSWER)
     except urllib.error.HTTPError as problem:
         with problem:

@@ -36,7 +36,7 @@ def ask(
         request.add_unredirected_header(name, value)
     start = time.monotonic()
     try:
-        with opener().open(request, timeout=limit_s) as answer:
+        with opener(url).open(request, timeout=limit_s) as answer:
             return _read(answer.status, answer, start)
     except urllib.error.HTTPError as problem:
         with problem:

@@ -79,7 +79,6 @@ def exit_code(results: Sequence[CheckResult]) -> int:
 
 
 def _run(scene: Scene, job: Job, futures: dict[Job, "Future[CheckResult]"]) -> None:
-    start = time.monotonic()
     causes = [future.result() for other, future in futures.items() if job.needs(other)]
     broken = next((one for one in causes if one.status in {Status.FAILED, Status.UNKNOWN}), None)
     if broken is not None:
@@ -87,6 +86,7 @@ def _run(scene: Scene, job: Job, futures: dict[Job, "Future[CheckResult]"]) -> N
         outcome = unknown(f"could not be checked because of: {root}")
         futures[job].set_result(CheckResult(job.id, job.title, outcome, consequence_of=root))
         return
+    start = time.monotonic()
     outcome = _outcome(scene, job)
     futures[job].set_result(CheckResult(job.id, job.title, outcome, int((time.monotonic() - start) * 1000)))
 

@@ -9,6 +9,7 @@ from doctor.ward import Patient, admit
 from e2e.provider import RecordingProvider
 from fixtures.agents import Agents
 from fixtures.commands import Home
+from fixtures.forkserver import ForkServer
 from fixtures.proxies import RoomProxy, running_proxy
 
 
@@ -20,6 +21,8 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoomProxy]:
 
 
 @pytest.fixture
-def patient(hospital: RoomProxy, tmp_path: Path, agents: Agents, request: pytest.FixtureRequest) -> Patient:
+def patient(
+    hospital: RoomProxy, fork_server: ForkServer, tmp_path: Path, agents: Agents, request: pytest.FixtureRequest
+) -> Patient:
     """Return a user of the shared server for whom everything works, in a room of the test's own."""
-    return admit(hospital, tmp_path, request.node.name.replace("_", "-"), agents)
+    return admit(hospital, tmp_path, request.node.name.replace("_", "-"), agents, fork_server.program)

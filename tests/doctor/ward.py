@@ -1,6 +1,7 @@
 """Patients for doctor: users of one shared Room Proxy, each with a home of their own that a test breaks."""
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -84,7 +85,13 @@ class Patient:
 
     def configure(self, agent: str, *arguments: str) -> None:
         self.environ |= self.agents.path(self.home, agent)
+        self.start_quickly()
         self.cli("configure", agent, "--room", self.room, *arguments, "--yes", environ=self.environ)
+
+    def start_quickly(self) -> None:
+        """Put the `meshproxy` that starts quickly first on the PATH."""
+        path = self.environ.get("PATH") or self.home.environ()["PATH"]
+        self.environ["PATH"] = f"{self.cli.program.parent}{os.pathsep}{path}"
 
     def doctor(self, *arguments: str, remedy: str = "", stdin: str = "") -> Diagnosis:
         """Run `remedy` and then doctor in the patient's shell."""
@@ -114,14 +121,15 @@ class Patient:
         return ill
 
 
-def admit(proxy: RoomProxy, root: Path, room: str, agents: Agents) -> Patient:
+def admit(proxy: RoomProxy, root: Path, room: str, agents: Agents, program: Path) -> Patient:
     """Return a new user of the server with a working setup: its settings, its key, and no agent yet."""
     home = Home(root)
     for name in ("data/secrets.json", "state/serve.json"):
         target = home.state / name
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copy2(proxy.home.state / name, target)
-    patient = Patient(proxy, home, room, agents, Cli(home, set(proxy.cli.secrets)))
+    patient = Patient(proxy, home, room, agents, Cli(home, set(proxy.cli.secrets), program))
+    patient.start_quickly()
     patient.settings_file.parent.mkdir(mode=0o700)
     patient.settings_file.write_text(f'[servers.local]\nroom = "{room}"\n', encoding="utf-8")
     return patient

@@ -1,17 +1,16 @@
-"""The background thread of a worker: everything that talks to the store, so that the request path never waits for it.
+"""The background threads of a worker: what talks to the store, so that the request path never waits for it.
 
-It keeps the directory fresh (within a quarter of a second of a change), and moves usage from the spool to the store.
+One keeps the directory fresh (within a quarter of a second of a change), one does the worker's chores.
 """
 
 import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.directory import Directory, read_directory
-from meshproxy_cli.proxy.shipper import Shipper
 from meshproxy_cli.store.base import Store
 
 _POLL_S = 0.25
@@ -21,21 +20,20 @@ _log = logging.getLogger(__name__)
 
 
 class Janitor:
-    """Runs in a thread of its own; tells the event loop what is new."""
+    """Runs in threads of its own; tells the event loop what is new."""
 
     def __init__(
         self,
         store: Store,
-        shipper: Shipper,
         loop: asyncio.AbstractEventLoop,
         use_directory: Callable[[Directory], None],
-        chore: Callable[[], None] = lambda: None,
+        chores: Sequence[Callable[[], None]] = (),
     ) -> None:
+        """Take the loop, whose thread gets each new directory, and `chores`, to be done a few times a second."""
         self._store = store
-        self._shipper = shipper
         self._loop = loop
         self._use_directory = use_directory
-        self._chore = chore
+        self._chores = chores
         self._stop = threading.Event()
         self._wanted = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
@@ -43,7 +41,7 @@ class Janitor:
         self._refreshed_at = 0.0
         self._threads = [
             threading.Thread(target=self._watch, name="meshproxy-directory", daemon=True),
-            threading.Thread(target=self._ship, name="meshproxy-shipper", daemon=True),
+            threading.Thread(target=self._do_chores, name="meshproxy-chores", daemon=True),
         ]
         self.store_away = False
 
@@ -54,7 +52,7 @@ class Janitor:
             thread.start()
 
     def stop(self) -> None:
-        """Stop, after shipping what is left."""
+        """Stop, after doing the chores once more."""
         self._stop.set()
         self._wanted.set()
         for thread in self._threads:
@@ -101,24 +99,15 @@ class Janitor:
         for callback in callbacks:
             self._call(callback)
 
-    def _ship(self) -> None:
-        while not self._stop.wait(_POLL_S):
-            self._ship_once()
-            self._do_chore()
-        self._ship_once()
-
-    def _ship_once(self) -> None:
-        try:
-            self._shipper.run_once()
-        except Exception:  # noqa: BLE001 (whatever it is, the events are safe and the thread goes on)
-            _log.exception("usage could not be moved to the store; it stays in the spool")
-            self._stop.wait(_RECONNECT_S)
-
-    def _do_chore(self) -> None:
-        try:
-            self._chore()
-        except OSError as problem:
-            _log.warning("this worker's metrics can't be shared: %s", problem)
+    def _do_chores(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._stop.wait(_POLL_S)
+            for chore in self._chores:
+                try:
+                    chore()
+                except Exception:  # noqa: BLE001 (logged with its traceback; the next one is to be done all the same)
+                    _log.exception("a chore of this worker failed")
 
     def _away(self, problem: MeshproxyError) -> None:
         if not self.store_away:

@@ -1,6 +1,7 @@
-"""The worker's numbers as metric families, for `/metrics` and the dashboard."""
+"""The numbers of a worker and of the shipper as metric families, for `/metrics` and the dashboard."""
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.ledger import Ledger
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.gateway import Gateway
 
 
-def metric_families(gateway: "Gateway", ledger: Ledger, spool: Spool, shipper: Shipper) -> tuple[Metric, ...]:
-    """Return all families with their values now."""
+def metric_families(gateway: "Gateway", ledger: Ledger, spool: Spool) -> tuple[Metric, ...]:
+    """Return a worker's families with their values now."""
     metrics = gateway.metrics
     requests = tuple(
         Sample(number, (("provider", provider), ("endpoint", endpoint), ("status", str(status))))
@@ -33,17 +34,24 @@ def metric_families(gateway: "Gateway", ledger: Ledger, spool: Spool, shipper: S
         _counter("usage_events_total", "Usage events recorded.", ledger.counters.events),
         _counter("unmetered_requests_total", "Answers that could not be metered.", ledger.counters.unmetered),
         _counter("estimated_requests_total", "Answers whose usage is an estimate.", ledger.counters.estimated),
-        _counter("shipped_events_total", "Events moved to the store.", shipper.counters.shipped),
-        _gauge("spool_backlog_bytes", "Usage that waits to be moved to the store.", _backlog(spool)),
         _counter("spool_write_errors_total", "Writes that the spool's disk refused.", spool.counters.write_errors),
         _counter("lost_events_total", "Events for which there was no room.", spool.counters.lost),
         _ttfb(gateway),
     )
 
 
-def _backlog(spool: Spool) -> int:
+def shipping_families(directory: Path, shipper: Shipper) -> tuple[Metric, ...]:
+    """Return the shipper's families with their values now; `directory` is the spool's."""
+    return (
+        _counter("shipped_events_total", "Events moved to the store.", shipper.counters.shipped),
+        _counter("rejected_events_total", "Events that the store refused for good.", shipper.counters.rejected),
+        _gauge("spool_backlog_bytes", "Usage that waits to be moved to the store.", _backlog(directory)),
+    )
+
+
+def _backlog(directory: Path) -> int:
     size = 0
-    for path in segments(spool.directory):
+    for path in segments(directory):
         with suppress(FileNotFoundError):  # shipped just now
             size += path.stat().st_size
     return size

@@ -24,16 +24,13 @@ from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.proxy.limits import Limiter
 from meshproxy_cli.proxy.listener import ClientConnection
-from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
 from meshproxy_cli.proxy.owners import Owners
 from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.report import metric_families
-from meshproxy_cli.proxy.retention import Retention
-from meshproxy_cli.proxy.shipper import Shipper
+from meshproxy_cli.proxy.rescue import Rescue
 from meshproxy_cli.proxy.spool import Spool
-from meshproxy_cli.proxy.telemetry import open_telemetry
-from meshproxy_cli.proxy.usage.pricefile import read_price_file
-from meshproxy_cli.proxy.usage.pricing import PriceBook, PricedProvider
+from meshproxy_cli.proxy.supervisor import orphaned
+from meshproxy_cli.proxy.usage.pricing import PriceBook, price_book
 from meshproxy_cli.proxy.web.peers import WORKERS, Peers
 from meshproxy_cli.proxy.web.services import Health, Metric, ProviderSummary, WebServices
 from meshproxy_cli.store.base import Store
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
 
 _BACKLOG = 4096
 _STEP_S = 0.05
+_ROTATE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +55,6 @@ class WorkerSettings:
     tls: ssl.SSLContext | None = None
     web: bool = True
     session_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)  # signs dashboard logins
-
-
-def price_book(config: ServerConfig) -> PriceBook:
-    """Return the prices that a configuration asks for. Raises `NotFoundError` and `PriceFileError`."""
-    providers = {one.name: PricedProvider(one.protocol, one.base_url) for one in config.providers}
-    return PriceBook(providers, read_price_file(Path(config.price_file)) if config.price_file else None)
 
 
 class Worker:
@@ -82,11 +74,8 @@ class Worker:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._spool = Spool(settings.spool_dir, settings.worker)
-        self._telemetry = open_telemetry(environ)
-        self._counters = UsageCounters()
-        observers = (self._counters, *((self._telemetry,) if self._telemetry else ()))
         self._prices = prices or price_book(config)
-        self._shipper = Shipper(self._spool, ObservedSink(store, observers), self._prices)
+        self._rescue = Rescue(self._spool, store, self._prices)
         self._peers = Peers(settings.spool_dir / WORKERS, settings.worker)
         self._owners = Owners(settings.spool_dir, settings.worker)
         self._pool = Pool(ProviderConnector(environ, config.limits.connect_s))
@@ -101,10 +90,10 @@ class Worker:
             owners=self._owners,
             refresh=self._refresh,
         )
-        self._janitor = Janitor(store, self._shipper, self._loop, self._use_directory, self._publish)
-        self._retention = Retention(store, config.keep_events_days)
+        self._janitor = Janitor(store, self._loop, self._use_directory, (self._rescue.run, self._publish))
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
+        self._rotation: asyncio.TimerHandle | None = None
 
     def _refresh(self, done: Callable[[], None]) -> None:
         self._janitor.refresh(done)
@@ -117,7 +106,6 @@ class Worker:
         """Read the directory and listen. Raises `StoreUnavailableError`."""
         self._janitor.start()
         self._limiter.start()
-        self._retention.start()
         if self._settings.web:
             self.gateway.app = AppHost(self._web_app())
         for listening in self._settings.sockets:
@@ -126,6 +114,7 @@ class Worker:
             )
             self._servers.append(server)
         self.gateway.start_sweeping()
+        self._rotate()
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT; then finish what runs. `ready` is called once it listens."""
@@ -167,12 +156,18 @@ class Worker:
                 await asyncio.wait_for(server.wait_closed(), 2)
         await self._loop.run_in_executor(None, self._janitor.stop)
         await self._loop.run_in_executor(None, self._limiter.stop)
-        self._retention.stop()
-        if self._telemetry is not None:
-            await self._loop.run_in_executor(None, self._telemetry.close)
         self._peers.withdraw()
+        if self._rotation is not None:
+            self._rotation.cancel()
         self._spool.close()
         self._owners.close()
+
+    def _rotate(self) -> None:
+        """Let the shipper have what was spooled, again and again; without a parent, end."""
+        self._spool.rotate()
+        if orphaned() and not self._stopping.is_set():
+            self.stop()
+        self._rotation = self._loop.call_later(_ROTATE_S, self._rotate)
 
     def _drop_all(self) -> None:
         for connection in tuple(self.gateway.connections):
@@ -201,10 +196,7 @@ class Worker:
         )
 
     def _metrics(self) -> tuple[Metric, ...]:
-        return (
-            *metric_families(self.gateway, self._ledger, self._spool, self._shipper),
-            *self._counters.families(),
-        )
+        return metric_families(self.gateway, self._ledger, self._spool)
 
     def _streams_open(self) -> int:
         return len(self.gateway.exchanges) + len(self.gateway.tunnels)

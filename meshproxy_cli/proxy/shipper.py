@@ -1,4 +1,4 @@
-"""The shipper: moves spooled events into the store, in batches, priced on the way; runs in the janitor thread.
+"""The shipper: moves spooled events into the store, in batches, priced on the way; has a process of its own.
 
 A segment is removed only after its events are committed. A crash in between ships them once more, and the store leaves
 out what it has by event id: nothing is lost and nothing counted twice. What the store refuses for good, and lines that
@@ -17,7 +17,6 @@ from typing import Protocol
 import msgspec
 
 from meshproxy_cli.proxy import spool as spools
-from meshproxy_cli.proxy.spool import Spool
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store.base import StoreUnavailableError
 from meshproxy_cli.store.events import UsageEvent
@@ -49,13 +48,13 @@ class ShipperCounters:
 
 
 class Shipper:
-    """Ships one worker's segments, and those that dead workers left behind."""
+    """Ships the segments in a directory that no worker writes to any more."""
 
     def __init__(
-        self, spool: Spool, store: EventSink, prices: PriceBook, *, clock: Callable[[], float] = time.monotonic
+        self, directory: Path, store: EventSink, prices: PriceBook, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.counters = ShipperCounters()
-        self._spool = spool
+        self._directory = directory
         self._store = store
         self._prices = prices
         self._clock = clock
@@ -67,11 +66,9 @@ class Shipper:
         """Ship what there is; return how many events the store took as new (0 while the store is away)."""
         if self._clock() < self._not_before:
             return 0
-        self._spool.rotate()
         before = self.counters.shipped
         try:
-            self._ship_waiting()
-            for path in spools.segments(self._spool.directory):
+            for path in spools.segments(self._directory):
                 self._ship_segment(path)
         except StoreUnavailableError as problem:
             self._back_off(problem)
@@ -79,28 +76,33 @@ class Shipper:
             self._delay = 0.0
         return self.counters.shipped - before
 
+    def run_to_end(self, patience_s: float) -> None:
+        """Ship all there is; while the store is away, try for so long, and leave the rest to the next start."""
+        deadline = self._clock() + patience_s
+        failures = -1
+        while failures != self.counters.failures and (failures < 0 or self._clock() < deadline):
+            failures = self.counters.failures
+            time.sleep(max(0.0, min(self._not_before, deadline) - self._clock()))
+            self._not_before = 0.0
+            self.run_once()
+
+    def ship_lines(self, lines: Iterable[bytes]) -> None:
+        """Ship lines that are in no segment. Raises `StoreUnavailableError`, some of them shipped maybe."""
+        self._ship(lines)
+        self._keep_rejected()
+
     def _back_off(self, problem: StoreUnavailableError) -> None:
         self.counters.failures += 1
         self._delay = min(_LONGEST_DELAY_S, self._delay * 2 or _FIRST_DELAY_S)
         self._not_before = self._clock() + self._delay
         _log.warning("Usage stays in the spool, next try in %.1f s: %s", self._delay, problem.message)
 
-    def _ship_waiting(self) -> None:
-        lines = self._spool.take_waiting()
-        try:
-            self._ship(line for block in lines for line in block.splitlines())
-            self._keep_rejected()
-        except StoreUnavailableError:
-            self._spool.keep(lines)
-            raise
-
     def _ship_segment(self, path: Path) -> None:
         file = spools.claim(path)
         if file is None:
             return
         with os.fdopen(file, "rb") as segment:
-            self._ship(segment)
-            self._keep_rejected()
+            self.ship_lines(segment)
             path.unlink()
 
     def _ship(self, lines: Iterable[bytes]) -> None:
@@ -135,6 +137,6 @@ class Shipper:
 
     def _keep_rejected(self) -> None:
         if self._rejected:
-            with (self._spool.directory / REJECTED).open("ab") as file:
+            with (self._directory / REJECTED).open("ab") as file:
                 file.writelines(self._rejected)
             self.counters.rejected += len(self._rejected)

@@ -1,34 +1,24 @@
-"""Several worker processes on one port, and the parent that watches over them."""
+"""The processes of a server: workers that share a port, and one shipper."""
 
 import asyncio
 import contextlib
 import hmac
-import multiprocessing
-import signal
 import socket
 import ssl
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvloop
 
 from meshproxy_cli.errors import UnavailableError, UsageError
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.server import Worker, WorkerSettings
+from meshproxy_cli.proxy.shipping import ShippingPlan, shipping_process
+from meshproxy_cli.proxy.supervisor import CONTEXT, Child, Supervisor
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.vault import KeyLoader
-
-if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-    from multiprocessing.synchronize import Event
-
-_QUICK_DEATH_S = 5.0
-_MOST_QUICK_DEATHS = 5
-_POLL_S = 0.2
-_KILL_AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +81,19 @@ def in_use(host: str, port: int) -> bool:
     return False
 
 
-def serve(plan: Plan, sockets: Sequence[socket.socket], *, workers: int, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT. `ready` is called once connections are accepted."""
-    if workers == 1:
-        _run_worker(plan, tuple(sockets), 0, ready)
-    else:
-        _supervise(plan, workers, ready)
+def serve(plan: Plan, *, workers: int, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT. `ready` is called once connections are accepted. Raises `UnavailableError`."""
+    told, alive = CONTEXT.Pipe(duplex=False)
+    shipping = ShippingPlan(
+        database_url=plan.database_url,
+        config_text=plan.config_text,
+        secrets=plan.secrets,
+        environ=plan.environ,
+        spool_dir=plan.spool_dir,
+    )
+    children = [Child(f"worker {number}", _worker_process, plan, number, alive) for number in range(workers)]
+    shipper = Child("the shipper", shipping_process, shipping, told, alive)
+    Supervisor(children, shipper, let_go=alive.close).run(ready, drain_s=plan.drain_s)
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
@@ -113,7 +110,8 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
     return context
 
 
-def _run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, ready: Callable[[], None]) -> None:
+def run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, ready: Callable[[], None]) -> None:
+    """Run a worker in this process until SIGTERM or SIGINT; what it spools is for a shipper to move."""
     config = load_config(plan.config_text, plan.environ, plan.secrets.__getitem__)
     store = open_store(plan.database_url, master_key=plan.master_keys, load_master_keys=plan.load_master_keys)
     settings = WorkerSettings(
@@ -137,73 +135,9 @@ def _run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, rea
         store.close()
 
 
-def _child(plan: Plan, number: int, started: "Event") -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes it on, as SIGTERM
+def _worker_process(started: Connection, plan: Plan, number: int, _alive: Connection) -> None:
+    """Run one of several workers; the shipper goes on for as long as anyone holds `_alive`."""
     sockets = tuple(
         _bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in plan.addresses
     )
-    _run_worker(plan, sockets, number, started.set)
-
-
-class _Children:
-    """The worker processes: started, and started again where one dies."""
-
-    def __init__(self, plan: Plan, workers: int) -> None:
-        self._plan = plan
-        self._context = multiprocessing.get_context("spawn")
-        self._quick_deaths = 0
-        self._running: dict[int, tuple[BaseProcess, float]] = {}
-        self.started = [self._context.Event() for _ in range(workers)]
-        for number in range(workers):
-            self._start(number)
-
-    def _start(self, number: int) -> None:
-        process = self._context.Process(
-            target=_child, args=(self._plan, number, self.started[number]), name=f"meshproxy-worker-{number}"
-        )
-        process.start()
-        self._running[number] = process, time.monotonic()
-
-    def mend(self) -> None:
-        """Start dead workers again; raises `UnavailableError` where they die as soon as they start."""
-        for number, (process, since) in tuple(self._running.items()):
-            if process.is_alive():
-                continue
-            quick = time.monotonic() - since < _QUICK_DEATH_S
-            self._quick_deaths = self._quick_deaths + 1 if quick else 0
-            if self._quick_deaths >= _MOST_QUICK_DEATHS:
-                raise UnavailableError(f"workers end as soon as they start (exit code {process.exitcode})")
-            self._start(number)
-
-    def stop(self, patience_s: float) -> None:
-        """End all, giving running answers time."""
-        for process, _ in self._running.values():
-            process.terminate()
-        deadline = time.monotonic() + patience_s
-        for process, _ in self._running.values():
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                process.kill()
-                process.join()
-
-
-def _supervise(plan: Plan, workers: int, ready: Callable[[], None]) -> None:
-    stopping = False
-
-    def stop(_number: int, _frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    children = _Children(plan, workers)
-    told = False
-    try:
-        while not stopping:
-            children.mend()
-            if not told and all(event.is_set() for event in children.started):
-                told = True
-                ready()
-            time.sleep(_POLL_S if told else _POLL_S / 4)
-    finally:
-        children.stop(plan.drain_s + _KILL_AFTER_S)
+    run_worker(plan, sockets, number, lambda: started.send(True))  # noqa: FBT003 (any value will do)

@@ -1,7 +1,7 @@
-"""Runs real workers in processes that can be killed and started again quickly.
+"""Runs real workers and shippers in processes that can be killed and started again quickly.
 
-As a program it imports everything once and then forks a worker for each "start" on standard input, so that a start
-takes some ten milliseconds; the worker tells its process id and port once it accepts connections.
+As a program it imports everything once and then forks a process for each "start" on standard input, so that a start
+takes some ten milliseconds; a worker tells its process id and port once it accepts connections.
 """
 
 import base64
@@ -16,18 +16,20 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from meshproxy_cli.proxy.workers import Plan, bind, serve
+from meshproxy_cli.proxy.shipping import ShippingPlan, ship
+from meshproxy_cli.proxy.supervisor import CONTEXT
+from meshproxy_cli.proxy.workers import Plan, bind, run_worker
 from meshproxy_cli.store import open_store
 
 TESTS = Path(__file__).parent.parent
 
 
 class Killable:
-    """A place where one worker after the other runs, each until it is killed."""
+    """A place where one worker (or `shipper`) after the other runs, each until it is killed."""
 
-    def __init__(self, plan: dict[str, object]) -> None:
+    def __init__(self, plan: dict[str, object], *, shipper: bool = False) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "e2e.killable", json.dumps(plan)],
+            [sys.executable, "-m", "e2e.killable", json.dumps({**plan, "shipper": shipper})],
             cwd=TESTS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -48,7 +50,7 @@ class Killable:
         self._process.stdout.close()
 
     def start(self) -> None:
-        """Start a worker and wait until it accepts connections."""
+        """Start a process; a worker accepts connections once this returns."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("start\n")
@@ -56,11 +58,11 @@ class Killable:
         self.worker, self.port = map(int, self._process.stdout.readline().split())
 
     def kill(self) -> None:
-        """Kill the worker with SIGKILL."""
+        """Kill it with SIGKILL."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End the worker in order, with SIGTERM."""
+        """End it in order, with SIGTERM."""
         self._end(signal.SIGTERM)
 
     def _end(self, number: signal.Signals) -> None:
@@ -89,7 +91,21 @@ def _worker(plan: dict[str, str]) -> None:
         drain_s=2.0,
         web=False,
     )
-    serve(settings, sockets, workers=1, ready=lambda: _tell(os.getpid(), address[1]))
+    run_worker(settings, sockets, 0, ready=lambda: _tell(os.getpid(), address[1]))
+
+
+def _shipper(plan: dict[str, str]) -> None:
+    told, tell = CONTEXT.Pipe(duplex=False)
+    signal.signal(signal.SIGTERM, lambda *_: tell.close())
+    _tell(os.getpid(), 0)
+    shipping = ShippingPlan(
+        database_url=plan["database_url"],
+        config_text="",
+        secrets={},
+        environ=dict(os.environ),
+        spool_dir=Path(plan["spool_dir"]),
+    )
+    ship(shipping, told)
 
 
 def _tell(*values: int) -> None:
@@ -98,7 +114,7 @@ def _tell(*values: int) -> None:
 
 
 def _import_everything() -> None:
-    """Do once what every worker would do again: load the database's driver and the price list."""
+    """Do once what every process would do again: load the database's driver and the price list."""
     with tempfile.TemporaryDirectory() as directory:
         store = open_store(f"sqlite:///{directory}/warm-up.db", master_key=b"k" * 32)
         store.ensure_project()
@@ -120,7 +136,7 @@ def _main() -> None:
         worker = os.fork()
         if worker == 0:
             sys.stdin.close()
-            _worker(plan)
+            (_shipper if plan["shipper"] else _worker)(plan)
             os._exit(0)
 
 

@@ -24,7 +24,7 @@ from meshproxy_cli.tokens.spec import TokenSpec
 ROUNDS = max(2, round(200 * float(os.environ.get("MESHPROXY_TEST_SCALE", "1"))))
 LANES = 2
 CLIENTS = 3
-SHORT_ROUND_S, LONG_ROUND_S = 0.15, 0.7  # the long ones get to moving events to the store
+SHORT_ROUND_S, LONG_ROUND_S = 0.15, 0.7
 SHIP_LIMIT_S = 60
 MASTER_KEY = b"0123456789abcdef0123456789abcdef"
 OPENAI = "/rooms/kill-room/openai/v1"
@@ -106,6 +106,9 @@ def test_usage_survives_kill(tmp_path: Path) -> None:
 
 def _load_and_kill(plan: dict[str, object], token: str) -> tuple[list[str], int]:
     lanes = [Killable(plan) for _ in range(LANES)]
+    over = threading.Event()
+    shipping = threading.Thread(target=_ship_and_kill, args=(plan, over))
+    shipping.start()
     clients: list[Client] = []
     killers = []
     for number, lane in enumerate(lanes):
@@ -116,6 +119,8 @@ def _load_and_kill(plan: dict[str, object], token: str) -> tuple[list[str], int]
         killer.start()
     for killer in killers:
         killer.join()
+    over.set()
+    shipping.join()
     return [identifier for client in clients for identifier in client.complete], sum(client.cut for client in clients)
 
 
@@ -134,10 +139,20 @@ def _rounds(lane: Killable, clients: list[Client], chance: random.Random) -> Non
             client.join()
 
 
+def _ship_and_kill(plan: dict[str, object], over: threading.Event) -> None:
+    """Kill one shipper after the other, as they move events to the store."""
+    chance = random.Random("shipper")
+    with Killable(plan, shipper=True) as lane:
+        while not over.is_set():
+            lane.start()
+            over.wait(chance.uniform(0.05, LONG_ROUND_S))
+            lane.kill()
+
+
 def _move_what_is_left(plan: dict[str, object], spool_dir: Path) -> None:
-    """Let one more worker move what the dead left behind; a store that is busy is asked again later."""
+    """Let one more shipper move what the dead left behind; a store that is busy is asked again later."""
     deadline = time.monotonic() + SHIP_LIMIT_S
-    with Killable(plan) as lane:
+    with Killable(plan, shipper=True) as lane:
         lane.start()
         while list(spool_dir.glob("*.spool")) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -11,15 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.usage.linear import RateCache, is_text
-from meshproxy_cli.proxy.usage.pricefile import STANDARD_TIERS, PriceFile
+from meshproxy_cli.proxy.usage.pricefile import STANDARD_TIERS, PriceFile, read_price_file
 from meshproxy_cli.store.events import TokenCounts, UsageEvent
 
 if TYPE_CHECKING:
     from genai_prices import Usage
     from genai_prices.types import ModelInfo, ModelPrice, Provider
+
+    from meshproxy_cli.proxy.config import ServerConfig
 
 _NOTHING = TokenCounts()
 _ECHO = "echo"
@@ -92,6 +95,12 @@ class PriceBook:
             return prices.calc_price(_usage(event))["total_price"]
         except ValueError:  # numbers that contradict each other, such as more cached tokens than were read
             return None
+
+
+def price_book(config: "ServerConfig") -> PriceBook:
+    """Return the prices that a configuration asks for. Raises `NotFoundError` and `PriceFileError`."""
+    providers = {one.name: PricedProvider(one.protocol, one.base_url) for one in config.providers}
+    return PriceBook(providers, read_price_file(Path(config.price_file)) if config.price_file else None)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Metrics of all workers of one machine: each writes its own into a file every second, any of them shows them all.
+"""Metrics of all processes of one machine: each writes its own into a file every second, any worker shows them all.
 
 Series have the label `worker`: a worker that is started again begins at zero, which Prometheus takes for what it is
 only where its series are its own.
@@ -20,9 +20,9 @@ _STALE_S = 10.0
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What a worker tells the others."""
+    """What a worker, or the shipper, tells the others; `worker` is its number, or its name."""
 
-    worker: int
+    worker: int | str
     written_at: float
     streams_open: int
     metrics: tuple[Metric, ...] = ()
@@ -34,7 +34,7 @@ _decoder = msgspec.json.Decoder(Snapshot)
 class Peers:
     """This worker and its siblings, which share `directory`."""
 
-    def __init__(self, directory: Path, worker: int) -> None:
+    def __init__(self, directory: Path, worker: int | str) -> None:
         self._directory = directory
         self._worker = worker
         self._written = 0.0

@@ -1,0 +1,187 @@
+"""Child processes: started, started again where one dies, and ended in order.
+
+On Linux a child is forked: it begins within milliseconds and shares the memory of what the parent has imported. The
+parent has one thread and no event loop, so nothing is forked halfway. Elsewhere children start from nothing: system
+libraries there do not stand a fork.
+"""
+
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
+
+from meshproxy_cli.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+_QUICK_DEATH_S = 5.0
+_MOST_QUICK_DEATHS = 5
+_LONGEST_DELAY_S = 5.0
+_POLL_S = 0.2
+_KILL_AFTER_S = 5.0
+_SHIP_AT_END_S = 15.0
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_log = logging.getLogger(__name__)
+
+CONTEXT = multiprocessing.get_context("fork") if sys.platform == "linux" else multiprocessing.get_context("spawn")
+
+
+class Child:
+    """A process that runs `work(started, *arguments)`; it sends anything through `started` once it is ready."""
+
+    def __init__(self, name: str, work: Callable[..., None], *arguments: object) -> None:
+        self.name = name
+        self._work = work
+        self._arguments = arguments
+        self._process: BaseProcess | None = None
+        self._started: Connection | None = None
+        self._ready = False
+        self._since = 0.0
+        self.quick_deaths = 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, None while it runs."""
+        return self._process.exitcode if self._process is not None else None
+
+    @property
+    def sentinel(self) -> int:
+        """What `multiprocessing.connection.wait` takes to wait for its end."""
+        assert self._process is not None  # noqa: S101 (only ever asked of a child that was started)
+        return self._process.sentinel
+
+    def start(self) -> None:
+        """Start it."""
+        self._started, theirs = CONTEXT.Pipe(duplex=False)
+        self._process = CONTEXT.Process(target=_begin, args=(self._work, theirs, *self._arguments), name=self.name)
+        with _held_back():
+            self._process.start()
+        theirs.close()
+        self._since = time.monotonic()
+
+    def is_ready(self) -> bool:
+        """Whether it was ready once."""
+        if not self._ready and self._started is not None and self._started.poll():
+            try:
+                self._ready = bool(self._started.recv())
+            except EOFError:  # it died before
+                self._started = None
+        return self._ready
+
+    def mend(self) -> None:
+        """Start it again where it has died: soon, and later each time where it dies quickly."""
+        if self._process is None or self._process.is_alive():
+            return
+        lived = time.monotonic() - self._since
+        if lived < self._delay():
+            return
+        self.quick_deaths = self.quick_deaths + 1 if lived < _QUICK_DEATH_S else 0
+        _log.error("%s ended with exit code %s and is started again", self.name, self._process.exitcode)
+        self.start()
+
+    def _delay(self) -> float:
+        return 0.0 if self.quick_deaths == 0 else min(_LONGEST_DELAY_S, 0.1 * 2**self.quick_deaths)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def join(self, deadline: float) -> None:
+        """Wait for its end until then (`time.monotonic`), and end it by force after that."""
+        if self._process is None:
+            return
+        self._process.join(max(0.0, deadline - time.monotonic()))
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+class Supervisor:
+    """Watches over workers, and over the shipper that moves their usage to the store."""
+
+    def __init__(self, workers: Sequence[Child], shipper: Child, let_go: Callable[[], None]) -> None:
+        """Take the children; `let_go` tells the shipper that the workers have ended."""
+        self._workers = workers
+        self._shipper = shipper
+        self._let_go = let_go
+        self._stopping = False
+
+    def run(self, ready: Callable[[], None], *, drain_s: float) -> None:
+        """Run until SIGTERM or SIGINT. Raises `UnavailableError` where workers can't start."""
+        for number in _ENDING:
+            signal.signal(number, self._stop)
+        gc.collect()
+        gc.freeze()  # what is there now stays as it is, in memory that the children share
+        children = (*self._workers, self._shipper)
+        try:
+            for child in children:
+                child.start()
+            self._watch(children, ready)
+        finally:
+            self._end(drain_s)
+
+    def _watch(self, children: Sequence[Child], ready: Callable[[], None]) -> None:
+        told = False
+        while not self._stopping:
+            for child in children:
+                child.mend()
+            if not told:
+                self._give_up_on_quick_deaths()
+                if all(child.is_ready() for child in self._workers):
+                    told = True
+                    ready()
+            wait([child.sentinel for child in children if child.exit_code is None], _POLL_S if told else _POLL_S / 10)
+
+    def _give_up_on_quick_deaths(self) -> None:
+        for worker in self._workers:
+            if worker.quick_deaths >= _MOST_QUICK_DEATHS:
+                raise UnavailableError(f"{worker.name} ends as soon as it starts; what it says is above")
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        if self._stopping:  # a second time: at once
+            self._terminate()
+        self._stopping = True
+
+    def _terminate(self) -> None:
+        for worker in self._workers:
+            worker.terminate()
+
+    def _end(self, drain_s: float) -> None:
+        self._terminate()
+        deadline = time.monotonic() + drain_s + _KILL_AFTER_S
+        for worker in self._workers:
+            worker.join(deadline)
+        self._let_go()
+        self._shipper.join(time.monotonic() + _SHIP_AT_END_S)
+
+
+def orphaned() -> bool:
+    """Whether this is a child whose parent is gone."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and os.getppid() != parent.pid
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Hold signals back until the child has its own handlers: the parent's would swallow them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _begin(work: Callable[..., None], started: Connection, *arguments: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent passes it on, as SIGTERM
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    work(started, *arguments)

@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: `{"status": "ok"|"degraded", "reasons": […]}`.
+"""`/healthz`: the process answers. `/readyz`: `{"status": "ok"|"degraded", "reasons": […], "version": "…"}`.
 
 A database that is away makes the server degraded and not unready: requests with known keys go on and usage spools, so
 taking every replica out of rotation for it would turn a slow ledger into an outage. Both are open: they tell no names.
@@ -23,8 +23,10 @@ async def _alive(_: Request) -> Response:
 
 
 async def _ready(request: Request) -> Response:
-    reasons = services_of(request).health().reasons
-    return JSONResponse({"status": "degraded" if reasons else "ok", "reasons": list(reasons)}, headers=_dated())
+    services = services_of(request)
+    reasons = services.health().reasons
+    content = {"status": "degraded" if reasons else "ok", "reasons": list(reasons), "version": services.version}
+    return JSONResponse(content, headers=_dated())
 
 
 ROUTES = (Route("/healthz", _alive), Route("/readyz", _ready))

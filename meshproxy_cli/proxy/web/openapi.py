@@ -131,10 +131,11 @@ _PROBLEM = {
 }
 _READY = {
     "type": "object",
-    "required": ["status", "reasons"],
+    "required": ["status", "reasons", "version"],
     "properties": {
         "status": {"enum": ["ok", "degraded"]},
         "reasons": {"type": "array", "items": {"type": "string"}},
+        "version": {"type": "string", "description": "The server's version of meshproxy."},
     },
 }
 _OPEN_PATHS = {

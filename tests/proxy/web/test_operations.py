@@ -85,11 +85,12 @@ def test_wrong_settings_of_metrics_are_told(text: str) -> None:
 def test_health(site: Site, tmp_path: Path) -> None:
     client: TestClient = site.client()
     assert (client.get("/healthz").status_code, client.get("/healthz").text) == (200, "ok\n")
-    assert client.get("/readyz").json() == {"status": "ok", "reasons": []}
+    assert client.get("/readyz").json() == {"status": "ok", "reasons": [], "version": "9.9.9"}
     (tmp_path / "away").mkdir()
     degraded = make_site(tmp_path / "away", health=lambda: Health(("the store is away",)))
     answer = degraded.client().get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "degraded", "reasons": ["the store is away"]})
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "degraded", "reasons": ["the store is away"], "version": "9.9.9"}
     degraded.store.close()
 
 

@@ -6,6 +6,7 @@ can't be read, are kept in `rejected.jsonl` beside the segments.
 """
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,8 @@ _log = logging.getLogger(__name__)
 _DECODER = msgspec.json.Decoder(UsageEvent)
 _BATCH = 500
 _FIRST_DELAY_S = 0.25
-_LONGEST_DELAY_S = 30.0
+_LONGEST_DELAY_S = 5.0  # a try costs little, and a store that is back is to have its usage soon
+_LONG_HELD_S = 10.0
 
 
 class EventSink(Protocol):
@@ -56,11 +58,12 @@ class Shipper:
         self.counters = ShipperCounters()
         self._directory = directory
         self._store = store
-        self._prices = prices
+        self.prices = prices
         self._clock = clock
         self._delay = 0.0
         self._not_before = 0.0
         self._rejected: list[bytes] = []
+        self._held: dict[Path, float] = {}
 
     def run_once(self) -> int:
         """Ship what there is; return how many events the store took as new (0 while the store is away)."""
@@ -68,7 +71,7 @@ class Shipper:
             return 0
         before = self.counters.shipped
         try:
-            for path in spools.segments(self._directory):
+            for path in self._segments():
                 self._ship_segment(path)
         except StoreUnavailableError as problem:
             self._back_off(problem)
@@ -97,19 +100,32 @@ class Shipper:
         self._not_before = self._clock() + self._delay
         _log.warning("Usage stays in the spool, next try in %.1f s: %s", self._delay, problem.message)
 
+    def _segments(self) -> list[Path]:
+        found = spools.segments(self._directory)
+        self._held = {path: self._held[path] for path in found if path in self._held}
+        return found
+
     def _ship_segment(self, path: Path) -> None:
         file = spools.claim(path)
         if file is None:
+            self._note_held(path)
             return
         with os.fdopen(file, "rb") as segment:
             self.ship_lines(segment)
             path.unlink()
 
+    def _note_held(self, path: Path) -> None:
+        """Log a segment that someone holds for long: workers close theirs several times a second."""
+        since = self._held.setdefault(path, self._clock())
+        if (held := self._clock() - since) >= _LONG_HELD_S:
+            _log.warning("the spool's segment %s has been in use for %.0f s: does its worker still run?", path, held)
+            self._held[path] = math.inf  # said once
+
     def _ship(self, lines: Iterable[bytes]) -> None:
         self._rejected.clear()
         events = self._read(lines)
         while batch := tuple(islice(events, _BATCH)):
-            priced = [self._prices.price(event) for event in batch]
+            priced = [self.prices.price(event) for event in batch]
             self.counters.shipped += self._add(priced)
             self.counters.unpriced += sum(event.cost_usd is None and event.metered for event in priced)
 

@@ -90,7 +90,7 @@ def test_while_the_store_is_away_events_stay_and_tries_get_rarer(tmp_path: Path)
         clock.now += 0.25
     waits = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert waits == sorted(waits)
-    assert (waits[0], waits[-1]) == (0.25, 30.0)
+    assert (waits[0], waits[-1]) == (0.25, 5.0)
     spool.append(usage_event())
     spool.rotate()
     ledger.away = False
@@ -125,6 +125,19 @@ def test_the_leftovers_of_dead_workers_are_shipped_and_living_ones_left_alone(tm
     assert set(ledger.events) == {gone.event_id}
     assert len(spools.segments(tmp_path)) == 1
     alive.close()
+
+
+def test_a_segment_that_stays_in_use_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool, clock = Spool(tmp_path), Clock()
+    shipper = Shipper(tmp_path, Ledger(), PRICES, clock=clock)
+    spool.append(usage_event())
+    (path,) = spools.segments(tmp_path)
+    for clock.now in range(30):
+        shipper.run_once()
+    assert caplog.text.count(f"{path} has been in use for 10 s") == 1
+    assert len(caplog.records) == 1
+    spool.rotate()
+    assert shipper.run_once() == 1
 
 
 def test_a_torn_last_line_is_kept_aside_and_all_others_shipped(tmp_path: Path) -> None:

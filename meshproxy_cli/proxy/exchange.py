@@ -118,13 +118,13 @@ class Exchange:
             self._authorise()
 
     def _refuse_size(self) -> None:
-        limit = self._gateway.limits.largest_body // 2**20
+        limit = round(self._gateway.limits.largest_body / 2**20, 2)
         self.closes = True
-        self.refuse(
-            Refusal(
-                status=413, code="request_too_large", message=f"Room Proxy: a request may have {limit} MiB at most."
-            )
+        message = (
+            f"Room Proxy: a request may have {limit:g} MiB at most. Take images or files out of the conversation, "
+            "compact it, or ask the proxy's admin for a higher limit."
         )
+        self.refuse(Refusal(status=413, code="request_too_large", message=message))
 
     # What it asks for
 
@@ -204,10 +204,10 @@ class Exchange:
         self._gateway.exchanges.discard(self)
         self.client.finish(keep=keep)
 
-    def abort(self) -> None:
-        """Part from the client so that it sees that the answer is not whole."""
+    def abort(self, *, reset: bool) -> None:
+        """Part from the client so that it sees that the answer is not whole (see `ClientConnection.abort`)."""
         self._gateway.exchanges.discard(self)
-        self.client.abort()
+        self.client.abort(reset=reset)
 
     def sweep(self, now: float) -> None:
         """End what has been silent for too long."""

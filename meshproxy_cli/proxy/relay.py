@@ -169,7 +169,7 @@ class Relay:
             exchange.client.send(self._pending + ending)
             exchange.over(keep=False)
         else:
-            exchange.abort()
+            exchange.abort(reset=self._unframed or (self._head is not None and self._head.length is None))
 
     def _takes_event(self) -> bool:
         """Whether an event of ours can be put in: between chunks, and not into compressed bytes."""

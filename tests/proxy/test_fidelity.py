@@ -1,0 +1,344 @@
+"""What a client and a provider say to each other arrives as it was said: five hundred exchanges, compared byte by byte.
+
+Client and provider are the tests' own, on real sockets. A failure names its case; `MESHPROXY_TEST_CASES=17,18` runs
+just those, on one connection.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from meshproxy_cli.store.events import Outcome
+from proxy.bench import PATIENCE_S, Bench, bench, provider, run, token, until
+from proxy.exchanges import Case, Maker
+from proxy.wire import CutError, Message, Pen, Tap, name_of, read_answer, read_request
+
+CASES = 500
+SLICES = 10
+CHOSEN = os.environ.get("MESHPROXY_TEST_CASES", "")
+ROOMS = {b"r": "r", b"team%2Fone": "team/one", b"r%C3%A4um%20chen": "r\u00e4um chen"}
+CONFIG = """
+[providers.openai]
+base_url = "http://127.0.0.1:{port}/some/base/v1"
+keys = ["provider-key-o"]
+[providers.anthropic]
+base_url = "http://127.0.0.1:{port}"
+keys = ["provider-key-a"]
+"""
+CREDENTIALS = {"openai": b"authorization: Bearer provider-key-o", "anthropic": b"x-api-key: provider-key-a"}
+FRAMING = {b"content-length", b"transfer-encoding"}
+LEAVES = {"half request", "client before", "client in body"}
+OURS = {b"meshproxy-request-id", b"connection"}  # the only headers that an answer gets on its way
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+
+
+@dataclass
+class Seen:
+    """What was seen of one case, on both sides."""
+
+    requests: list[Message] = field(default_factory=list)
+    held: asyncio.Event = field(default_factory=asyncio.Event)  # the provider waits for the client's going
+    left: asyncio.Event = field(default_factory=asyncio.Event)  # and saw it
+    answer: Message = field(default_factory=Message)
+
+
+@dataclass
+class Play:
+    """The cases of a run, the worker, and all that was seen."""
+
+    cases: dict[int, Case]
+    seen: dict[int, Seen] = field(default_factory=lambda: defaultdict(Seen))
+    open_at_provider: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    async def serve(self, reader: Reader, writer: Writer) -> None:
+        """Be the provider."""
+        self.open_at_provider += 1
+        try:
+            tap, pen = Tap(reader), Pen(writer)
+            while not await tap.ended():
+                request = Message()
+                await read_request(tap, request)
+                number = int(request.values(b"x-case")[0])
+                self.seen[number].requests.append(request)
+                if not await self._play(self.cases[number], self.seen[number], tap, pen, writer):
+                    return
+        except CutError:
+            self.errors.append(f"a request to the provider broke off: {request.start!r}")
+        except AssertionError as problem:
+            self.errors.append(f"what the provider got is malformed: {problem}")
+        except RuntimeError:
+            pass  # uvloop's for writing to what was torn down
+        finally:
+            self.open_at_provider -= 1
+
+    async def _play(self, case: Case, seen: Seen, tap: Tap, pen: Pen, writer: Writer) -> bool:
+        """Answer as the case says; False where the connection is to end."""
+        pen.at(case.answer.pace)
+        head = b"".join(case.interim) + answer_head(case)
+        framed = b"" if case.bodyless else case.answer.framed
+        match case.broken:
+            case "provider in head":
+                await pen.write(head[: case.number % len(head)])
+            case "provider in body":
+                await pen.write(head + framed[: case.broken_at])
+            case "client before" | "client in body":
+                await pen.write(head + framed[: case.broken_at] if case.broken == "client in body" else b"")
+                seen.held.set()
+                assert await tap.ended()
+                seen.left.set()
+                return False
+            case _:
+                await pen.write(head + framed)
+                return not case.provider_closes
+        if case.torn:
+            reset(writer)
+        return False
+
+
+def answer_head(case: Case) -> bytes:
+    return b"HTTP/1.1 " + case.status + b"\r\n" + b"".join(line + b"\r\n" for line in answer_lines(case)) + b"\r\n"
+
+
+def answer_lines(case: Case) -> list[bytes]:
+    """Return the header lines as the provider sends them."""
+    closing = [b"Connection: close"] if case.provider_closes and case.number % 2 else []
+    lines = case.answer.lines + case.kept_here + case.answer.framing_lines + closing
+    return shuffled(case, lines)
+
+
+def request_lines(case: Case) -> list[bytes]:
+    """Return the header lines as the client sends them."""
+    known = token(ROOMS[case.prefix.split(b"/")[2]]).encode()
+    lines = [
+        b"Host: room.proxy:80",
+        b"Authorization: Bearer " + known,
+        b"Meshagent-Session: case-%d" % case.number,
+        b"X-Case: %d" % case.number,
+        *case.request.lines,
+        *(line.replace(b"%(token)b", known) for line in case.dropped),
+        *case.request.framing_lines,
+        *([b"Connection: close"] if case.asks_close else []),
+        *([b"Expect: 100-continue"] if case.expects else []),
+    ]
+    return shuffled(case, lines)
+
+
+def shuffled(case: Case, lines: list[bytes]) -> list[bytes]:
+    return Random(case.number).sample(lines, len(lines))
+
+
+def reset(writer: Writer) -> None:
+    """Tear a connection down."""
+    if not writer.is_closing():
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+
+class Client:
+    """One connection of a client, which asks for some cases one after another."""
+
+    def __init__(self, play: Play, cases: Sequence[Case], reader: Reader, writer: Writer) -> None:
+        self._play = play
+        self._cases = cases
+        self._tap, self._pen = Tap(reader), Pen(writer)
+        self._writer = writer
+        self._pipelines = cases[0].number % 3 == 0
+        self._answered = asyncio.Semaphore(0)
+        self._continues = {case.number: asyncio.Event() for case in cases}
+
+    async def talk(self) -> None:
+        """Do it all, to the end of the connection."""
+        asking = asyncio.create_task(self._ask())
+        reading = asyncio.create_task(self._read())
+        last = self._cases[-1]
+        seen = self._play.seen[last.number]
+        if last.broken in LEAVES:
+            await asking
+            for _ in self._cases[:-1] if self._pipelines else ():
+                await self._answered.acquire()
+            if last.broken != "half request":
+                await seen.held.wait()
+                await asyncio.sleep(0.01)
+        else:
+            await asyncio.gather(asking, reading)
+            if last.ends and seen.answer.whole:
+                assert await self._tap.ended(), "the connection goes on, or bytes follow the answer"
+        if last.torn:
+            reset(self._writer)
+        else:
+            self._writer.close()
+        await reading
+        if last.broken.startswith("client"):
+            await seen.left.wait()
+
+    async def _ask(self) -> None:
+        for case in self._cases:
+            self._pen.at(case.request.pace)
+            target = case.prefix + case.endpoint.path + case.query
+            start = b"%b %b HTTP/%b\r\n" % (case.endpoint.method, target, case.version)
+            head = start + b"".join(line + b"\r\n" for line in request_lines(case)) + b"\r\n"
+            if case.broken == "half request":
+                await self._pen.write(head + case.request.framed[: case.broken_at])
+                return
+            if case.expects:
+                await self._pen.write(head)
+                await self._continues[case.number].wait()
+                head = b""
+            await self._pen.write(head + case.request.framed)
+            if not self._pipelines and case is not self._cases[-1]:
+                await self._answered.acquire()
+
+    async def _read(self) -> None:
+        for case in self._cases:
+            self._tap.at(case.reads)
+            answer = self._play.seen[case.number].answer
+            to_head = case.endpoint.method == b"HEAD"
+            await read_answer(self._tap, answer, to_head=to_head, more_interim=self._continues[case.number])
+            self._answered.release()
+
+
+# What is compared
+
+
+def check(case: Case, seen: Seen, events: list[Any], port: int) -> None:
+    """Compare what was sent with what arrived, both ways, and with what was written down."""
+    tries = {"half request": {0}, "provider in head": {1, 2}}.get(case.broken, {1})
+    assert len(seen.requests) in tries
+    for request in seen.requests:
+        check_request(case, request, port)
+    if case.broken == "half request":
+        assert (events, seen.answer.start) == ([], b"")
+        return
+    assert len(events) == 1
+    (event,) = events
+    if case.broken == "provider in head":
+        assert seen.answer.whole
+        assert seen.answer.status == 502 or b"response.failed" in seen.answer.body
+        assert event.outcome is Outcome.UNREACHABLE
+        return
+    if case.broken == "client before":
+        assert (event.outcome, seen.answer.start) == (Outcome.CLIENT_CLOSED, b"")
+        return
+    if case.broken and not seen.answer.start:  # nothing was read before the client left, or before a reset
+        assert (event.outcome is Outcome.CLIENT_CLOSED) is (case.broken == "client in body")
+        assert seen.answer.reset or case.broken == "client in body"
+        return
+    check_answer(case, seen.answer)
+    assert event.status == int(case.status[:3])
+    if case.broken == "client in body":
+        assert event.outcome is Outcome.CLIENT_CLOSED
+    elif case.broken:
+        assert event.outcome is Outcome.PROVIDER_CLOSED
+    else:
+        assert event.outcome is (Outcome.OK if event.status < 400 else Outcome.PROVIDER_ERROR)
+        if case.tokens and event.status == 200:
+            assert (event.tokens.input_tokens, event.tokens.output_tokens, event.estimated) == (*case.tokens, False)
+
+
+def check_request(case: Case, request: Message, port: int) -> None:
+    """Compare what the provider got with what the client sent."""
+    base = b"/some/base" if case.endpoint.protocol == "openai" else b""
+    assert request.start == b"%b %b HTTP/1.1" % (case.endpoint.method, base + case.endpoint.path + case.query)
+    fixed = [b"host: 127.0.0.1:%d" % port, CREDENTIALS[case.endpoint.protocol]]
+    mine = {b"X-Case: %d" % case.number, *case.request.lines}
+    sent = [line for line in request_lines(case) if line in mine]
+    assert [line for line in request.lines if name_of(line) not in FRAMING] == [*fixed, *sent]
+    assert bytes(request.body) == case.request.body
+    assert request.trailers == case.request.trailers
+
+
+def check_answer(case: Case, answer: Message) -> None:
+    """Compare what the client got with what the provider sent."""
+    assert answer.start == b"HTTP/1.1 " + case.status
+    kept = [line for line in answer_lines(case) if line in case.answer.lines]
+    assert [line for line in answer.lines if name_of(line) not in FRAMING | OURS] == kept
+    assert len(answer.values(b"meshproxy-request-id")) == 1
+    if case.answer.framing == "length":
+        assert answer.values(b"content-length") == [b"%d" % len(case.answer.body)]
+    if case.broken:
+        check_prefix(case, answer)
+        return
+    assert answer.whole
+    assert bytes(answer.body) == (b"" if case.bodyless else case.answer.body)
+    if case.version == b"1.1" and not case.bodyless:
+        assert answer.trailers == case.answer.trailers
+
+
+def check_prefix(case: Case, answer: Message) -> None:
+    """Compare an answer that broke off: nobody may take it for whole, and nothing else came than what was sent."""
+    left_until_close = case.broken == "client in body" and (case.answer.framing == "close" or case.version == b"1.0")
+    assert not answer.whole or left_until_close
+    got, sent = bytes(answer.body), case.answer.body
+    common = next((place for place, pair in enumerate(zip(got, sent, strict=False)) if pair[0] != pair[1]), len(sent))
+    rest = got[common:]
+    assert not rest or (case.streamed and case.broken == "provider in body" and b"broke off" in rest)
+
+
+# The run
+
+
+def connections(cases: Sequence[Case]) -> list[list[Case]]:
+    """Return the cases of each connection: a few on one, the last of which may end it."""
+    found: list[list[Case]] = [[]]
+    for case in cases:
+        found[-1].append(case)
+        if case.ends or len(found[-1]) > case.number % 7:
+            found.append([])
+    return [some for some in found if some]
+
+
+async def play_all(tmp_path: Path, cases: Sequence[Case]) -> None:
+    play = Play({case.number: case for case in cases})
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: play.errors.append(str(context)))
+    async with provider(play.serve) as port, bench(tmp_path, CONFIG.format(port=port)) as running:
+        gate = asyncio.Semaphore(8)
+
+        async def talk(some: Sequence[Case]) -> None:
+            async with gate:
+                reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+                running.writers.append(writer)
+                try:
+                    await asyncio.wait_for(Client(play, some, reader, writer).talk(), PATIENCE_S)
+                except (AssertionError, TimeoutError, OSError) as problem:
+                    numbers = [case.number for case in some]
+                    play.errors.append(f"connection with cases {numbers}: {problem!r}")
+                    writer.transport.abort()
+
+        await asyncio.gather(*map(talk, connections(cases)))
+        if not play.errors:
+            await nothing_left(running, play)
+        events = defaultdict(list)
+        for event in running.ledger.seen:
+            events[event.session].append(event)
+        for case in cases:
+            try:
+                check(case, play.seen[case.number], events[f"case-{case.number}"], port)
+            except AssertionError as problem:
+                play.errors.append(f"case {case.number} ({case.endpoint.path!r}, broken: {case.broken!r}): {problem}")
+    assert not play.errors, "\n\n".join(play.errors[:5])
+
+
+async def nothing_left(running: Bench, play: Play) -> None:
+    """Wait until all that is left are idle connections to the provider."""
+    gateway = running.gateway
+    await until(lambda: not gateway.connections)
+    assert not gateway.exchanges
+    assert not gateway.tunnels
+    await until(lambda: play.open_at_provider == gateway.pool.idle_count)
+
+
+@pytest.mark.parametrize("part", range(1 if CHOSEN else SLICES))
+def test_all_arrives_as_it_was_sent(part: int, tmp_path: Path) -> None:
+    size = CASES // SLICES
+    numbers = map(int, CHOSEN.split(",")) if CHOSEN else range(part * size, (part + 1) * size)
+    run(play_all(tmp_path, [Maker(number).case() for number in numbers]))

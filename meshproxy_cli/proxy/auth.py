@@ -14,7 +14,7 @@ from meshproxy_cli.proxy.refusal import RefusedError, refuse
 from meshproxy_cli.proxy.rewrite import CREDENTIAL_PROTOCOLS
 from meshproxy_cli.proxy.routes import ProviderRoute
 from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem
-from meshproxy_cli.tokens.participant import check_times, verify
+from meshproxy_cli.tokens.participant import check_times, decode_unverified, verify
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -24,11 +24,11 @@ _MAX_SESSION = 200
 _AGENT_STOPS = str.maketrans("/ (;", "    ")
 
 _NO_CREDENTIAL = (
-    "No participant token was sent. Send one as 'Authorization: Bearer TOKEN' (or x-api-key); "
+    "Room Proxy: no participant token was sent. Send one as 'Authorization: Bearer TOKEN' (or x-api-key); "
     "`meshproxy token get --room ROOM` makes one."
 )
 _NO_SESSION = (
-    "The header Meshagent-Session is missing: every request needs it, since usage is grouped by it. "
+    "Room Proxy: the header Meshagent-Session is missing: every request needs it, since usage is grouped by it. "
     "`meshproxy configure` sets it for agents; by hand send for example 'Meshagent-Session: my-session'."
 )
 
@@ -110,14 +110,24 @@ class Authenticator:
         return digest, token
 
     def _refused(self, problem: TokenError, text: bytes) -> RefusedError:
-        """Refuse a token; agents that fetch theirs get the chance to fetch a new one, once for the same token."""
-        fresh = problem.reason is TokenProblem.EXPIRED and not self._seen_before(text)
+        """Refuse a token; agents that fetch theirs get the chance to fetch a new one, once.
+
+        An expired token is refused for good the second time. A revoked key signs a new token at every call of a helper
+        that still has it, so there the chance is the participant's, once a minute.
+        """
+        now = self._clock()
+        subject = b""
+        if problem.reason is TokenProblem.EXPIRED:
+            subject = text
+        elif problem.reason is TokenProblem.REVOKED_KEY:
+            claims = decode_unverified(text.decode("latin-1"))
+            subject = f"{claims.key_id} {claims.identity} {claims.room} {now // 60}".encode()
+        fresh = subject != b"" and not self._seen_before(subject, now)
         return refuse(401, f"token_{problem.reason}", _message(problem), new_token=fresh)
 
-    def _seen_before(self, text: bytes) -> bool:
-        digest = hashlib.sha256(text).digest()
+    def _seen_before(self, subject: bytes, now: float) -> bool:
+        digest = hashlib.sha256(subject).digest()
         first = self._stale.get(digest)
-        now = self._clock()
         if first is None:
             _put(self._stale, digest, now)
         return first is not None and now - first > _PARALLEL_S
@@ -127,29 +137,39 @@ class Authenticator:
             raise refuse(
                 403,
                 "llm_not_granted",
-                "This token does not grant model access: add `llm: {}` to its spec's api section.",
+                "Room Proxy: this token does not grant model access. Add `llm: {}` to its spec's api section and sign "
+                "a new one: meshproxy token generate --spec FILE",
             )
         room = named if named is not None else token.room
         if room is None:
-            raise refuse(403, "room_missing", "This token names no room; use a URL with /rooms/ROOM/ in it.")
+            raise refuse(
+                403, "room_missing", "Room Proxy: this token names no room. Use a URL with /rooms/ROOM/ in it."
+            )
         if token.room is not None and token.room != room:
             raise refuse(
                 403,
                 "wrong_room",
-                f"This token is for the room '{token.room}', and the request is for the room '{room}'. "
+                f"Room Proxy: this token is for the room '{token.room}', and the request is for the room '{room}'. "
                 f"Get a token for it: meshproxy token get --room {shlex.quote(room)}",
             )
         if self.strict_rooms and self._directory.room(token.project_id, room) is None:
-            raise refuse(403, "unknown_room", f"There is no room '{room}' on this server. Ask its admin to create it.")
+            raise refuse(
+                403,
+                "unknown_room",
+                f"Room Proxy: there is no room '{room}' on this server. "
+                f"Ask its admin to create it: meshproxy room create {shlex.quote(room)}",
+            )
         return room
 
 
-_PARALLEL_S = 1.5  # requests that an agent sends side by side may carry the same expired token
+# Requests that an agent sends side by side may carry the same expired token; Claude Code tries again after 1.0 s.
+_PARALLEL_S = 0.9
 
 _HINTS = {
     TokenProblem.EXPIRED: "Get a new one: meshproxy token get --room ROOM",
     TokenProblem.REVOKED_KEY: "Make a new key: meshproxy api-key create NAME --activate",
     TokenProblem.UNKNOWN_KEY: "It may be for another server; `meshproxy doctor` finds out.",
+    TokenProblem.WRONG_PROJECT: "It may be for another server; `meshproxy doctor` finds out.",
     TokenProblem.NOT_YET_VALID: "Check this machine's clock.",
     TokenProblem.BAD_SIGNATURE: "Make a new token: meshproxy token get --room ROOM",
 }
@@ -188,10 +208,15 @@ def _session(value: bytes, bound: str | None) -> str:
     if not text:
         raise refuse(400, "session_missing", _NO_SESSION)
     if len(text) > _MAX_SESSION or not text.isprintable():
-        raise refuse(400, "session_malformed", "Meshagent-Session is longer than 200 characters or not printable.")
+        raise refuse(
+            400, "session_malformed", "Room Proxy: Meshagent-Session must be at most 200 printable characters."
+        )
     if bound is not None and text != bound:
         raise refuse(
-            403, "wrong_session", f"This token is for the session '{bound}' only, and Meshagent-Session is '{text}'."
+            403,
+            "wrong_session",
+            f"Room Proxy: this token is for the session '{bound}' only, and Meshagent-Session is '{text}'. "
+            "Send that session, or get a token of your own: meshproxy token get --room ROOM",
         )
     return text
 

@@ -181,14 +181,16 @@ class Authoriser:
             raise refuse(
                 403,
                 "model_not_allowed",
-                f"Room Proxy: this token does not allow the model '{model}'. Allowed: {allowed}.",
+                f"Room Proxy: this token does not allow the model '{model}'. Allowed: {allowed}. "
+                "Choose one of these, or get a token that allows it.",
             )
         if not model_allowed(own, protocol, model):
             allowed = ", ".join(own or ())
             raise refuse(
                 403,
                 "model_not_allowed",
-                f"Room Proxy: the room '{caller.room}' does not allow the model '{model}'. Allowed: {allowed}.",
+                f"Room Proxy: the room '{caller.room}' does not allow the model '{model}'. Allowed: {allowed}. "
+                "Choose one of these, or ask the proxy's admin for it.",
             )
         return model
 

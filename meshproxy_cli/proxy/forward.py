@@ -122,7 +122,10 @@ class Forwarder:
         self._waiting = False
         provider = self._exchange.provider
         name = provider.name if provider is not None else ""
-        message = f"Room Proxy: the provider '{name}' gave {reason}. Request id: {self._exchange.request_id}."
+        message = (
+            f"Room Proxy: the provider '{name}' gave {reason}. Try again in a moment; if it stays so, tell the proxy's "
+            f"admin. Request id: {self._exchange.request_id}."
+        )
         self._exchange.refuse(Refusal(status=status, code=code, message=message), Outcome.UNREACHABLE)
 
     def declines(self, head: AnswerHead) -> bool:

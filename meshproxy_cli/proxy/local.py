@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Self
 
 from meshproxy_cli.proxy.guard import RequestHead
-from meshproxy_cli.proxy.refusal import Reader, Refusal, answer, render
+from meshproxy_cli.proxy.refusal import Refusal, answer, reader_astray, render
 from meshproxy_cli.proxy.routes import Protocol
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class LocalAnswer:
             data = answer(200, b"", request_id, kind="text/plain", close=self._close)
         else:
             self._gateway.metrics.refused(self._refusal.code)
-            reader = Reader(protocol=self._protocol, method=self._head.method)
+            reader = reader_astray(self._head, self._protocol)
             data = render(self._refusal, reader, request_id, close=self._close)[1]
         self._client.send(data)
         self._client.finish(keep=not self._close)

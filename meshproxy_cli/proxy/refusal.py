@@ -1,9 +1,14 @@
 """Our own answers: errors in the shape of the provider whose endpoint was called, made to be read at the agents.
 
-What the agents do with an answer was tried with the real programs. Codex, streaming from `/v1/responses`, shows a
-message at once only when it comes as a failed stream with the code `invalid_prompt`; it retries every 401 to 404 for
-seconds. Claude Code retries 401, 429 and 5xx in silence unless `x-should-retry: false` is set. The official SDKs
-honour that header too. Both agents fetch a new token on 401 alone.
+What the agents do with an answer was tried with the real programs.
+
+- Codex, streaming from `/v1/responses`, shows a message at once only when it comes as a failed stream with the code
+  `invalid_prompt`; it retries every 401 to 404 for seconds. It tries a websocket again for as long whatever the status,
+  but for 426: then it asks over HTTP at once.
+- Claude Code retries 401 and 403 for minutes in silence as long as a helper gives it a token, whatever the headers say;
+  400 and 422 six times, with parts of the request left out; of 404 and 413 it hides the message. It shows the message
+  of a 409 after one try, likewise of 429 and 5xx, where `x-should-retry: false` is set.
+- The official SDKs honour that header too. Both agents fetch a new token on 401 alone.
 """
 
 import enum
@@ -57,20 +62,37 @@ class Reader:
     protocol: Protocol
     agent: Agent = Agent.OTHER
     response_stream: bool = False  # a stream of /v1/responses is expected
+    websocket: bool = False
     method: bytes = b"POST"
 
 
 def reader_of(head: RequestHead, route: ProviderRoute, *, stream: bool) -> Reader:
     """Return who sent a request. `stream`: its body asks for one."""
-    agent = Agent.OTHER
+    return _reader(head, route.protocol, responses=route.endpoint.path == "/v1/responses", stream=stream)
+
+
+def reader_astray(head: RequestHead, protocol: Protocol) -> Reader:
+    """Return who sent a request whose path is not offered: a base URL that is wrong in part is told from its end."""
+    path = head.target.partition(b"?")[0]
+    return _reader(head, protocol, responses=path.endswith(b"/responses"), stream=False)
+
+
+def _reader(head: RequestHead, protocol: Protocol, *, responses: bool, stream: bool) -> Reader:
+    wants_stream = stream or b"event-stream" in head.value(b"accept")
+    return Reader(
+        protocol=protocol,
+        agent=_agent(head),
+        response_stream=wants_stream and responses and head.method == b"POST",
+        websocket=head.value(b"upgrade").lower() == b"websocket",
+        method=head.method,
+    )
+
+
+def _agent(head: RequestHead) -> Agent:
     product = head.value(b"user-agent")[:32].lower()
     if product.startswith(b"codex") or head.value(b"originator")[:32].lower().startswith(b"codex"):
-        agent = Agent.CODEX
-    elif product.startswith((b"claude-cli", b"claude-code")):
-        agent = Agent.CLAUDE
-    wants_stream = stream or b"event-stream" in head.value(b"accept")
-    response_stream = wants_stream and head.method == b"POST" and route.endpoint.path == "/v1/responses"
-    return Reader(protocol=route.protocol, agent=agent, response_stream=response_stream, method=head.method)
+        return Agent.CODEX
+    return Agent.CLAUDE if product.startswith((b"claude-cli", b"claude-code")) else Agent.OTHER
 
 
 _REASONS = {
@@ -89,9 +111,11 @@ _OPENAI_TYPES = {
     401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 402: "billing_error",
 }  # fmt: skip
 _FIRST_SERVER_ERROR = 500
-_TOO_MANY = 429
 _UNAUTHORIZED = 401
 _OK = 200
+_UPGRADE_REQUIRED = 426
+_CONFLICT = 409
+_CLAUDE_HIDES = frozenset({400, 401, 403, 404, 413, 415, 422})
 
 
 def reason_phrase(status: int) -> str:
@@ -120,14 +144,28 @@ def render(refusal: Refusal, reader: Reader, request_id: str, *, close: bool = F
     """Return the status sent and the whole answer, head and body, for whoever reads it."""
     if reader.agent is Agent.CODEX and reader.response_stream and not refusal.new_token:
         return _OK, answer(_OK, failed_stream(refusal, request_id), request_id, kind="text/event-stream", close=close)
+    status = _status(refusal, reader)
     headers = list(refusal.headers)
     if not refusal.retry and not refusal.new_token:
         headers.append(("x-should-retry", "false"))
-    if refusal.status == _UNAUTHORIZED:
+    if status == _UNAUTHORIZED:
         headers.append(("www-authenticate", 'Bearer realm="meshproxy"'))
+    if status == _UPGRADE_REQUIRED != refusal.status:
+        headers.append(("upgrade", "websocket"))
     body = error_body(refusal, reader.protocol, request_id)
-    whole = answer(refusal.status, body, request_id, headers=headers, close=close, head_only=reader.method == b"HEAD")
-    return refusal.status, whole
+    whole = answer(status, body, request_id, headers=headers, close=close, head_only=reader.method == b"HEAD")
+    return status, whole
+
+
+def _status(refusal: Refusal, reader: Reader) -> int:
+    """Return the status with which this reader learns at once what is wrong (see the module)."""
+    if refusal.new_token or refusal.retry:
+        return refusal.status
+    if reader.agent is Agent.CODEX and reader.websocket:
+        return _UPGRADE_REQUIRED
+    if reader.agent is Agent.CLAUDE and reader.method == b"POST" and refusal.status in _CLAUDE_HIDES:
+        return _CONFLICT
+    return refusal.status
 
 
 def answer(

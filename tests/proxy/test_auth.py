@@ -157,6 +157,17 @@ def test_a_revoked_key_stops_working_with_the_next_directory(known: Authenticato
     assert not known.knows_key(bearer(text))
 
 
+def test_a_revoked_key_may_have_been_replaced_meanwhile(known: Authenticator, clock: Clock) -> None:
+    known.use(directory(signing(KEY, revoked=True)))
+    clock.now = 60.0 * 10**6
+    assert refused(known, bearer(token(expires_in=600))).new_token
+    clock.now += 5
+    newer = bearer(token(expires_in=900))
+    assert not refused(known, newer).new_token, "the same key signs a new token at every call of the helper"
+    clock.now += 60
+    assert refused(known, newer).new_token
+
+
 def test_a_key_of_another_project_signs_nothing_here(known: Authenticator) -> None:
     moved = SigningKey(id=KEY.id, project_id="0c9e6679-7425-40de-944b-e07fc1f90ae7", secret=KEY.secret)
     known.use(directory(moved))

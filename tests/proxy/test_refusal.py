@@ -5,7 +5,7 @@ import json
 import pytest
 
 from meshproxy_cli.proxy.guard import read_request_head
-from meshproxy_cli.proxy.refusal import Agent, Reader, Refusal, error_event, reader_of, render
+from meshproxy_cli.proxy.refusal import Agent, Reader, Refusal, error_event, reader_astray, reader_of, render
 from meshproxy_cli.proxy.routes import ProviderRoute, match
 
 NO = Refusal(status=403, code="wrong_room", message="Not \u00e4 this\nroom")
@@ -55,6 +55,55 @@ def test_codex_gets_a_stream_that_fails_at_once() -> None:
     assert event["response"]["error"] == {"code": "invalid_prompt", "message": NO.message}
     fresh = Refusal(status=401, code="token_expired", message="m", new_token=True)
     assert render(fresh, reader, "req_1")[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [(400, 409), (401, 409), (402, 402), (403, 409), (404, 409), (413, 409), (415, 409), (429, 429), (502, 502)],
+)
+def test_claude_code_shows_the_message_after_one_try(status: int, sent: int) -> None:
+    refusal = Refusal(status=status, code="x", message="what to do")
+    answered, data = render(refusal, Reader(protocol="anthropic", agent=Agent.CLAUDE), "req_1")
+    head, body = parts(data)
+    assert answered == sent
+    assert head.startswith(f"HTTP/1.1 {sent} ".encode())
+    assert b"x-should-retry: false" in head
+    assert b"www-authenticate" not in head
+    assert json.loads(body)["error"]["message"] == "what to do"
+    for other in (Reader(protocol="anthropic"), Reader(protocol="anthropic", agent=Agent.CLAUDE, method=b"GET")):
+        assert render(refusal, other, "req_1")[0] == status
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_claude_code_fetches_a_new_token_and_tries_again_where_that_may_help(retry: bool) -> None:  # noqa: FBT001
+    refusal = Refusal(status=401, code="x", message="m", new_token=not retry, retry=retry)
+    status, data = render(refusal, Reader(protocol="anthropic", agent=Agent.CLAUDE), "req_1")
+    assert status == 401
+    assert b"x-should-retry" not in data
+
+
+def test_codex_asks_over_http_at_once_where_its_websocket_is_refused() -> None:
+    reader = Reader(protocol="openai", agent=Agent.CODEX, websocket=True, method=b"GET")
+    status, data = render(NO, reader, "req_1")
+    assert (status, data.count(b"\r\nupgrade: websocket\r\n")) == (426, 1)
+    already = Refusal(status=426, code="x", message="m", headers=(("upgrade", "websocket"),))
+    assert render(already, reader, "req_1")[1].count(b"\r\nupgrade: websocket\r\n") == 1
+    assert render(Refusal(status=401, code="x", message="m", new_token=True), reader, "req_1")[0] == 401
+    assert render(NO, Reader(protocol="openai", websocket=True, method=b"GET"), "req_1")[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("POST /rooms/r/v1/wrong/responses", (Agent.CODEX, True)),
+        ("POST /rooms/r/v1/wrong", (Agent.CODEX, False)),
+        ("GET /rooms/r/openai/v2/responses?a=/responses", (Agent.CODEX, False)),
+    ],
+)
+def test_a_reader_at_a_path_that_is_not_offered(line: str, expected: tuple[Agent, bool]) -> None:
+    fields = "Host: h\r\nUser-Agent: codex_exec/0.169\r\nAccept: text/event-stream\r\n\r\n"
+    reader = reader_astray(read_request_head(f"{line} HTTP/1.1\r\n{fields}".encode()), "openai")
+    assert (reader.agent, reader.response_stream) == expected
 
 
 def test_head_gets_no_body() -> None:

@@ -10,6 +10,7 @@ from meshproxy_cli.agents.opencode import OpenCode
 from meshproxy_cli.agents.pi import Pi
 from meshproxy_cli.agents.snippets import SNIPPETS
 from meshproxy_cli.errors import UsageError
+from meshproxy_cli.suggest import did_you_mean
 
 AGENTS: tuple[Agent, ...] = (Codex(), Claude(), Pi(), OpenCode(), Crush(), Goose(), Aider(), *SNIPPETS)
 
@@ -19,4 +20,7 @@ def find_agent(name: str) -> Agent:
     for agent in AGENTS:
         if agent.name == name:
             return agent
-    raise UsageError(f"there is no agent named {name!r}", hint=f"known are {', '.join(one.name for one in AGENTS)}")
+    known = [agent.name for agent in AGENTS]
+    raise UsageError(
+        f"there is no agent named {name!r}{did_you_mean(name, known)}", hint=f"known are {', '.join(known)}"
+    )

@@ -10,6 +10,7 @@ from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.store.records import AccessToken, Role
+from meshproxy_cli.suggest import did_you_mean
 
 
 def create(
@@ -101,7 +102,11 @@ def _find(tokens: Sequence[AccessToken], wanted: str) -> AccessToken:
     by_id = [token for token in tokens if token.id == wanted.lower()]
     found = by_id or [token for token in tokens if token.name == wanted and token.revoked_at is None]
     if not found:
-        raise NotFoundError("there is no access token of that id or name", hint="`meshproxy access list` shows them")
+        valid = [token.name for token in tokens if token.revoked_at is None]
+        raise NotFoundError(
+            f"there is no access token of that id or name{did_you_mean(wanted, valid)}",
+            hint="`meshproxy access list` shows them",
+        )
     if len(found) > 1:
         ids = ", ".join(token.id for token in found)
         raise UsageError(f"{len(found)} access tokens are named {wanted}", hint=f"give an id: {ids}")

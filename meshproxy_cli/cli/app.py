@@ -12,7 +12,7 @@ from meshproxy_cli import __version__
 from meshproxy_cli.cli import output
 from meshproxy_cli.cli.completion.answer import answer, is_asked
 from meshproxy_cli.cli.lazy import Command, Group, LazyGroup, build
-from meshproxy_cli.errors import ExitCode, MeshproxyError, UsageError
+from meshproxy_cli.errors import ExitCode, MeshproxyError
 
 _START = "Start here"
 _CREDENTIALS = "Keys, tokens, secrets"
@@ -145,6 +145,7 @@ TREE = Group(
             },
         ),
         "serve": Command("serve:serve", "Run the Room Proxy.", _SERVER),
+        "reload": Command("reload:reload", "Have the running server go by a changed server.toml.", _SERVER),
         "completion": Command(
             "completion.command:completion", "Complete commands, rooms and more with the Tab key.", _SHELL
         ),
@@ -166,7 +167,9 @@ def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
         output.error(problem)
         return problem.exit_code
     except typer.TyperException as problem:
-        output.error(UsageError(problem.format_message(), hint=_where_to_read_on(problem)))
+        from meshproxy_cli.cli.mistakes import mistake  # noqa: PLC0415 (for the message only)
+
+        output.error(mistake(problem))
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):
         output.note("stopped")
@@ -178,11 +181,6 @@ def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
         output.defect(problem)
         return ExitCode.FAILURE
     return result if isinstance(result, int) else ExitCode.OK
-
-
-def _where_to_read_on(problem: typer.TyperException) -> str:
-    context = getattr(problem, "ctx", None)
-    return f"`{context.command_path if context else 'meshproxy'} --help` shows what can be given"
 
 
 def _version(value: bool) -> None:

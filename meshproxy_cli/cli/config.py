@@ -18,7 +18,10 @@ def show(
 ) -> None:
     """Show the settings and where each comes from.
 
-    Examples: `meshproxy config show --origin`, `meshproxy config show --json`
+    **Examples**
+
+    - `meshproxy config show --origin`
+    - `meshproxy config show --json`
     """
     values = all_values(context.settings(), context.paths(), os.environ)
     if json:
@@ -33,7 +36,9 @@ def show(
 def path() -> None:
     """Print where the settings file lies.
 
-    Example: `$EDITOR "$(meshproxy config path)"`
+    **Example**
+
+    - `$EDITOR "$(meshproxy config path)"`
     """
     output.text(str(context.paths().settings_file))
 
@@ -47,8 +52,11 @@ def set_(
 
     `room`, `session` and `project_id` alone mean those of the current server.
 
-    Examples: `meshproxy config set room my-room`, `meshproxy config set servers.team.session "{agent}-{user}"`,
-    `meshproxy config set room --unset`
+    **Examples**
+
+    - `meshproxy config set room my-room`
+    - `meshproxy config set servers.team.session "{agent}-{user}"`
+    - `meshproxy config set room --unset`
     """
     if unset == (value is not None):
         raise UsageError("give a value, or --unset, and not both")

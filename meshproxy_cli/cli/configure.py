@@ -72,14 +72,12 @@ def configure(
 
     Only keys that are ours are changed, every file is backed up, and `--undo` takes it back.
 
-    Examples:
-        meshproxy configure codex --room my-room
+    **Examples**
 
-        meshproxy configure claude --room my-room --dry-run
-
-        meshproxy configure codex --undo
-
-        meshproxy configure --list
+    - `meshproxy configure codex --room my-room`
+    - `meshproxy configure claude --room my-room --dry-run`
+    - `meshproxy configure codex --undo`
+    - `meshproxy configure --list`
     """
     if list_:
         _list(as_json=as_json)

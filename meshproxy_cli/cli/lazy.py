@@ -57,6 +57,10 @@ class LazyGroup(typer.core.TyperGroup):
         return super().shell_complete(ctx, incomplete)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 (Typer's own types are private)
+        if args[0] not in self.tree and not ctx.resilient_parsing:
+            from meshproxy_cli.cli.mistakes import unknown_command  # noqa: PLC0415 (for the message only)
+
+            raise unknown_command(ctx.command_path, args[0], self.tree, ctx.find_root().command.tree)
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and name in self.tree:
             command = load(name, self.tree[name])

@@ -5,6 +5,7 @@ from typing import Any
 
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store.records import Limit, LimitKind, LimitScope
+from meshproxy_cli.suggest import did_you_mean
 
 _UNITS = {
     LimitKind.REQUESTS_PER_MINUTE: "{:,f} requests a minute",
@@ -25,11 +26,12 @@ def option(kind: LimitKind) -> str:
 
 def parse_kind(text: str) -> LimitKind:
     """Return the kind that is meant; raise `UsageError`."""
+    known = [option(kind) for kind in LimitKind]
     try:
         return LimitKind(text.lower().replace("-", "_"))
     except ValueError:
         raise UsageError(
-            f"{text!r} is no kind of limit", hint=f"one of: {', '.join(option(kind) for kind in LimitKind)}"
+            f"{text!r} is no kind of limit{did_you_mean(text, known)}", hint=f"one of: {', '.join(known)}"
         ) from None
 
 

@@ -25,7 +25,10 @@ def logout(
     Settings stay. Keys that the environment holds (`MESHAGENT_API_KEY`, `MESHAGENT_TOKEN`) are not meshproxy's to
     remove; they are named if they are set.
 
-    Examples: `meshproxy logout`, `meshproxy logout --keep-server`
+    **Examples**
+
+    - `meshproxy logout`
+    - `meshproxy logout --keep-server`
     """
     secrets = context.secrets()
     names = [entry.name for entry in secrets.names()]

@@ -12,6 +12,7 @@ from meshproxy_cli.client.provider import ask_models
 from meshproxy_cli.errors import ExitCode, MeshproxyError, NotFoundError
 from meshproxy_cli.settings.providers import ProviderEntry, add_provider, make_provider, read_providers, remove_provider
 from meshproxy_cli.settings.references import is_reference, resolve_reference
+from meshproxy_cli.suggest import did_you_mean
 
 _KEYRING = "keyring:"
 
@@ -42,8 +43,10 @@ def add(
 
     The key goes to the OS keyring, and a reference to it into `server.toml`.
 
-    Examples: `meshproxy provider add openai --api-key - < key.txt`,
-    `meshproxy provider add openai --name vllm --base-url http://127.0.0.1:8000/v1 --api-key env:VLLM_KEY`
+    **Examples**
+
+    - `meshproxy provider add openai --api-key - < key.txt`
+    - `meshproxy provider add openai --name vllm --base-url http://127.0.0.1:8000/v1 --api-key env:VLLM_KEY`
     """
     reference = api_key if api_key is not None and is_reference(api_key) else None
     entry = make_provider(protocol, name=name, base_url=base_url, key=reference, insecure_http=insecure_http)
@@ -65,7 +68,9 @@ def list_(
 ) -> None:
     """List the providers of this machine's server, and where their keys lie.
 
-    Example: `meshproxy provider list`
+    **Example**
+
+    - `meshproxy provider list`
     """
     providers = read_providers(context.paths(), os.environ)
     if json:
@@ -92,7 +97,10 @@ def try_(
 
     The request costs nothing and sends no prompt. The exit code is 0 only if every key works.
 
-    Examples: `meshproxy provider test`, `meshproxy provider test openai --json`
+    **Examples**
+
+    - `meshproxy provider test`
+    - `meshproxy provider test openai --json`
     """
     trials = [
         _try(provider, url, key)
@@ -113,7 +121,9 @@ def remove(
 ) -> None:
     """Remove a provider, and its key from the keyring.
 
-    Example: `meshproxy provider remove openai`
+    **Example**
+
+    - `meshproxy provider remove openai`
     """
     paths = context.paths()
     references = remove_provider(paths, name)
@@ -175,10 +185,10 @@ def _chosen(name: str | None) -> tuple[ProviderEntry, ...]:
     providers = read_providers(context.paths(), os.environ)
     chosen = tuple(provider for provider in providers if name in {None, provider.name})
     if not chosen:
-        known = ", ".join(provider.name for provider in providers) or "none"
+        known = [provider.name for provider in providers]
         raise NotFoundError(
-            f"there is no provider named {name!r}" if name else "there is no provider",
-            hint=f"known are: {known}; add one: meshproxy provider add openai --api-key -",
+            f"there is no provider named {name!r}{did_you_mean(name, known)}" if name else "there is no provider",
+            hint=f"known are: {', '.join(known) or 'none'}; add one: meshproxy provider add openai --api-key -",
         )
     return chosen
 

@@ -14,6 +14,7 @@ from meshproxy_cli.cli.limits import describe, limit_json
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
 from meshproxy_cli.store.records import Limit, LimitScope, Room
+from meshproxy_cli.suggest import did_you_mean
 
 _PROTOCOLS = ("openai", "anthropic")
 _LONGEST_NAME = 200
@@ -168,9 +169,11 @@ def remove(
 
 
 def _find(client: ServerClient, name: str) -> Room:
-    room = _named(client.rooms(), name)
+    rooms = client.rooms()
+    room = _named(rooms, name)
     if room is None:
-        raise NotFoundError(f"no room {name} was created", hint=f"meshproxy room create {name}")
+        near = did_you_mean(name, [one.name for one in rooms])
+        raise NotFoundError(f"no room {name} was created{near}", hint=f"create it: meshproxy room create {name}")
     return room
 
 
@@ -186,7 +189,10 @@ def _changed(room: Room, provider: list[str] | None, model: list[str] | None, al
     providers = _merged(room.providers, provider, "--provider")
     for protocol in providers:
         if protocol not in _PROTOCOLS:
-            raise UsageError(f"--provider: {protocol!r} is no protocol; there are {' and '.join(_PROTOCOLS)}")
+            raise UsageError(
+                f"--provider: {protocol!r} is no protocol{did_you_mean(protocol, _PROTOCOLS)}",
+                hint=f"there are {' and '.join(_PROTOCOLS)}",
+            )
     for pattern in model or ():
         if not pattern.startswith(tuple(f"{protocol}/" for protocol in _PROTOCOLS)) and pattern != "*":
             raise UsageError(

@@ -11,6 +11,7 @@ from meshproxy_cli.errors import NotFoundError
 from meshproxy_cli.settings.oskeyring import KeyringUnusableError
 from meshproxy_cli.settings.secretfile import Place
 from meshproxy_cli.settings.secrets import SecretEntry, SecretStore
+from meshproxy_cli.suggest import did_you_mean
 
 MASTER_KEY = "master-key"
 
@@ -25,7 +26,9 @@ def list_(
 ) -> None:
     """List names and places of secrets, never values.
 
-    Example: `meshproxy secret list`
+    **Example**
+
+    - `meshproxy secret list`
     """
     secrets = context.secrets()
     entries = secrets.names()
@@ -55,7 +58,10 @@ def move(
 
     Each is removed from its old place once the new one has given it back.
 
-    Examples: `meshproxy secret move --to os`, `meshproxy secret move --to file`
+    **Examples**
+
+    - `meshproxy secret move --to os`
+    - `meshproxy secret move --to file`
     """
     secrets = context.secrets()
     place = Place(to.value)
@@ -74,13 +80,15 @@ def forget(
 ) -> None:
     """Remove one secret.
 
-    Example: `meshproxy secret forget api-key/local`
+    **Example**
+
+    - `meshproxy secret forget api-key/local`
     """
     secrets = context.secrets()
     known = [entry.name for entry in secrets.names()]
     if name not in known:
         raise NotFoundError(
-            f"there is no secret named {name!r}",
+            f"there is no secret named {name!r}{did_you_mean(name, known)}",
             hint=f"there are: {', '.join(known)}" if known else "nothing is kept on this machine",
         )
     if name == MASTER_KEY and not confirm_master_key(yes=yes):

@@ -37,8 +37,10 @@ def add(
     An access token lets you list and make keys and see usage there; agents need only an API key
     (`meshproxy api-key import`) or a participant token (`meshproxy token import`).
 
-    Examples: `meshproxy server add team https://mesh.example.com --use`,
-    `meshproxy server add team https://mesh.example.com --access-token - < token.txt`
+    **Examples**
+
+    - `meshproxy server add team https://mesh.example.com --use`
+    - `meshproxy server add team https://mesh.example.com --access-token - < token.txt`
     """
     table = ServerTable(server_url(url, insecure_http=insecure_http), project_id, room, session, insecure_http)
     token = None if access_token is None else context.read_secret(access_token, option="--access-token")
@@ -58,7 +60,10 @@ def use(
 ) -> None:
     """Choose the current server.
 
-    Examples: `meshproxy server use team`, `meshproxy server use local`
+    **Examples**
+
+    - `meshproxy server use team`
+    - `meshproxy server use local`
     """
     edit.use_server(context.paths(), name)
     settings = context.settings()
@@ -73,7 +78,9 @@ def list_(
 ) -> None:
     """List the known servers; the current one is marked with `*`.
 
-    Example: `meshproxy server list`
+    **Example**
+
+    - `meshproxy server list`
     """
     settings = context.settings()
     current = settings.server()
@@ -93,7 +100,9 @@ def remove(
 ) -> None:
     """Forget a server, and the secrets kept for it.
 
-    Example: `meshproxy server remove team`
+    **Example**
+
+    - `meshproxy server remove team`
     """
     if name in BUILT_IN:
         raise ConflictError(f"the server {name} is built in and can't be removed")

@@ -1,15 +1,15 @@
 """Changes of the settings file."""
 
-import difflib
 from functools import partial
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
+from meshproxy_cli.errors import ConflictError, UsageError
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.schema import BUILT_IN, LOCAL, SERVER_KEYS, ServerTable, parse_settings, read_settings
-from meshproxy_cli.settings.servers import check_name
+from meshproxy_cli.settings.servers import check_name, unknown_server
 from meshproxy_cli.settings.tomledit import edit_toml, table_in
 from meshproxy_cli.settings.urls import server_url
+from meshproxy_cli.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +48,15 @@ def add_server(paths: Paths, name: str, table: ServerTable, *, replace: bool = F
 
 
 def use_server(paths: Paths, name: str) -> bool:
-    """Make a server the current one; raises `SettingsError` where it is unknown."""
-    return set_value(paths, "current", name)
+    """Make a server the current one; raises `NotFoundError` where it is unknown."""
+
+    def change(document: "TOMLDocument") -> None:  # the file itself may be wrong in this very key
+        known = list(dict.fromkeys((*BUILT_IN, *document.get("servers", {}))))
+        if name not in known:
+            raise unknown_server(name, known)
+        document["current"] = name
+
+    return _edit(paths, change)
 
 
 def remove_server(paths: Paths, name: str) -> bool:
@@ -58,7 +65,7 @@ def remove_server(paths: Paths, name: str) -> bool:
     def change(document: "TOMLDocument") -> None:
         servers = document.get("servers", {})
         if name not in servers:
-            raise NotFoundError(f"there is no server named {name!r} in {paths.settings_file}")
+            raise unknown_server(name, servers)
         del servers[name]
         if document.get("current") == name:
             del document["current"]
@@ -70,8 +77,11 @@ def set_value(paths: Paths, key: str, value: str | None) -> bool:
     """Set one key, or with None remove it, and return whether the file changed.
 
     `key` is `current`, `servers.<name>.<key>`, or for the current server just `room`, `session` or `project_id`.
-    Raises `UsageError` for an unknown key, and `SettingsError` for a value that it can't have.
+    Raises `UsageError` for an unknown key, `SettingsError` for a value that it can't have, and `NotFoundError` for a
+    current server that is unknown.
     """
+    if key == "current" and value is not None:
+        return use_server(paths, value)
     keys = _keys(paths, key)
 
     def change(document: "TOMLDocument") -> None:
@@ -107,8 +117,8 @@ def allowed_keys() -> tuple[str, ...]:
 
 def _nearest(key: str) -> str:
     by_last_part = {allowed.rpartition(".")[2]: allowed for allowed in reversed(allowed_keys())}
-    near = difflib.get_close_matches(key, by_last_part, n=1)
-    return f"; did you mean {by_last_part[near[0]]}?" if near else ""
+    near = nearest(key, by_last_part)
+    return f"; did you mean {by_last_part[near]}?" if near else ""
 
 
 def _typed(key: str, value: str) -> str | bool:

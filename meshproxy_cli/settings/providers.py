@@ -20,6 +20,7 @@ from meshproxy_cli.settings.servers import check_name
 from meshproxy_cli.settings.tomledit import edit_toml, table_in
 from meshproxy_cli.settings.tomllines import line_of, parse_toml
 from meshproxy_cli.settings.urls import server_url
+from meshproxy_cli.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -96,7 +97,9 @@ def remove_provider(paths: Paths, name: str) -> tuple[str, ...]:
     def change(document: "TOMLDocument") -> None:
         providers = document.get("providers", {})
         if name not in providers:
-            raise NotFoundError(f"there is no provider named {name!r} in {paths.server_file}")
+            raise NotFoundError(
+                f"there is no provider named {name!r} in {paths.server_file}{did_you_mean(name, providers)}"
+            )
         keys.extend(str(key) for key in providers[name].get("keys", []))
         del providers[name]
 
@@ -112,7 +115,10 @@ def make_provider(
     Raises `UsageError` unless the server can use it.
     """
     if protocol not in DEFAULT_URLS:
-        raise UsageError(f"the protocol {protocol!r} is unknown; it can be {', '.join(DEFAULT_URLS)}")
+        raise UsageError(
+            f"the protocol {protocol!r} is unknown{did_you_mean(protocol, DEFAULT_URLS)}",
+            hint=f"it can be {', '.join(DEFAULT_URLS)}",
+        )
     chosen = name or protocol
     check_name(chosen)
     url = server_url(base_url or DEFAULT_URLS[protocol], insecure_http=insecure_http)

@@ -1,6 +1,5 @@
 """What the settings file may hold, and how a wrong value in it is told."""
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.tomllines import line_of, parse_toml
 from meshproxy_cli.settings.urls import UrlError, server_url
+from meshproxy_cli.suggest import did_you_mean
 
 TOP_KEYS = ("current", "servers")
 SERVER_KEYS = ("url", "project_id", "room", "session", "insecure_http")
@@ -77,8 +77,7 @@ def unknown_key(dotted: str) -> str:
     """Return a line for a person about a key that means nothing, with the nearest that does."""
     parent, _, key = dotted.rpartition(".")
     known = SERVER_KEYS if parent else TOP_KEYS
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"{dotted} is unknown" + (f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}")
+    return f"{dotted} is unknown" + (did_you_mean(key, known) or f"; known are {', '.join(known)}")
 
 
 def _table(table: Mapping[str, Any]) -> ServerTable:

@@ -9,7 +9,7 @@ room = "my-room"            # optional: the room where none is given
 session = "{agent}-{user}"  # optional: how sessions are named
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from meshproxy_cli.errors import NotFoundError, UsageError
@@ -17,6 +17,7 @@ from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.runtime import ServerRuntime, read_runtime
 from meshproxy_cli.settings.schema import HOSTED, LOCAL, SettingsFile, read_settings
 from meshproxy_cli.settings.urls import server_url
+from meshproxy_cli.suggest import did_you_mean
 
 LOCAL_URL = "http://127.0.0.1:8765"
 HOSTED_URL = "https://api.meshagent.com"
@@ -64,10 +65,7 @@ class Settings:
     def _named(self, name: str) -> Server:
         if name in self.servers:
             return self.servers[name]
-        raise NotFoundError(
-            f"there is no server named {name!r}; known are {', '.join(self.servers)}",
-            hint=f"add it: meshproxy server add {name} URL",
-        )
+        raise unknown_server(name, self.servers)
 
 
 def load_settings(paths: Paths, environ: Mapping[str, str]) -> Settings:
@@ -90,6 +88,15 @@ def _local(runtime: ServerRuntime | None) -> Server:
     if runtime is None:
         return Server(LOCAL, LOCAL_URL, local=True)
     return Server(LOCAL, runtime.url.rstrip("/"), project_id=runtime.project_id or None, local=True)
+
+
+def unknown_server(name: str, known: Iterable[str]) -> NotFoundError:
+    """Return the error for a server's name that nobody knows."""
+    names = tuple(known)
+    return NotFoundError(
+        f"there is no server named {name!r}{did_you_mean(name, names)}",
+        hint=f"known are {', '.join(names)}; add it: meshproxy server add {name} URL",
+    )
 
 
 def check_name(name: str) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from meshproxy_cli.suggest import did_you_mean
 from meshproxy_cli.tokens.claims import ROLES
 from meshproxy_cli.tokens.fields import FieldReader
 from meshproxy_cli.tokens.jws import Json
@@ -96,8 +97,10 @@ class _Checker:
             return None
         role = as_text(entry.value)
         if role not in ROLES:
-            message = f"role must be one of {', '.join(ROLES)} (got {shown(entry.value)})"
-            self._findings.add(entry.value.place, message)
+            near = did_you_mean(str(role), ROLES)
+            self._findings.add(
+                entry.value.place, f"role must be one of {', '.join(ROLES)} (got {shown(entry.value)}){near}"
+            )
         return role
 
     def _api(self, entries: Mapping[str, Entry], place: Place) -> Mapping[str, Json]:

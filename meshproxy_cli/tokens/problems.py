@@ -1,9 +1,9 @@
 """What is wrong with a token spec: every problem, each with its place."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from meshproxy_cli import suggest
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.tokens.tree import Place
 
@@ -53,8 +53,7 @@ class Findings:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the known one that it looks like, or all."""
     names = list(known)
-    folded = {each.lower(): each for each in names}
-    close = difflib.get_close_matches(name.lower(), folded, n=1)
-    if close:
-        return f'did you mean "{folded[close[0]]}"?'
+    near = suggest.nearest(name, names)
+    if near:
+        return f'did you mean "{near}"?'
     return f"known here: {', '.join(names)}" if names else "nothing may stand here"

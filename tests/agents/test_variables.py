@@ -38,7 +38,8 @@ def test_shells_read_what_was_meant(shell: Shell, value: str) -> None:
         if shell is not Shell.FISH
         else "echo $LINES_OF_OURS | source; printf %s $X"
     )
-    environ = {"PATH": os.environ["PATH"], "LINES_OF_OURS": render([Variable("X", value)], shell)}
+    # Fish takes bytes for Latin-1 where no locale says otherwise.
+    environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "LINES_OF_OURS": render([Variable("X", value)], shell)}
     done = subprocess.run([program, "-c", script], env=environ, capture_output=True, check=True)
     assert done.stdout.decode() == value
 

@@ -28,13 +28,17 @@ def test_unset_removes_it(cli: Cli) -> None:
     ("arguments", "message"),
     [
         (("rom", "x"), "did you mean room"),
-        (("current", "gone"), "it can be local, meshagent"),
         (("room",), "give a value, or --unset"),
         (("room", "x", "--unset"), "give a value, or --unset"),
     ],
 )
 def test_mistakes_change_nothing(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
     assert message in cli("config", "set", *arguments, code=2).stderr
+    assert not (cli.home.state / "config" / "settings.toml").exists()
+
+
+def test_an_unknown_server_changes_nothing(cli: Cli) -> None:
+    assert "known are local, meshagent" in cli("config", "set", "current", "gone", code=6).stderr
     assert not (cli.home.state / "config" / "settings.toml").exists()
 
 

@@ -72,7 +72,7 @@ def test_another_url_needs_replace(cli: Cli) -> None:
 
 
 def test_an_unknown_server_is_told(cli: Cli) -> None:
-    assert "it can be local, meshagent" in cli("server", "use", "gone", code=2).stderr
+    assert "known are local, meshagent" in cli("server", "use", "gone", code=6).stderr
     assert "built in" in cli("server", "remove", "local", code=5).stderr
 
 

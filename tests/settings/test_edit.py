@@ -83,11 +83,17 @@ def test_an_unknown_key_is_told_and_nothing_changes(paths: Paths, key: str, mess
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("current", "gone"), ("servers.team.url", "mesh"), ("room", ""), ("servers.team.insecure_http", "maybe")],
+    [("servers.team.url", "mesh"), ("room", ""), ("servers.team.insecure_http", "maybe")],
 )
 def test_a_wrong_value_is_told_and_nothing_changes(paths: Paths, key: str, value: str) -> None:
     with pytest.raises(UsageError):
         set_value(paths, key, value)
+    assert text(paths) == FILE
+
+
+def test_an_unknown_server_is_told_and_nothing_changes(paths: Paths) -> None:
+    with pytest.raises(NotFoundError, match="did you mean team"):
+        set_value(paths, "current", "taem")
     assert text(paths) == FILE
 
 

@@ -14,6 +14,7 @@ from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, active_api_key
 from meshproxy_cli.store.records import ApiKeyRecord
+from meshproxy_cli.suggest import did_you_mean
 from meshproxy_cli.tokens.apikey import ApiKey
 
 KeyArgument = Annotated[
@@ -154,7 +155,11 @@ def _find(records: Sequence[ApiKeyRecord], wanted: str) -> ApiKeyRecord:
     by_id = [record for record in records if record.id == wanted.lower()]
     found = by_id or [record for record in records if record.name == wanted and record.revoked_at is None]
     if not found:
-        raise NotFoundError(f"the project has no API key {wanted}", hint="`meshproxy api-key list` shows them")
+        valid = [record.name for record in records if record.revoked_at is None]
+        raise NotFoundError(
+            f"the project has no API key {wanted}{did_you_mean(wanted, valid)}",
+            hint="`meshproxy api-key list` shows them",
+        )
     if len(found) > 1:
         raise UsageError(f"{len(found)} keys are named {wanted}", hint=f"give an id: {', '.join(r.id for r in found)}")
     return found[0]

@@ -72,7 +72,7 @@ def _token(room: str | None, server: str | None, identity: str | None, session: 
         output.detail(f"token: from {kept.source}")
         return kept.value
     key = _key(chosen, secrets, room, kept_expired=kept is not None)
-    spec = TokenSpec.for_room(identity or _login_name(), room)
+    spec = TokenSpec.for_room(identity or login_name(), room)
     return mint(spec, key, now=now, expires_in=lifetime, session=session)
 
 
@@ -98,7 +98,8 @@ def _key(server: Server, secrets: SecretStore, room: str, *, kept_expired: bool)
     return ApiKey.parse(credential.value)
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """Return the participant's name where none is given."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -108,6 +109,6 @@ def _login_name() -> str:
 def _in_one_line(problem: MeshproxyError) -> MeshproxyError:
     """Agents show one line of standard error: what is wrong and what to do about it have to stand in it."""
     parts = [problem.message, problem.hint] if problem.hint else [problem.message]
-    problem.message = "; ".join(" ".join(part.split()) for part in parts)
+    problem.message = "; ".join(" ".join(part.split()) for part in parts).replace("?; ", "? ")
     problem.hint = None
     return problem

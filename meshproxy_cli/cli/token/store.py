@@ -10,6 +10,7 @@ from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.settings.servers import Server
+from meshproxy_cli.suggest import did_you_mean
 from meshproxy_cli.tokens.participant import ParticipantToken, check_times, decode_unverified
 from meshproxy_cli.tokens.reading import refusals
 
@@ -61,7 +62,11 @@ def forget(
         names = [f"token/{chosen.name}/{_named_room(room, chosen)}"]
     forgotten = [name for name in names if secrets.delete(name)]
     if not forgotten:
-        raise NotFoundError("there is no such token on this machine", hint="`meshproxy secret list` shows what is kept")
+        rooms = [entry.name.split("/", 2)[2] for entry in secrets.names() if entry.name.startswith("token/")]
+        raise NotFoundError(
+            f"there is no such token on this machine{did_you_mean(room or '', rooms)}",
+            hint="`meshproxy secret list` shows what is kept",
+        )
     for name in forgotten:
         output.success(f"forgot {name}")
 

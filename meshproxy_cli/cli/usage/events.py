@@ -57,11 +57,10 @@ def tail(
 ) -> None:
     """Print events as they come, until Ctrl-C.
 
-    For example:
+    **Examples**
 
-        meshproxy usage tail --room backend
-
-        meshproxy usage tail --json | jq 'select(.outcome != "ok")'
+    - `meshproxy usage tail --room backend`
+    - `meshproxy usage tail --json | jq 'select(.outcome != "ok")'`
     """
     query = build_query(
         room=room, session=session, participant=participant, model=model, provider=provider, since=None, until=None
@@ -96,11 +95,10 @@ def export(
 ) -> None:
     """Write single events, oldest first, as JSON lines or CSV.
 
-    For example:
+    **Examples**
 
-        meshproxy usage export --since 2026-10-01 --until 2026-11-01 -o october.jsonl
-
-        meshproxy usage export --format csv > usage.csv
+    - `meshproxy usage export --since 2026-10-01 --until 2026-11-01 -o october.jsonl`
+    - `meshproxy usage export --format csv > usage.csv`
     """
     query = build_query(
         room=room,
@@ -133,11 +131,10 @@ def prune(
 ) -> None:
     """Drop old single events. The sums by hour stay, so `meshproxy usage` still adds up; `export` first.
 
-    For example:
+    **Examples**
 
-        meshproxy usage prune --keep 90d
-
-        meshproxy usage prune --before 2026-01-01 --yes
+    - `meshproxy usage prune --keep 90d`
+    - `meshproxy usage prune --before 2026-01-01 --yes`
     """
     if (before is None) == (keep is None):
         raise UsageError("Give either --before or --keep.", hint="meshproxy usage prune --keep 90d")

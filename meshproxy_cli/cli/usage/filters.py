@@ -11,6 +11,7 @@ from meshproxy_cli.cli.completion import names
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store.records import GroupBy, UsageQuery
 from meshproxy_cli.store.wire import time_from_text
+from meshproxy_cli.suggest import did_you_mean
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,6})\s*([mhdw])")
@@ -69,7 +70,10 @@ def parse_groups(texts: list[str]) -> tuple[GroupBy, ...]:
     names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in set(GroupBy)]
     if unknown:
-        raise UsageError(f"--by {', '.join(unknown)} is nothing to group by.", hint=f"there is {', '.join(GroupBy)}")
+        near = did_you_mean(unknown[0], GroupBy)
+        raise UsageError(
+            f"--by {', '.join(unknown)} is nothing to group by{near}", hint=f"there is {', '.join(GroupBy)}"
+        )
     return tuple(GroupBy(name) for name in dict.fromkeys(names))
 
 

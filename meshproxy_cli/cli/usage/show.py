@@ -56,15 +56,12 @@ def show(
     Input includes what was read from a cache, which is also in "Cached"; output includes reasoning. A request whose
     model has no known price is counted and never priced at zero.
 
-    For example:
+    **Examples**
 
-        meshproxy usage --since 7d
-
-        meshproxy usage --room backend --by day,model --since 2026-11-01
-
-        meshproxy usage --by participant --json | jq .totals.cost_usd
-
-        meshproxy usage --watch
+    - `meshproxy usage --since 7d`
+    - `meshproxy usage --room backend --by day,model --since 2026-11-01`
+    - `meshproxy usage --by participant --json | jq .totals.cost_usd`
+    - `meshproxy usage --watch`
     """
     if sum((as_json, as_csv, watch)) > 1:
         raise UsageError("--json, --csv and --watch can't go together.")

@@ -1,0 +1,116 @@
+"""Misspelt commands, options and values, everywhere in the tree: the right one is named."""
+
+import pytest
+
+from fixtures.in_process import InProcess
+from fixtures.tree import GROUPS, LEAVES, Leaf
+from meshproxy_cli.cli.lazy import Group
+from meshproxy_cli.errors import ExitCode
+
+
+def misspelt(word: str, known: set[str]) -> str:
+    """Return the word with two letters swapped, or with one too many."""
+    swapped = word[:-2] + word[-1] + word[-2]
+    return swapped if swapped not in known else f"{word}x"
+
+
+@pytest.mark.parametrize(("words", "group"), GROUPS, ids=lambda part: " ".join(part) if isinstance(part, tuple) else "")
+def test_misspelt_commands(run: InProcess, words: tuple[str, ...], group: Group) -> None:
+    for name in group.commands:
+        found = run(*words, misspelt(name, set(group.commands)), code=ExitCode.USAGE)
+        assert f"`{' '.join(['meshproxy', *words, name])}`" in found.stderr.partition("did you mean ")[2]
+        assert found.stdout == ""
+
+
+# What `launch` does not know goes to the agent.
+PARSED = [leaf for leaf in LEAVES if not leaf.entry.passes_arguments]
+
+
+@pytest.mark.parametrize("leaf", PARSED, ids=lambda leaf: leaf.path)
+def test_misspelt_options(run: InProcess, leaf: Leaf) -> None:
+    for flag in leaf.flags:
+        if flag.startswith("--"):
+            found = run(*leaf.words, misspelt(flag, leaf.flags), code=ExitCode.USAGE)
+            assert flag in found.stderr.partition("did you mean ")[2], found.stderr
+            assert found.stdout == ""
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.path)
+def test_misspelt_choices(run: InProcess, leaf: Leaf) -> None:
+    for option in leaf.options:
+        choices = getattr(option.type, "choices", ())
+        values = [str(getattr(choice, "value", choice)) for choice in choices]
+        for value in values:
+            found = run(*leaf.words, option.opts[0], f"{value}q", code=ExitCode.USAGE)
+            assert f"did you mean {value}?" in found.stderr
+
+
+MISSPELT_NAMES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("configure", "codx"), "codex"),
+    (("launch", "claud"), "claude"),
+    (("setup", "--agent", "codx", "--yes"), "codex"),
+    (("server", "use", "locl"), "local"),
+    (("server", "remove", "temas"), "teams"),
+    (("config", "set", "current", "temas"), "teams"),
+    (("config", "set", "rom", "x"), "room"),
+    (("token", "get", "--room", "r", "--server", "locla"), "local"),
+    (("token", "generate", "--room", "r", "--identity", "i", "--role", "usr"), "user"),
+    (("token", "forget", "--room", "reserch"), "research"),
+    (("room", "show", "reserch"), "research"),
+    (("room", "set", "reserch", "--all-models"), "research"),
+    (("room", "remove", "reserch"), "research"),
+    (("room", "create", "x", "--provider", "opnai=a"), "openai"),
+    (("api-key", "revoke", "lptop"), "laptop"),
+    (("api-key", "activate", "lptop"), "laptop"),
+    (("access", "revoke", "grafna"), "grafana"),
+    (("limit", "set", "usd-per-mnth", "4"), "usd-per-month"),
+    (("provider", "add", "opnai"), "openai"),
+    (("provider", "test", "vlm"), "vllm"),
+    (("provider", "remove", "vlm"), "vllm"),
+    (("secret", "forget", "api-key/locl"), "api-key/local"),
+    (("usage", "--by", "rom"), "room"),
+)
+
+
+def test_misspelt_names(known: InProcess) -> None:
+    for arguments, near in MISSPELT_NAMES:
+        found = known(*arguments, code=None)
+        assert found.code in {ExitCode.USAGE, ExitCode.NOT_FOUND}, arguments
+        assert f"did you mean {near}?" in found.stderr, arguments
+        assert found.stdout == ""
+
+
+@pytest.fixture
+def known(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> InProcess:
+    """Return a runner where one of everything exists."""
+    monkeypatch.setenv("VLLM_KEY", "x" * 20)
+    run("server", "add", "teams", "https://mesh.example.com")
+    run("room", "create", "research")
+    run("api-key", "create", "laptop", "--activate", "--silent")
+    run("access", "create", "grafana")
+    run(
+        "provider",
+        "add",
+        "openai",
+        "--name",
+        "vllm",
+        "--base-url",
+        "http://127.0.0.1:1/v1",
+        "--api-key",
+        "env:VLLM_KEY",
+    )
+    run("token", "import", stdin=run("token", "generate", "--room", "research", "--identity", "ann").stdout)
+    return run
+
+
+def test_a_word_from_elsewhere_in_the_tree(run: InProcess) -> None:
+    assert "did you mean `meshproxy token generate`?" in run("generate", code=ExitCode.USAGE).stderr
+    assert "did you mean" not in run("qqqqq", code=ExitCode.USAGE).stderr
+
+
+def test_what_is_missing_or_of_the_wrong_kind(run: InProcess) -> None:
+    found = run("secret", "move", code=ExitCode.USAGE)
+    assert found.stderr.splitlines()[0] == "error: missing option '--to'. Choose from: os, file"
+    found = run("audit", "--limit", "many", code=ExitCode.USAGE)
+    assert "'many' is not a whole number" in found.stderr
+    assert "`meshproxy audit --help` shows what can be given" in found.stderr

@@ -20,6 +20,7 @@ from meshproxy_cli.proxy.connector import ProviderConnector
 from meshproxy_cli.proxy.directory import Directory
 from meshproxy_cli.proxy.gateway import Gateway
 from meshproxy_cli.proxy.janitor import Janitor
+from meshproxy_cli.proxy.leaving import LINGER_S, accept_waiting, drain
 from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.proxy.limits import Limiter
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.asgi import App
 
 _BACKLOG = 4096
-_STEP_S = 0.05
 _ROTATE_S = 0.2
 
 
@@ -135,16 +135,11 @@ class Worker:
         """Stop accepting, let running answers end, close everything."""
         gateway = self.gateway
         gateway.draining = True
+        waiting = accept_waiting(self._settings.sockets)
         for server in self._servers:
             server.close()
-        for connection in tuple(gateway.connections):
-            if connection.idle:
-                connection.close()
-        deadline = self._loop.time() + self._settings.drain_s
-        while (gateway.exchanges or gateway.tunnels) and self._loop.time() < deadline:
-            for tunnel in tuple(gateway.tunnels):
-                tunnel.drain()
-            await asyncio.sleep(_STEP_S)
+        await asyncio.gather(*(self._take(one) for one in waiting))
+        await drain(gateway, self._settings.drain_s)
         self._drop_all()
         await asyncio.sleep(0)
         gateway.stop_sweeping()
@@ -168,6 +163,13 @@ class Worker:
         if orphaned() and not self._stopping.is_set():
             self.stop()
         self._rotation = self._loop.call_later(_ROTATE_S, self._rotate)
+
+    async def _take(self, connection: socket.socket) -> None:
+        """Serve a connection that was accepted by hand."""
+        tls = self._settings.tls
+        with contextlib.suppress(OSError):  # it is gone, or its TLS failed or took too long
+            served = self._loop.connect_accepted_socket(lambda: ClientConnection(self.gateway), connection, ssl=tls)
+            await asyncio.wait_for(served, LINGER_S)
 
     def _drop_all(self) -> None:
         for connection in tuple(self.gateway.connections):

@@ -6,6 +6,8 @@ still sends is thrown away, so that it can read the last answer.
 
 import asyncio
 import enum
+import socket
+import struct
 from typing import TYPE_CHECKING, Protocol, cast
 
 from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _PIPELINED_BYTES = 64 * 1024
 _WRITE_BUFFER_BYTES = 64 * 1024
 _CLOSING_S = 2.0
+_RESET = struct.pack("ii", 1, 0)  # linger for no time
 
 
 class Handler(Protocol):
@@ -159,9 +162,15 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
             self.transport.resume_reading()
 
-    def abort(self) -> None:
-        """End the connection at once: the client must see that the answer is not whole."""
+    def abort(self, *, reset: bool = False) -> None:
+        """End the connection at once: the client must see that the answer is not whole.
+
+        `reset`: tear it down, where an orderly end would be the end of the body.
+        """
         self._handler = None
+        sock = self.transport.get_extra_info("socket") if reset else None
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     def sweep(self, now: float) -> None:

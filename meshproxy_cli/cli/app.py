@@ -60,6 +60,7 @@ TREE = Group(
             commands={
                 "list": Command("secret:list_", "List names and places of secrets, never values."),
                 "move": Command("secret:move", "Move all secrets to the OS keyring or to the file."),
+                "repair": Command("secret_repair:repair", "Save what can be read of a damaged secrets file."),
                 "forget": Command("secret:forget", "Remove one secret."),
             },
         ),

@@ -9,12 +9,13 @@ import typer
 
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
-from meshproxy_cli.errors import ConflictError, UsageError
-from meshproxy_cli.proxy.config import ServerConfig, load_config
-from meshproxy_cli.proxy.usage.pricing import price_book
-from meshproxy_cli.proxy.workers import Plan, bind, in_use, tls_context
+from meshproxy_cli.cli.server_config import ServerFiles
+from meshproxy_cli.errors import ConflictError
+from meshproxy_cli.proxy.config import ServerConfig
+from meshproxy_cli.proxy.reload import Loaded, Outcome, Reloader
+from meshproxy_cli.proxy.workers import Plan, bind, in_use
 from meshproxy_cli.proxy.workers import serve as serve_workers
-from meshproxy_cli.settings.references import resolve_reference
+from meshproxy_cli.settings.reloads import ReloadBoard, ReloadReport
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 
 _SQLITE = "sqlite:"
@@ -43,17 +44,15 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
     start, and takes provider keys from OPENAI_API_KEY and ANTHROPIC_API_KEY. Where a key is missing, a built-in echo
     provider answers, so that everything can be tried offline.
 
-    Examples:
-    * `meshproxy serve`
-    * `meshproxy serve --port 0 --workers 4`
-    * `meshproxy serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --database-url postgresql://db/meshproxy`
+    **Examples**
+
+    - `meshproxy serve`
+    - `meshproxy serve --port 0 --workers 4`
+    - `meshproxy serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --database-url postgresql://db/meshproxy`
     """
     paths = context.paths()
-    tls_context(str(tls_cert or ""), str(tls_key or ""))
-    text = _config_text(config)
-    secrets: dict[str, str] = {}
-    loaded = load_config(text, os.environ, lambda reference: _resolve(reference, secrets))
-    price_book(loaded)  # a wrong price file is told here, and not in a worker
+    files = ServerFiles(config, str(tls_cert or ""), str(tls_key or ""))
+    loaded = files.read()
     url = database_url or f"sqlite:///{paths.database}"
     if port and in_use("127.0.0.1" if host in _ANY else host, port):
         raise ConflictError(
@@ -82,44 +81,53 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         database_url=url,
         master_keys=master_keys,
         load_master_keys=load_master_keys,
-        config_text=text,
-        secrets=secrets,
+        config_text=loaded.config_text,
+        secrets=loaded.secrets,
         environ=dict(os.environ),
         spool_dir=paths.spool_dir,
         drain_s=drain,
-        tls_cert=str(tls_cert or ""),
-        tls_key=str(tls_key or ""),
+        tls_cert=files.tls_cert,
+        tls_key=files.tls_key,
         web=web,
     )
 
     def ready() -> None:
         write_runtime(paths, runtime)
-        _welcome(runtime, loaded, has_keys=has_keys, workers=workers)
+        _welcome(runtime, loaded.config, has_keys=has_keys, workers=workers)
 
+    board = ReloadBoard(paths, runtime.pid)
+    reloader = _reloader(files, loaded, board)
     try:
-        serve_workers(plan, workers=workers, ready=ready)
+        serve_workers(plan, workers=workers, ready=ready, reload=reloader.reload)
     finally:
+        board.close()
         for one in sockets:
             one.close()
     output.note("stopped")
 
 
-def _config_text(chosen: Path | None) -> str:
-    path = chosen or context.paths().server_file
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        if chosen is None:
-            return ""
-        raise UsageError(f"there is no file {chosen}") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"{path} can't be read: {problem}") from None
+def _reloader(files: ServerFiles, loaded: Loaded, board: ReloadBoard) -> Reloader:
+    """Return what reads the configuration again, and tells `meshproxy reload` of it."""
+    generation = 0
+
+    def tell(outcome: Outcome) -> None:
+        nonlocal generation
+        generation += 1
+        board.publish(_report(generation, files, outcome))
+
+    board.publish(_report(generation, files, Outcome(loaded)))
+    return Reloader(loaded, files.read, tell)
 
 
-def _resolve(reference: str, resolved: dict[str, str]) -> str:
-    if reference not in resolved:
-        resolved[reference] = resolve_reference(reference, context.secrets(), os.environ)
-    return resolved[reference]
+def _report(generation: int, files: ServerFiles, outcome: Outcome) -> ReloadReport:
+    return ReloadReport(
+        generation=generation,
+        config_file=str(files.path),
+        digest=outcome.loaded.digest,
+        processes=outcome.processes,
+        problem=outcome.problem,
+        changes=outcome.changes,
+    )
 
 
 def public_database(url: str) -> str:

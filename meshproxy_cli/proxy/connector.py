@@ -21,7 +21,7 @@ class ProviderConnector:
     """Opens connections as the environment says (HTTP_PROXY, HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE)."""
 
     def __init__(self, environ: Mapping[str, str], timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._tls = ssl.create_default_context()  # honours SSL_CERT_FILE and SSL_CERT_DIR
         self._tls.set_alpn_protocols(["http/1.1"])
         self._proxies = {
@@ -34,7 +34,7 @@ class ProviderConnector:
         """Return an open connection; raises `OSError` (TLS problems included) or `TimeoutError`."""
         if address.echo is not None:
             return await _echo(address, factory)
-        async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(self.timeout_s):
             proxy = self._proxy_for(address)
             return await (self._through(proxy, address, factory) if proxy else self._direct(address, factory))
 

@@ -82,6 +82,15 @@ class Gateway:
         drain = self.config.drain
         return drain.wanted and len(self.drains) < drain.most and not self.draining
 
+    def use_config(self, config: ServerConfig) -> None:
+        """Go by this configuration from now on; requests that are under way may have begun with another."""
+        self.config = config
+        self.limits = config.limits
+        self.authenticator.strict_rooms = config.strict_rooms
+        self.authenticator.use(self.directory)  # it must not remember whom it let into which room
+        self.authoriser = Authoriser(self.owners.owns, config.limits.largest_expanded)
+        self.pool.use_only(target.address for provider in config.providers for target in provider.targets)
+
     def use_directory(self, directory: Directory) -> None:
         """Go by this directory from now on."""
         self.directory = directory

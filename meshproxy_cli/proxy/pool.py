@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from meshproxy_cli.errors import MeshproxyError
@@ -32,6 +32,14 @@ class Pool:
         self._connector = connector
         self._idle: dict[Address, list[UpstreamConnection]] = {}
         self._opening: set[asyncio.Task[None]] = set()
+        self._wanted: frozenset[Address] | None = None  # None: all
+
+    def use_only(self, addresses: Iterable[Address]) -> None:
+        """Keep connections to these addresses only; those in use to others end once they are idle."""
+        self._wanted = frozenset(addresses)
+        for address in self._idle.keys() - self._wanted:
+            for connection in self._idle.pop(address):
+                connection.transport.close()
 
     def take(self, address: Address) -> UpstreamConnection | None:
         """Return an idle connection, or None."""
@@ -60,8 +68,8 @@ class Pool:
         waiter.upstream_ready(connection)
 
     def _keep(self, address: Address, connection: UpstreamConnection) -> None:
-        idle = self._idle.setdefault(address, [])
-        if len(idle) >= _MAX_IDLE:
+        unwanted = self._wanted is not None and address not in self._wanted
+        if unwanted or len(idle := self._idle.setdefault(address, [])) >= _MAX_IDLE:
             connection.transport.close()
             return
         connection.idle_since = asyncio.get_running_loop().time()

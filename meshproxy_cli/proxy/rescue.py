@@ -12,7 +12,7 @@ class Rescue:
     def __init__(self, spool: Spool, store: EventSink, prices: PriceBook) -> None:
         self._spool = spool
         self._store = store
-        self._prices = prices
+        self.prices = prices
 
     def run(self) -> None:
         """Rescue what there is; leaves it where it is while the store is away."""
@@ -22,7 +22,7 @@ class Rescue:
 
         lines = self._spool.take_waiting()
         try:
-            shipper = Shipper(self._spool.directory, self._store, self._prices)
+            shipper = Shipper(self._spool.directory, self._store, self.prices)
             shipper.ship_lines(line for block in lines for line in block.splitlines())
         except StoreUnavailableError:
             self._spool.keep(lines)

@@ -14,21 +14,23 @@ _EVERY_S = 3600.0
 
 
 class Retention:
-    """Prunes every hour, in a thread of its own. Every worker does: whoever comes first leaves the others nothing."""
+    """Prunes every hour, in a thread of its own; `keep_days` may change, None drops nothing.
+
+    Every machine does: whoever comes first leaves the others nothing.
+    """
 
     def __init__(
         self, store: Store, keep_days: int | None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._store = store
-        self._keep_days = keep_days
+        self.keep_days = keep_days
         self._clock = clock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meshproxy-retention", daemon=True)
 
     def start(self) -> None:
-        """Start, where anything is to be dropped at all."""
-        if self._keep_days is not None:
-            self._thread.start()
+        """Start."""
+        self._thread.start()
 
     def stop(self) -> None:
         """Stop; what was begun goes on where this process lives on."""
@@ -36,15 +38,16 @@ class Retention:
 
     def prune(self) -> int:
         """Drop what is too old and return how many events that were."""
-        if self._keep_days is None:
+        days = self.keep_days
+        if days is None:
             return 0
         try:
-            dropped = self._store.prune_events(self._clock() - timedelta(days=self._keep_days))
+            dropped = self._store.prune_events(self._clock() - timedelta(days=days))
         except MeshproxyError as problem:
             _log.warning("old usage events stay for now: %s", problem.message)
             return 0
         if dropped:
-            _log.info("dropped %d usage events older than %d days", dropped, self._keep_days)
+            _log.info("dropped %d usage events older than %d days", dropped, days)
         return dropped
 
     def _run(self) -> None:

@@ -31,16 +31,19 @@ from meshproxy_cli.proxy.report import metric_families
 from meshproxy_cli.proxy.rescue import Rescue
 from meshproxy_cli.proxy.spool import Spool
 from meshproxy_cli.proxy.supervisor import orphaned
+from meshproxy_cli.proxy.tls import ServerTls
 from meshproxy_cli.proxy.usage.pricing import PriceBook, price_book
 from meshproxy_cli.proxy.web.peers import WORKERS, Peers
 from meshproxy_cli.proxy.web.services import Health, Metric, ProviderSummary, WebServices
 from meshproxy_cli.store.base import Store
+from meshproxy_cli.store.events import UsageEvent
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.asgi import App
 
 _BACKLOG = 4096
 _ROTATE_S = 0.2
+_TAKE_OVER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +81,10 @@ class Worker:
         self._rescue = Rescue(self._spool, store, self._prices)
         self._peers = Peers(settings.spool_dir / WORKERS, settings.worker)
         self._owners = Owners(settings.spool_dir, settings.worker)
-        self._pool = Pool(ProviderConnector(environ, config.limits.connect_s))
+        self._connector = ProviderConnector(environ, config.limits.connect_s)
+        self._pool = Pool(self._connector)
         self._ledger = Ledger(self._spool)
-        self._limiter = limiter or StoreLimiter(store, f"{settings.worker}@{uuid4()}", self._prices.price)
+        self._limiter = limiter or StoreLimiter(store, f"{settings.worker}@{uuid4()}", self._price)
         self.gateway = Gateway(
             loop=self._loop,
             config=config,
@@ -94,6 +98,11 @@ class Worker:
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
         self._rotation: asyncio.TimerHandle | None = None
+        self._tls = ServerTls(settings.tls) if settings.tls is not None else None
+        self._started_at = datetime.now(UTC)
+
+    def _price(self, event: UsageEvent) -> UsageEvent:
+        return self._prices.price(event)
 
     def _refresh(self, done: Callable[[], None]) -> None:
         self._janitor.refresh(done)
@@ -107,10 +116,11 @@ class Worker:
         self._janitor.start()
         self._limiter.start()
         if self._settings.web:
-            self.gateway.app = AppHost(self._web_app())
+            self.gateway.app = AppHost(self._web_app(self.gateway.config))
+        tls = self._tls.front if self._tls is not None else None
         for listening in self._settings.sockets:
             server = await self._loop.create_server(
-                lambda: ClientConnection(self.gateway), sock=listening, ssl=self._settings.tls, backlog=_BACKLOG
+                lambda: ClientConnection(self.gateway), sock=listening, ssl=tls, backlog=_BACKLOG
             )
             self._servers.append(server)
         self.gateway.start_sweeping()
@@ -157,6 +167,25 @@ class Worker:
         self._spool.close()
         self._owners.close()
 
+    def prepare(self, config: ServerConfig, tls: ssl.SSLContext | None) -> Callable[[], None]:
+        """Get ready to go by another configuration, and return what takes it over. Both are called in another thread.
+
+        Answers that run go on with what they began with. Raises `NotFoundError` and `PriceFileError`.
+        """
+        prices = price_book(config)
+        app = self._web_app(config) if self._settings.web else None
+
+        async def take_over() -> None:
+            self._prices = self._rescue.prices = prices
+            self._connector.timeout_s = config.limits.connect_s
+            self.gateway.use_config(config)
+            if self._tls is not None and tls is not None:
+                self._tls.use(tls)
+            if self.gateway.app is not None and app is not None:
+                self.gateway.app.app = app
+
+        return lambda: asyncio.run_coroutine_threadsafe(take_over(), self._loop).result(_TAKE_OVER_S)
+
     def _rotate(self) -> None:
         """Let the shipper have what was spooled, again and again; without a parent, end."""
         self._spool.rotate()
@@ -166,7 +195,7 @@ class Worker:
 
     async def _take(self, connection: socket.socket) -> None:
         """Serve a connection that was accepted by hand."""
-        tls = self._settings.tls
+        tls = self._tls.front if self._tls is not None else None
         with contextlib.suppress(OSError):  # it is gone, or its TLS failed or took too long
             served = self._loop.connect_accepted_socket(lambda: ClientConnection(self.gateway), connection, ssl=tls)
             await asyncio.wait_for(served, LINGER_S)
@@ -175,15 +204,14 @@ class Worker:
         for connection in tuple(self.gateway.connections):
             connection.transport.abort()
 
-    def _web_app(self) -> "App":
+    def _web_app(self, config: ServerConfig) -> "App":
         from meshproxy_cli.proxy.web.app import create_app  # noqa: PLC0415 (Starlette, only where the web side is on)
 
-        config = self.gateway.config
         return create_app(
             WebServices(
                 store=self._store,
                 version=__version__,
-                started_at=datetime.now(UTC),
+                started_at=self._started_at,
                 public_url=self._settings.public_url,
                 providers=tuple(
                     ProviderSummary(name=p.name, protocol=p.protocol, base_url=p.base_url) for p in config.providers

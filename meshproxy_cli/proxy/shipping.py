@@ -15,6 +15,7 @@ from pathlib import Path
 
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.config import load_config
+from meshproxy_cli.proxy.control import Change, Control
 from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
 from meshproxy_cli.proxy.report import shipping_families
 from meshproxy_cli.proxy.retention import Retention
@@ -46,7 +47,7 @@ class ShippingPlan:
     spool_dir: Path
 
 
-def shipping_process(started: Connection, plan: ShippingPlan, told: Connection, ours: Connection) -> None:
+def shipping_process(line: Connection, plan: ShippingPlan, told: Connection, ours: Connection) -> None:
     """Ship until nobody has the other end of `told` any more: parent and workers are gone, or have let it go.
 
     `ours` is that other end as it came along with a fork.
@@ -55,17 +56,20 @@ def shipping_process(started: Connection, plan: ShippingPlan, told: Connection, 
     # A service manager may send SIGTERM to the whole group: usage of answers that still run is to be shipped too.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(_NICE)
-    started.send(True)  # noqa: FBT003 (any value will do)
-    ship(plan, told)
+    line.send(True)  # noqa: FBT003 (any value will do)
+    ship(plan, told, line)
 
 
-def ship(plan: ShippingPlan, told: Connection) -> None:
-    """Ship until `told` says something or is closed, and then what is left."""
+def ship(plan: ShippingPlan, told: Connection, line: Connection | None = None) -> None:
+    """Ship until `told` says something or is closed, and then what is left; `line` brings a new configuration."""
     store = _open(plan, told)
     if store is None:
         return
     try:
-        Shipping(plan, store).run(told)
+        shipping = Shipping(plan, store)
+        if line is not None:
+            Control(line, shipping.prepare).start()
+        shipping.run(told)
     finally:
         store.close()
 
@@ -86,6 +90,7 @@ class Shipping:
 
     def __init__(self, plan: ShippingPlan, store: Store) -> None:
         config = load_config(plan.config_text, plan.environ, plan.secrets.__getitem__)
+        self._environ = plan.environ
         self._directory = plan.spool_dir
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._counters = UsageCounters()
@@ -97,6 +102,17 @@ class Shipping:
         self._ended = threading.Event()
         # In a thread of its own: others must see the numbers too while the store keeps the shipper waiting.
         self._publisher = threading.Thread(target=self._publish, name="meshproxy-metrics", daemon=True)
+
+    def prepare(self, change: Change) -> Callable[[], None]:
+        """Get ready to go by another configuration, and return what takes it over. Raises `MeshproxyError`."""
+        config = load_config(change.config_text, self._environ, change.secrets.__getitem__)
+        prices = price_book(config)
+
+        def take_over() -> None:
+            self._shipper.prices = prices
+            self._retention.keep_days = config.keep_events_days
+
+        return take_over
 
     def run(self, told: Connection) -> None:
         """Ship until told to end, then what is left."""

@@ -14,10 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshproxy_cli.errors import UnavailableError
+from meshproxy_cli.proxy.control import Change
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -29,17 +31,23 @@ _POLL_S = 0.2
 _KILL_AFTER_S = 5.0
 _SHIP_AT_END_S = 15.0
 _ENDING = (signal.SIGTERM, signal.SIGINT)
+_TOLD = (*_ENDING, signal.SIGHUP)
+_TERMINAL = "/dev/tty"
 _log = logging.getLogger(__name__)
 
 CONTEXT = multiprocessing.get_context("fork") if sys.platform == "linux" else multiprocessing.get_context("spawn")
 
 
 class Child:
-    """A process that runs `work(started, *arguments)`; it sends anything through `started` once it is ready."""
+    """A process that runs `work(line, plan, *arguments)`; it sends anything through `line` once it is ready.
 
-    def __init__(self, name: str, work: Callable[..., None], *arguments: object) -> None:
+    `plan` is a dataclass with the fields of a `Change`.
+    """
+
+    def __init__(self, name: str, work: Callable[..., None], plan: Any = None, *arguments: object) -> None:  # noqa: ANN401 (any such dataclass)
         self.name = name
         self._work = work
+        self._plan = plan
         self._arguments = arguments
         self._process: BaseProcess | None = None
         self._started: Connection | None = None
@@ -58,10 +66,20 @@ class Child:
         assert self._process is not None  # noqa: S101 (only ever asked of a child that was started)
         return self._process.sentinel
 
+    @property
+    def line(self) -> Connection | None:
+        """What reaches it, None while it does not run."""
+        return self._started if self.exit_code is None else None
+
+    def start_with(self, change: Change) -> None:
+        """Start it with another configuration from its next start on."""
+        self._plan = replace(self._plan, config_text=change.config_text, secrets=change.secrets)
+
     def start(self) -> None:
         """Start it."""
-        self._started, theirs = CONTEXT.Pipe(duplex=False)
-        self._process = CONTEXT.Process(target=_begin, args=(self._work, theirs, *self._arguments), name=self.name)
+        self._started, theirs = CONTEXT.Pipe()
+        arguments = (self._work, theirs, self._plan, *self._arguments)
+        self._process = CONTEXT.Process(target=_begin, args=arguments, name=self.name)
         with _held_back():
             self._process.start()
         theirs.close()
@@ -108,17 +126,28 @@ class Child:
 class Supervisor:
     """Watches over workers, and over the shipper that moves their usage to the store."""
 
-    def __init__(self, workers: Sequence[Child], shipper: Child, let_go: Callable[[], None]) -> None:
-        """Take the children; `let_go` tells the shipper that the workers have ended."""
+    def __init__(
+        self,
+        workers: Sequence[Child],
+        shipper: Child,
+        let_go: Callable[[], None],
+        reload: Callable[[Sequence[Child]], None] = lambda _: None,
+    ) -> None:
+        """Take the children; `let_go` tells the shipper that the workers have ended, `reload` is called on SIGHUP."""
         self._workers = workers
         self._shipper = shipper
         self._let_go = let_go
+        self._reload = reload
         self._stopping = False
+        self._hung_up = False
+        # After `nohup` no SIGHUP says that a terminal is gone.
+        self._had_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
 
     def run(self, ready: Callable[[], None], *, drain_s: float) -> None:
         """Run until SIGTERM or SIGINT. Raises `UnavailableError` where workers can't start."""
         for number in _ENDING:
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
         gc.collect()
         gc.freeze()  # what is there now stays as it is, in memory that the children share
         children = (*self._workers, self._shipper)
@@ -139,6 +168,9 @@ class Supervisor:
                 if all(child.is_ready() for child in self._workers):
                     told = True
                     ready()
+            if told and self._hung_up:
+                self._hung_up = False
+                self._reload(children)
             wait([child.sentinel for child in children if child.exit_code is None], _POLL_S if told else _POLL_S / 10)
 
     def _give_up_on_quick_deaths(self) -> None:
@@ -150,6 +182,13 @@ class Supervisor:
         if self._stopping:  # a second time: at once
             self._terminate()
         self._stopping = True
+
+    def _hang_up(self, number: int, frame: object) -> None:
+        """Read the configuration again, soon; but end where this is what it means that a window was closed."""
+        if self._had_terminal and not _has_terminal():
+            self._stop(number, frame)
+        else:
+            self._hung_up = True
 
     def _terminate(self) -> None:
         for worker in self._workers:
@@ -173,15 +212,25 @@ def orphaned() -> bool:
 @contextmanager
 def _held_back() -> Iterator[None]:
     """Hold signals back until the child has its own handlers: the parent's would swallow them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
 
 
-def _begin(work: Callable[..., None], started: Connection, *arguments: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent passes it on, as SIGTERM
+def _begin(work: Callable[..., None], line: Connection, *arguments: object) -> None:
+    # Ctrl-C, and a window that is closed, reach the whole group: the parent passes it on, as SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-    work(started, *arguments)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
+    work(line, *arguments)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -4,19 +4,20 @@ import asyncio
 import contextlib
 import hmac
 import socket
-import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import uvloop
 
-from meshproxy_cli.errors import UnavailableError, UsageError
+from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.proxy.config import load_config
+from meshproxy_cli.proxy.control import Change, Control
 from meshproxy_cli.proxy.server import Worker, WorkerSettings
 from meshproxy_cli.proxy.shipping import ShippingPlan, shipping_process
 from meshproxy_cli.proxy.supervisor import CONTEXT, Child, Supervisor
+from meshproxy_cli.proxy.tls import tls_context
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.vault import KeyLoader
 
@@ -81,8 +82,13 @@ def in_use(host: str, port: int) -> bool:
     return False
 
 
-def serve(plan: Plan, *, workers: int, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT. `ready` is called once connections are accepted. Raises `UnavailableError`."""
+def serve(
+    plan: Plan, *, workers: int, ready: Callable[[], None], reload: Callable[[Sequence[Child]], None] = lambda _: None
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    `ready` is called once connections are accepted, `reload` with all processes on SIGHUP. Raises `UnavailableError`.
+    """
     told, alive = CONTEXT.Pipe(duplex=False)
     shipping = ShippingPlan(
         database_url=plan.database_url,
@@ -93,25 +99,20 @@ def serve(plan: Plan, *, workers: int, ready: Callable[[], None]) -> None:
     )
     children = [Child(f"worker {number}", _worker_process, plan, number, alive) for number in range(workers)]
     shipper = Child("the shipper", shipping_process, shipping, told, alive)
-    Supervisor(children, shipper, let_go=alive.close).run(ready, drain_s=plan.drain_s)
+    Supervisor(children, shipper, alive.close, reload).run(ready, drain_s=plan.drain_s)
 
 
-def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
-    """Return the context for clients' TLS, None without a certificate. Raises `UsageError`."""
-    if not certificate and not key:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(certificate, key or None)
-    except (OSError, ssl.SSLError) as problem:
-        raise UsageError(f"the TLS certificate or key can't be used: {problem}") from None
-    return context
+def run_worker(
+    plan: Plan,
+    sockets: tuple[socket.socket, ...],
+    number: int,
+    ready: Callable[[], None],
+    line: Connection | None = None,
+) -> None:
+    """Run a worker in this process until SIGTERM or SIGINT; what it spools is for a shipper to move.
 
-
-def run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, ready: Callable[[], None]) -> None:
-    """Run a worker in this process until SIGTERM or SIGINT; what it spools is for a shipper to move."""
+    A new configuration comes through `line`.
+    """
     config = load_config(plan.config_text, plan.environ, plan.secrets.__getitem__)
     store = open_store(plan.database_url, master_key=plan.master_keys, load_master_keys=plan.load_master_keys)
     settings = WorkerSettings(
@@ -126,7 +127,15 @@ def run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, read
     )
 
     async def run() -> None:
-        await Worker(settings, config, store, plan.environ).serve(ready)
+        worker = Worker(settings, config, store, plan.environ)
+
+        def prepare(change: Change) -> Callable[[], None]:
+            new = load_config(change.config_text, plan.environ, change.secrets.__getitem__)
+            return worker.prepare(new, tls_context(plan.tls_cert, plan.tls_key))
+
+        if line is not None:
+            Control(line, prepare).start()
+        await worker.serve(ready)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -135,9 +144,9 @@ def run_worker(plan: Plan, sockets: tuple[socket.socket, ...], number: int, read
         store.close()
 
 
-def _worker_process(started: Connection, plan: Plan, number: int, _alive: Connection) -> None:
+def _worker_process(line: Connection, plan: Plan, number: int, _alive: Connection) -> None:
     """Run one of several workers; the shipper goes on for as long as anyone holds `_alive`."""
     sockets = tuple(
         _bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in plan.addresses
     )
-    run_worker(plan, sockets, number, lambda: started.send(True))  # noqa: FBT003 (any value will do)
+    run_worker(plan, sockets, number, lambda: line.send(True), line)  # noqa: FBT003 (any value will do)

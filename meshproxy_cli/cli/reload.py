@@ -1,0 +1,101 @@
+"""`meshproxy reload`: the running server goes by a changed `server.toml`."""
+
+import os
+import signal
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.server_config import ServerFiles
+from meshproxy_cli.errors import UnavailableError, UsageError
+from meshproxy_cli.settings.paths import Paths
+from meshproxy_cli.settings.reloads import ReloadReport, read_report
+from meshproxy_cli.settings.runtime import read_runtime
+
+_POLL_S = 0.05
+
+
+def reload(
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check the file, with this shell's variables and secrets.")
+    ] = False,
+    config: Annotated[
+        Path | None, options.file("--config", text="With --check: the file to check (default: the server's).")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the server.", min=1)] = 40.0,
+    json: options.Json = False,
+) -> None:
+    """Have the running server go by a changed `server.toml`, its keys and its TLS certificate.
+
+    Nothing that runs is interrupted: answers under way end as they began. A file with a mistake is refused whole, with
+    all its mistakes, and the server goes on with what it had. SIGHUP does the same; the server's log then tells.
+
+    What `meshproxy serve` was given as options or variables (host, port, workers, database, public URL) needs a
+    restart.
+
+    **Examples**
+
+    - `meshproxy reload`
+    - `meshproxy reload --check --config new.toml`
+    """
+    if check:
+        _check(config)
+        return
+    if config is not None:
+        raise UsageError("--config goes with --check: a server keeps the file that it was started with")
+    report = _reload(context.paths(), timeout)
+    if json:
+        output.data(asdict(report))
+    else:
+        _tell(report)
+
+
+def _check(config: Path | None) -> None:
+    paths = context.paths()
+    runtime = read_runtime(paths)
+    report = read_report(paths, runtime.pid) if runtime is not None else None
+    chosen = config or (Path(report.config_file) if report is not None else None)
+    files = ServerFiles(chosen if chosen != paths.server_file.absolute() else None)
+    files.read()
+    output.success(f"{files.path} is fine" if files.path.exists() else f"there is no {files.path}, and need not be")
+
+
+def _reload(paths: Paths, timeout_s: float) -> ReloadReport:
+    runtime = read_runtime(paths)
+    before = read_report(paths, runtime.pid) if runtime is not None else None
+    if runtime is None or before is None:
+        raise UnavailableError(
+            "no `meshproxy serve` of this user is running", hint="start it: it reads the file then. meshproxy serve"
+        )
+    path = Path(before.config_file)
+    ServerFiles(path if path != paths.server_file.absolute() else None).check_form()
+    os.kill(runtime.pid, signal.SIGHUP)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        report = read_report(paths, runtime.pid)
+        if report is not None and report.generation > before.generation:
+            return _accepted(report)
+        time.sleep(_POLL_S)
+    raise UnavailableError(
+        f"the server (process {runtime.pid}) did not answer within {timeout_s:g} s", hint="its log may say why"
+    )
+
+
+def _accepted(report: ReloadReport) -> ReloadReport:
+    """Return a report of success; raises `UsageError` with what the server says is wrong."""
+    if report.problem:
+        raise UsageError(report.problem, hint="nothing was changed: the server goes on with what it had")
+    return report
+
+
+def _tell(report: ReloadReport) -> None:
+    for change in report.changes:
+        output.text(change)
+    if not report.changes:
+        output.note(f"nothing is new in {report.config_file}; keys and certificates were read again")
+    output.success(f"all {report.processes} processes of the server go by it")
+    output.note("options and variables of `meshproxy serve` (host, port, workers, database) need a restart")

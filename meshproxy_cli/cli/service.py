@@ -78,7 +78,7 @@ def systemd_text(command: tuple[str, ...], environ: dict[str, str]) -> str:
     words = " ".join(f'"{word}"' if " " in word else word for word in command)
     return (
         "[Unit]\nDescription=meshproxy Room Proxy\nAfter=network-online.target\n\n"
-        f"[Service]\nExecStart={words}\n{variables}Restart=on-failure\nRestartSec=2\n\n"
+        f"[Service]\nExecStart={words}\nExecReload=/bin/kill -HUP $MAINPID\n{variables}Restart=on-failure\nRestartSec=2\n\n"
         "[Install]\nWantedBy=default.target\n"
     )
 

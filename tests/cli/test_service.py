@@ -17,6 +17,7 @@ COMMAND = ("/opt/mesh proxy/bin/meshproxy", "serve")
 def test_systemd_unit() -> None:
     text = service.systemd_text(COMMAND, {"MESHPROXY_HOME": "/data"})
     assert 'ExecStart="/opt/mesh proxy/bin/meshproxy" serve\n' in text
+    assert "ExecReload=/bin/kill -HUP $MAINPID\n" in text
     assert 'Environment="MESHPROXY_HOME=/data"\n' in text
 
 

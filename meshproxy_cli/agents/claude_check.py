@@ -11,6 +11,7 @@ from typing import Any
 from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import Finding, Target
 from meshproxy_cli.agents.common_check import shared_findings
+from meshproxy_cli.agents.machine import Machine
 
 _CLOUDS = ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD", "GATEWAY")
 _OURS = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_CUSTOM_HEADERS")
@@ -27,6 +28,16 @@ def findings(target: Target, home: Path, written: Path) -> tuple[Finding, ...]:
         *_clouds(target, home),
         *_onboarding(target, home),
     )
+
+
+def login(machine: Machine) -> str | None:
+    """Return who is logged in to Claude Code, as far as its files tell (macOS keeps the token in its keychain)."""
+    home = machine.directory("CLAUDE_CONFIG_DIR", ".claude")
+    kept = _read(home / ".credentials.json").get("claudeAiOauth")
+    account = _state(machine, home).get("oauthAccount")
+    if isinstance(account, Mapping) and account.get("emailAddress"):
+        return str(account["emailAddress"])
+    return "an account" if kept else None
 
 
 def _unreadable(written: Path) -> Iterator[Finding]:
@@ -73,13 +84,17 @@ def _clouds(target: Target, home: Path) -> Iterator[Finding]:
 
 
 def _onboarding(target: Target, home: Path) -> Iterator[Finding]:
-    moved = "CLAUDE_CONFIG_DIR" in target.machine.environ
-    state = _read((home if moved else target.machine.home) / ".claude.json")
+    state = _state(target.machine, home)
     if not state.get("hasCompletedOnboarding"):
         yield Finding(
             "Claude Code was not set up on this machine yet, so its first start asks for a theme and a login",
             "`claude -p` works at once; in the window choose a theme and go on, no login is needed",
         )
+
+
+def _state(machine: Machine, home: Path) -> dict[str, Any]:
+    moved = "CLAUDE_CONFIG_DIR" in machine.environ
+    return _read((home if moved else machine.home) / ".claude.json")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What `doctor` needs of the command line: clients, targets, and questions to the usage ledger."""
 
 import shlex
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,12 +11,14 @@ from meshproxy_cli.cli import context
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.limits import describe, option
 from meshproxy_cli.cli.targets import Choice, make_target
+from meshproxy_cli.cli.token.get import login_name
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.doctor.scene import SESSION
 from meshproxy_cli.settings.servers import Server
 from meshproxy_cli.store.records import Limit, LimitKind, LimitScope, UsageQuery
 
 _LATEST = 20
+_BUDGETS = frozenset({LimitKind.USD_PER_DAY, LimitKind.USD_PER_MONTH})
 
 
 class CliDesk:
@@ -47,30 +49,52 @@ class CliDesk:
                 return event.tokens.input_tokens + event.tokens.output_tokens
         return None
 
-    def spent(self, client: ServerClient, room: str) -> tuple[tuple[str, str], ...]:
-        """Return the budgets of project and room that are used up, with the command that raises each."""
-        return tuple(
-            (f"{describe(limit)} is used up (${used:,.4f})", _raise(limit, used))
-            for limit in client.limits()
-            if limit.hard and _concerns(limit, room) and (used := _used(client, limit, room)) >= limit.amount
-        )
+    def spent(
+        self, client: ServerClient, room: str, sessions: tuple[str, ...], participant: str | None
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the hard limits that are used up, with the command that raises each."""
+        subjects = {
+            LimitScope.PROJECT: ("",),
+            LimitScope.ROOM: (room,),
+            LimitScope.SESSION: sessions,
+            LimitScope.PARTICIPANT: (participant or login_name(),),
+        }
+        found = []
+        for limit in client.limits():
+            for subject in subjects[limit.scope] if limit.hard else ():
+                mine = limit.scope is LimitScope.PROJECT or limit.subject in {subject, "*"}
+                if mine and (told := _spent(client, limit, room, subject)) is not None:
+                    found.append(told)
+        return tuple(found)
 
 
-def _concerns(limit: Limit, room: str) -> bool:
-    if limit.kind not in {LimitKind.USD_PER_DAY, LimitKind.USD_PER_MONTH}:
-        return limit.amount == 0 and limit.scope is LimitScope.PROJECT
-    return limit.scope is LimitScope.PROJECT or (limit.scope is LimitScope.ROOM and limit.subject in {room, "*"})
-
-
-def _used(client: ServerClient, limit: Limit, room: str) -> Decimal:
+def _spent(client: ServerClient, limit: Limit, room: str, subject: str) -> tuple[str, str] | None:
+    """Return what to say where the limit lets nothing through, and the command that raises it."""
+    if limit.kind not in _BUDGETS:
+        return None if limit.amount else (f"{describe(limit)}, which refuses everything", _raise(limit, Decimal(30)))
     now = datetime.now(UTC)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    since = day if limit.kind is LimitKind.USD_PER_DAY else day.replace(day=1)
-    whose = None if limit.scope is LimitScope.PROJECT else room
-    return client.usage(UsageQuery(room=whose, since=since, by=())).totals.cost_usd or Decimal(0)
+    daily = limit.kind is LimitKind.USD_PER_DAY
+    since = day if daily else day.replace(day=1)
+    ends = since + timedelta(days=1) if daily else (since + timedelta(days=32)).replace(day=1)
+    used = _used(client, limit.scope, room, subject, since)
+    if used < limit.amount:
+        return None
+    until = f"it can go on from {ends:%d %B %Y, %H:%M} UTC"
+    return f"{describe(limit)} is used up (${used:,.4f}); {until}", _raise(limit, used)
 
 
-def _raise(limit: Limit, used: Decimal) -> str:
-    amount = max(limit.amount * 2, (used * 2).quantize(Decimal(1)) + 1)
-    on = "" if limit.scope is LimitScope.PROJECT else f" --room {shlex.quote(limit.subject)}"
+def _used(client: ServerClient, scope: LimitScope, room: str, subject: str, since: datetime) -> Decimal:
+    query = {
+        LimitScope.PROJECT: UsageQuery(since=since, by=()),
+        LimitScope.ROOM: UsageQuery(room=room, since=since, by=()),
+        LimitScope.SESSION: UsageQuery(room=room, session=subject, since=since, by=()),
+        LimitScope.PARTICIPANT: UsageQuery(participant=subject, since=since, by=()),
+    }[scope]
+    return client.usage(query).totals.cost_usd or Decimal(0)
+
+
+def _raise(limit: Limit, least: Decimal) -> str:
+    amount = max(limit.amount * 2, (least * 2).quantize(Decimal(1)) + 1)
+    on = "" if limit.scope is LimitScope.PROJECT else f" --{limit.scope.value} {shlex.quote(limit.subject)}"
     return f"meshproxy limit set {option(limit.kind)} {amount:f}{on}"

@@ -10,31 +10,17 @@ from pathlib import Path
 from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import Finding
 from meshproxy_cli.agents.codex import codex_home
-from meshproxy_cli.agents.codex_form import ProfileForm, profile_form
+from meshproxy_cli.agents.codex_form import CodexTooOldError, ProfileForm, profile_form
 from meshproxy_cli.agents.codex_legacy import find_leftovers
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.agents.state import State, state_of
-from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
+from meshproxy_cli.doctor.check import Outcome, again, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
-from meshproxy_cli.errors import MeshproxyError
 
 _SLOW_S = 3.0
 _HELPER_LIMIT_S = 15.0
 _NOT_YET = "was not set up on this machine yet"
-
-
-def again(receipt: Receipt) -> str:
-    """Return the command that configures the agent as it was."""
-    words = ["meshproxy", "configure", receipt.agent, "--room", receipt.room, "--server", receipt.server]
-    if receipt.model:
-        words += ["--model", receipt.model]
-    words += ["--profile", receipt.profile, "--session", receipt.session, "--credentials", receipt.credentials]
-    if receipt.scope == "env-file":
-        words += ["--env-file", receipt.place]
-    if receipt.scope == "project":
-        words += ["--project"]
-    return " ".join(map(quoted, [*words, "--yes"]))
 
 
 def installed(scene: Scene, receipt: Receipt) -> Outcome:
@@ -72,13 +58,14 @@ def legacy(scene: Scene, receipt: Receipt) -> Outcome:
     """Look for what Codex refuses to start with."""
     if receipt.agent != "codex":
         return good("")
-    if profile_form(scene.machine, "codex") is ProfileForm.TABLE:
+    try:
+        form = profile_form(scene.machine, "codex")
+    except CodexTooOldError as problem:
+        return bad(problem.message, (problem.hint or "").removeprefix("update it: "))
+    if form is ProfileForm.TABLE:
         return good("this Codex keeps profiles in config.toml")
     home = codex_home(scene.machine)
-    try:
-        leftovers = find_leftovers(home, receipt.profile)
-    except MeshproxyError as problem:
-        return bad(problem.message, advice=problem.hint or "")
+    leftovers = find_leftovers(home, receipt.profile)
     if leftovers.removals:
         what = "; ".join(warning.partition(":")[0] for warning in leftovers.warnings)
         return bad(what, again(receipt), safe=True)
@@ -137,28 +124,6 @@ def helper(scene: Scene, receipt: Receipt) -> Outcome:
     if seconds > _SLOW_S:
         return doubtful(f"works, in {seconds:.1f} s: agents wait for it", "meshproxy secret list")
     return good(f"prints a token in {seconds * 1000:.0f} ms")
-
-
-def env_file(scene: Scene, receipt: Receipt) -> Outcome:
-    """See whether git tracks the `.env` file that we wrote a token into."""
-    if receipt.scope != "env-file":
-        return good("")
-    path = Path(receipt.place)
-    git = scene.machine.find("git")
-    if git is None:
-        return good("there is no git here")
-    tracked = subprocess.run(  # noqa: S603 (git, about one file)
-        [git, "-C", str(path.parent), "ls-files", "--error-unmatch", path.name],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=5,
-        check=False,
-    )
-    if tracked.returncode == 0:
-        return bad(
-            f"git tracks {path}, which holds a token", f"git -C {quoted(path.parent)} rm --cached {quoted(path.name)}"
-        )
-    return good(f"git does not track {path.name}")
 
 
 def _findings(scene: Scene, receipt: Receipt) -> tuple[Finding, ...]:

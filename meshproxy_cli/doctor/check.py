@@ -104,3 +104,16 @@ def unknown(found: str, remedy: str = "", *, advice: str = "") -> Outcome:
 def quoted(word: str | Path) -> str:
     """Return a word of a remedy as a shell reads it."""
     return shlex.quote(str(word))
+
+
+def again(receipt: Receipt) -> str:
+    """Return the command that configures the agent as it was."""
+    words = ["meshproxy", "configure", receipt.agent, "--room", receipt.room, "--server", receipt.server]
+    if receipt.model:
+        words += ["--model", receipt.model]
+    words += ["--profile", receipt.profile, "--session", receipt.session, "--credentials", receipt.credentials]
+    if receipt.scope == "env-file":
+        words += ["--env-file", receipt.place]
+    if receipt.scope == "project":
+        words += ["--project"]
+    return " ".join(map(quoted, [*words, "--yes"]))

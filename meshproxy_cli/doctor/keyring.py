@@ -7,7 +7,7 @@ from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
 from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError, OsKeyring
-from meshproxy_cli.settings.secretfile import Place, SecretsFileError, read_document
+from meshproxy_cli.settings.secretfile import Place, SecretsFileError, damaged, read_document
 from meshproxy_cli.settings.secrets import KeyringMode
 
 _SERVICE = "meshproxy: doctor"
@@ -23,8 +23,9 @@ def secrets_file(scene: Scene) -> Outcome:
     except SecretsFileError as problem:
         if "others can read it" in problem.message:
             return bad(problem.message, f"chmod 600 {quoted(path)}", safe=True)
-        if "damaged" in problem.message:
-            return bad(problem.message, advice="restore it from a backup: keys lie in it that no server shows again")
+        if damaged(problem):
+            saves = "keeps every secret that stands in it whole, and the damaged file beside it"
+            return bad(problem.message, "meshproxy secret repair", advice=saves, safe=True)
         return bad(problem.message, f"ls -l {quoted(path)}")
     return good(f"{path}: {len(document.records)} secrets" if path.exists() else "no secret is kept yet")
 

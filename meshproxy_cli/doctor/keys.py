@@ -1,9 +1,10 @@
 """Checks of the API key that signs tokens here."""
 
-from meshproxy_cli.doctor.check import Outcome, bad, good
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
-from meshproxy_cli.errors import CredentialError, MeshproxyError
-from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
+from meshproxy_cli.doctor.server import is_degraded
+from meshproxy_cli.errors import CredentialError, MeshproxyError, NotFoundError, UnavailableError
+from meshproxy_cli.settings.credentials import ACCESS_TOKEN_VARIABLE, API_KEY_VARIABLE, find_access_token
 from meshproxy_cli.settings.schema import HOSTED
 
 
@@ -23,29 +24,59 @@ def api_key(scene: Scene) -> Outcome:
     return good(f"{key.id}, from {credential.source}")
 
 
+def access_token(scene: Scene) -> Outcome:
+    """See whether the server takes this user's access token: keys, usage and limits are asked for with it."""
+    if scene.server.local or scene.server.name == HOSTED:
+        return good("")
+    token = find_access_token(scene.server.name, scene.secrets, scene.environ)
+    if token is None:
+        return good("there is none here: keys, usage and limits of this server are not asked for")
+    try:
+        with scene.client() as client:
+            client.project()
+    except CredentialError as problem:
+        return _refused(scene, f"{token.source}: {problem.message}", ACCESS_TOKEN_VARIABLE in token.source)
+    except NotFoundError as problem:
+        return bad(problem.message, "unset MESHAGENT_PROJECT_ID" if scene.environ.get("MESHAGENT_PROJECT_ID") else "")
+    except UnavailableError as problem:
+        return doubtful(f"it can't be tried: {problem.message}")
+    return good(f"taken, from {token.source}")
+
+
+def _refused(scene: Scene, found: str, from_variable: bool) -> Outcome:  # noqa: FBT001 (a fact, and no switch)
+    if from_variable:
+        return bad(found, f"unset {ACCESS_TOKEN_VARIABLE}")
+    keep = f"meshproxy server add {quoted(scene.server.name)} {quoted(scene.server.url)} --access-token -"
+    return bad(found, keep, advice="with a new one, which an admin of the server makes:")
+
+
 def key_known(scene: Scene) -> Outcome:
     """Ask the server for its keys: ours has to be among them, not revoked, of this project."""
     if scene.imported_token is not None:
         return good("none is needed")
-    key = scene.api_key
     try:
         with scene.client() as client:
-            project = client.project()
-            known = {one.id: one for one in client.api_keys()}
+            project = client.project().id
+            known = {one.id: (one.name, one.revoked_at is not None) for one in client.api_keys()}
     except CredentialError:
         return good("not asked for, as there is no access token here; the token's check tells")
-    source = f"the variable {API_KEY_VARIABLE} holds it" if _from_variable(scene) else ""
-    remedy = f"unset {API_KEY_VARIABLE}" if _from_variable(scene) else new_key(scene)
-    more = f" ({source})" if source else ""
-    if key.project_id != project.id:
-        return bad(
-            f"the key {key.id} belongs to the project {key.project_id}, and the server's is {project.id}{more}", remedy
-        )
-    if key.id not in known:
-        return bad(f"{scene.server.name} does not know the key {key.id}{more}", remedy)
-    if known[key.id].revoked_at is not None:
-        return bad(f"the key {key.id} ({known[key.id].name}) was revoked{more}", remedy)
-    return good(f"{known[key.id].name!r} is known to {scene.server.name} and not revoked")
+    except UnavailableError as problem:
+        if not is_degraded(scene):
+            raise
+        return doubtful(f"it can't be asked for: {problem.message}")
+    key = scene.api_key
+    name, revoked = known.get(key.id, ("", False))
+    if key.project_id != project:
+        wrong = f"the key {key.id} belongs to the project {key.project_id}, and the server's is {project}"
+    elif not name:
+        wrong = f"{scene.server.name} does not know the key {key.id}"
+    elif revoked:
+        wrong = f"the key {key.id} ({name}) was revoked"
+    else:
+        return good(f"{name!r} is known to {scene.server.name} and not revoked")
+    if _from_variable(scene):
+        return bad(f"{wrong} (the variable {API_KEY_VARIABLE} holds it)", f"unset {API_KEY_VARIABLE}")
+    return bad(wrong, new_key(scene))
 
 
 def new_key(scene: Scene) -> str:

@@ -11,6 +11,7 @@ _SECRETS = re.compile(
     r"|\b(?:sk|pk|rk|mat|key)-[\w-]{8,}"  # providers' keys and access tokens
 )
 _USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+_ADDRESSES = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _HOSTS = re.compile(r"(?<=://)(?!(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$))[^/:\s]+")
 
 
@@ -18,6 +19,7 @@ def redacted(text: str, home: Path, names: Mapping[str, str]) -> str:
     """Return the text without secrets, users in URLs and foreign hosts; `names` maps words to what replaces them."""
     text = _SECRETS.sub("(secret)", text)
     text = _USER_IN_URL.sub("", text)
+    text = _ADDRESSES.sub("EMAIL", text)
     text = _HOSTS.sub("HOST", text)
     text = text.replace(str(home), "~")
     for word, instead in names.items():

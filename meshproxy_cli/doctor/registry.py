@@ -3,7 +3,7 @@
 A new symptom is a small function in one of the modules, and a line here.
 """
 
-from meshproxy_cli.doctor import agents, keyring, keys, live, machine, room, server
+from meshproxy_cli.doctor import agents, keyring, keys, live, machine, reads, room, server, versions
 from meshproxy_cli.doctor.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -19,7 +19,9 @@ CHECKS: tuple[Check, ...] = (
     Check("tcp", "server's port", server.tcp, after=("dns",), network=True),
     Check("tls", "certificate", server.tls, after=("tcp",), network=True),
     Check("answers", "server's health", server.answers, after=("tls",), network=True),
+    Check("versions", "versions", versions.versions, after=("answers",), network=True),
     Check("clock", "clock", server.clock, after=("answers",), network=True),
+    Check("access-token", "access token", keys.access_token, after=("answers", "keyring"), network=True),
     Check("api-key", "API key", keys.api_key, after=("server", "keyring")),
     Check("key-known", "API key at the server", keys.key_known, after=("api-key", "answers"), network=True),
     Check("room", "room", room.room, after=("server",)),
@@ -27,13 +29,16 @@ CHECKS: tuple[Check, ...] = (
     Check("accepted", "token at the server", room.accepted, after=("token", "key-known", "clock"), network=True),
     Check("models", "models", room.models, after=("accepted",), network=True),
     Check("limits", "limits", room.limits, after=("answers", "room"), network=True),
+    Check("dotenv", ".env of this directory", reads.dotenv),
     Check("installed", "program", agents.installed, each=True),
     Check("agent-server", "configured for", agents.elsewhere, after=("server",), each=True),
     Check("agent-settings", "settings", agents.settings, each=True),
+    Check("agent-reads", "what it reads", reads.directory, each=True),
+    Check("agent-login", "login", reads.account, after=("agent-overrides",), each=True),
     Check("agent-legacy", "old profiles", agents.legacy, after=("installed",), each=True),
     Check("agent-overrides", "what wins", agents.overrides, after=("installed",), each=True),
     Check("agent-helper", "token command", agents.helper, after=("token", "agent-settings"), each=True),
-    Check("agent-env-file", ".env file", agents.env_file, each=True),
+    Check("agent-env-file", ".env file", reads.env_file, each=True),
     Check("live-openai", "a live OpenAI request", live.openai, after=("accepted", "limits"), network=True, live=True),
     Check(
         "live-anthropic",

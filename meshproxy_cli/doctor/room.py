@@ -1,6 +1,5 @@
 """Checks of the room and the token: would the server let us in, with this model, within its limits?"""
 
-import difflib
 import json
 import time
 
@@ -10,6 +9,7 @@ from meshproxy_cli.doctor.keys import new_key
 from meshproxy_cli.doctor.scene import SESSION, Scene
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
+from meshproxy_cli.suggest import nearest
 from meshproxy_cli.tokens.models import model_allowed
 from meshproxy_cli.tokens.participant import TokenError, TokenProblem, check_times, decode_unverified
 
@@ -22,10 +22,8 @@ def room(scene: Scene) -> Outcome:
     name = scene.room
     if name is None:
         return bad("no room is chosen, and no agent is configured", "meshproxy config set room my-room")
-    known = [one.name for one in scene.rooms]
-    near = difflib.get_close_matches(name, known, n=1)
-    if name not in known and near:
-        return doubtful(f"{name}: no room of that name was created, but {near[0]} was", _move(scene, near[0]))
+    if near := _near(scene):
+        return doubtful(f"{name}: no room of that name was created, but {near} was", _move(scene, near))
     return good(name)
 
 
@@ -77,16 +75,19 @@ def models(scene: Scene) -> Outcome:
 
 
 def limits(scene: Scene) -> Outcome:
-    """Look for a budget that is used up."""
+    """Look for a limit that lets nothing through any more: which, whose, and until when."""
+    sessions = tuple(dict.fromkeys(one.session for one in scene.here if one.room == scene.room))
     try:
         with scene.client() as client:
-            spent = scene.desk.spent(client, scene.room or "")
+            spent = scene.desk.spent(client, scene.room or "", sessions, scene.imported_identity())
     except MeshproxyError as problem:
         return good(f"not asked for, as there is no access here ({type(problem).__name__}); a refusal would say so")
-    if spent:
-        found, remedy = spent[0]
-        return bad(found, f"{remedy}{scene.for_server()}")
-    return good("none is used up")
+    if not spent:
+        return good("none is used up")
+    found, remedy = spent[0]
+    more = f" (and {len(spent) - 1} more)" if len(spent) > 1 else ""
+    advice = "" if scene.server.local else "for an admin of the server; or wait until then"
+    return bad(found + more, f"{remedy}{scene.for_server()}", advice=advice)
 
 
 def error_code(reply: Reply) -> str:
@@ -121,7 +122,7 @@ def _knock(scene: Scene) -> Reply:
 def _refused(scene: Scene, reply: Reply) -> Outcome:
     code, found = error_code(reply), error_message(reply)
     if code == "unknown_room":
-        return bad(found, f"meshproxy room create {quoted(scene.room or '')}{scene.for_server()}")
+        return _unknown_room(scene, found)
     if code in {"wrong_room", "llm_not_granted", f"token_{TokenProblem.EXPIRED}"}:
         return bad(found, _new_token(scene))
     if code == f"token_{TokenProblem.NOT_YET_VALID}":
@@ -132,6 +133,23 @@ def _refused(scene: Scene, reply: Reply) -> Outcome:
     return bad(
         f"{scene.server.name} answered {reply.status}: {found}", "meshproxy audit", advice="the server's log says more"
     )
+
+
+def _unknown_room(scene: Scene, found: str) -> Outcome:
+    """Lead to the room that was probably meant, else to the command that creates this one."""
+    if near := _near(scene):
+        return bad(f"{found} {near} was created.", _move(scene, near))
+    create = f"meshproxy room create {quoted(scene.room or '')}{scene.for_server()}"
+    return bad(
+        found, create, advice="" if scene.server.local else "where you are no admin of the server, send it to one:"
+    )
+
+
+def _near(scene: Scene) -> str | None:
+    """Return a room that was created, whose name is nearly that of a room that was not."""
+    known = [one.name for one in scene.rooms]
+    name = scene.room or ""
+    return None if name in known else nearest(name, known)
 
 
 def _whose(scene: Scene) -> str:

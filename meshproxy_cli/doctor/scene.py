@@ -40,8 +40,13 @@ class Desk(Protocol):
     def tokens_of(self, client: ServerClient, room: str, request_id: str) -> int | None:
         """Return the tokens that the usage event of a request counts, or None where there is no such event."""
 
-    def spent(self, client: ServerClient, room: str) -> tuple[tuple[str, str], ...]:
-        """Return for every hard budget that is used up for this room a line, and the command that raises it."""
+    def spent(
+        self, client: ServerClient, room: str, sessions: tuple[str, ...], participant: str | None
+    ) -> tuple[tuple[str, str], ...]:
+        """Return for every hard limit that lets nothing through any more a line, and the command that raises it.
+
+        `sessions` are those of the configured agents; no `participant` stands for the one of `token get`.
+        """
 
 
 class CreatedRoom(Protocol):
@@ -158,6 +163,10 @@ class Scene:
                 return client.rooms()
         except MeshproxyError:
             return ()
+
+    def imported_identity(self) -> str | None:
+        """Return the participant that an imported token names."""
+        return None if self.imported_token is None else decode_unverified(self.imported_token).identity
 
     @contextmanager
     def client(self) -> Iterator[ServerClient]:

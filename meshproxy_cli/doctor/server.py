@@ -23,8 +23,7 @@ _SOON_DAYS = 14
 _SKEW_WARNING_S = 30
 _SKEW_FAILURE_S = 300
 _OK = 200
-_NOT_FOUND = 404
-_SERVER_ERROR = 500
+_DEGRADED = "requests go on meanwhile, and usage is kept until it is well again; the server's log says more"
 
 
 def proxy_variables(scene: Scene) -> Outcome:
@@ -99,10 +98,10 @@ def answers(scene: Scene) -> Outcome:
     if scene.server.name == HOSTED:
         return good("MeshAgent's service: the requests below tell")
     try:
-        reply = _ready(scene)
+        reply = ready(scene)
     except MeshproxyError as problem:
         return bad(problem.message, _start(scene), advice=problem.hint or "")
-    body = _json(reply)
+    body = content_of(reply)
     if reply.status != _OK or "status" not in body:
         what = f"{scene.server.url}/readyz answered {reply.status}, as a Room Proxy does not"
         return bad(
@@ -111,9 +110,13 @@ def answers(scene: Scene) -> Outcome:
     if body["status"] != "ok":
         listed = body.get("reasons")
         reasons = ", ".join(str(one) for one in listed) if isinstance(listed, list) else "it does not say why"
-        return doubtful(f"it is degraded: {reasons}", advice="the server's log says more")
-    version = _version(scene)
-    return good(f"it is well, in {reply.total_s * 1000:.0f} ms{version}")
+        return doubtful(f"it is degraded: {reasons}", advice=_DEGRADED)
+    return good(f"it is well, in {reply.total_s * 1000:.0f} ms")
+
+
+def is_degraded(scene: Scene) -> bool:
+    """Whether the server says that it is not well, and goes on."""
+    return content_of(ready(scene)).get("status") == "degraded"
 
 
 def clock(scene: Scene) -> Outcome:
@@ -121,7 +124,7 @@ def clock(scene: Scene) -> Outcome:
     if scene.server.name == HOSTED:
         return good("not compared")
     before = time.time()
-    reply = _ready(scene)
+    reply = ready(scene)
     date = reply.headers.get("date")
     if date is None:
         return good("not compared: the server's answer has no date")
@@ -137,21 +140,13 @@ def clock(scene: Scene) -> Outcome:
     return bad(found, remedy) if abs(late) > _SKEW_FAILURE_S else doubtful(found, remedy)
 
 
-def _ready(scene: Scene) -> Reply:
+def ready(scene: Scene) -> Reply:
+    """Return the answer to `/readyz`, asked for once."""
     return scene.once("ready", lambda: ask("GET", f"{scene.server.url}/readyz", limit_s=scene.limit_s))
 
 
-def _version(scene: Scene) -> str:
-    """Return the server's version where this user may ask for it."""
-    try:
-        with scene.client() as client:
-            status = getattr(client, "status", None)
-            return f", meshproxy {status()['version']}" if status else ""
-    except (MeshproxyError, KeyError, TypeError):
-        return ""
-
-
-def _json(reply: Reply) -> dict[str, object]:
+def content_of(reply: Reply) -> dict[str, object]:
+    """Return the JSON object in an answer, empty where there is none."""
     try:
         body = json.loads(reply.body)
     except ValueError:

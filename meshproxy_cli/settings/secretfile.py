@@ -68,8 +68,13 @@ def read_document(path: Path) -> Document:
     except (ValueError, KeyError, TypeError, AttributeError):
         # Raised bare: the parser's own error quotes the content.
         raise SecretsFileError(
-            f"{path} is damaged", hint="restore it from a backup, or move it away and create or import your keys again"
+            f"{path} is damaged", hint="restore it from a backup, or save what can be read: meshproxy secret repair"
         ) from None
+
+
+def damaged(problem: SecretsFileError) -> bool:
+    """Whether the file could be read, and not understood."""
+    return problem.message.endswith("is damaged")
 
 
 def write_document(path: Path, document: Document) -> None:
@@ -105,10 +110,11 @@ def _parse(content: dict[str, object]) -> Document:
     backend = content.get("backend")
     if not isinstance(secrets, dict) or not isinstance(backend, str | None):
         raise TypeError
-    return Document({str(name): _record(found) for name, found in secrets.items()}, backend)
+    return Document({str(name): parse_record(found) for name, found in secrets.items()}, backend)
 
 
-def _record(found: dict[str, object]) -> Record:
+def parse_record(found: Mapping[str, object]) -> Record:
+    """Return one secret of the file. Raises `KeyError`, `TypeError` or `ValueError`, which may quote the value."""
     place, value = Place(str(found["place"])), found.get("value")
     if not isinstance(value, str | None) or (place is Place.FILE and value is None):
         raise TypeError

@@ -1,7 +1,6 @@
 """What can be wrong with agents: the real Codex and Claude Code, configured by the command line and then broken."""
 
 import os
-import subprocess
 
 from doctor.ward import Patient
 from fixtures.commands import MESHPROXY
@@ -92,13 +91,3 @@ def test_cloud_variable_takes_claude_elsewhere(patient: Patient) -> None:
 def test_token_variable_is_not_set(patient: Patient) -> None:
     patient.configure("codex", "--credentials", "env")
     patient.is_cured("agent-overrides/codex")
-
-
-def test_git_tracks_the_env_file(patient: Patient) -> None:
-    project = patient.home.root / "project"
-    project.mkdir()
-    patient.configure("claude", "--env-file", str(project / ".env"), "--credentials", "inline")
-    for words in (["init", "-q"], ["add", "-f", ".env"]):
-        subprocess.run(["git", *words], cwd=project, check=True, env=patient.home.environ(), timeout=20)
-    ill = patient.is_cured("agent-env-file/claude")
-    assert "tracks" in ill.check("agent-env-file/claude")["found"]

@@ -19,10 +19,17 @@ def test_fix_mends_what_is_safe(patient: Patient) -> None:
 
 
 def test_secrets_file_is_damaged(patient: Patient) -> None:
-    patient.secrets_file.write_text("{")
-    ill = patient.doctor("--offline")
-    assert (ill.code, ill.first) == (1, "secrets-file")
-    assert "backup" in ill.check("secrets-file")["advice"]
+    patient.secrets_file.write_text("{" + patient.secrets_file.read_text())
+    patient.is_cured("secrets-file")
+
+
+def test_secrets_file_is_cut_off(patient: Patient) -> None:
+    text = patient.secrets_file.read_text()
+    patient.secrets_file.write_text(text[: text.index('"master-key"')])
+    assert patient.doctor("--no-live", "--fix", "--yes").status("secrets-file") == "ok"
+    assert patient.doctor().status("api-key") == "ok"
+    copy = patient.secrets_file.with_name("secrets.json.damaged-1")
+    assert copy.stat().st_mode & 0o777 == 0o600
 
 
 def test_unknown_place_for_secrets(patient: Patient) -> None:

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from doctor.ward import Patient
 
 SPEC = "version: v1\nkind: ParticipantToken\nidentity: ada\nroom: {room}\napi:\n  llm: {llm}\n"
@@ -46,6 +48,29 @@ def test_room_does_not_allow_the_model(patient: Patient) -> None:
     patient.is_cured("models")
 
 
-def test_budget_is_spent(patient: Patient) -> None:
-    patient.cli("limit", "set", "usd-per-day", "0", "--room", patient.room)
-    patient.is_cured("limits")
+def spend(patient: Patient) -> None:
+    """Send a request of each protocol, which costs a little, and wait until it is counted."""
+    assert patient.doctor("--live").code == 0
+
+
+@pytest.mark.parametrize(
+    "whose", [("--room", "{room}"), ("--room", "*"), ("--session", "*"), ("--participant", "doctor")]
+)
+def test_budget_is_spent(patient: Patient, whose: tuple[str, str]) -> None:
+    patient.configure("codex", "--session", "meshproxy-doctor")
+    spend(patient)
+    words = [word.format(room=patient.room) for word in whose]
+    patient.environ["LOGNAME"] = "doctor"  # the participant of doctor's requests
+    patient.cli("limit", "set", "usd-per-day", "0.000001", *words)
+    try:
+        ill = patient.is_cured("limits")
+    finally:
+        patient.proxy.cli("limit", "remove", "usd-per-day", *words)
+    found = ill.check("limits")["found"]
+    assert "$0.000001 a day is used up" in found
+    assert "it can go on from" in found
+
+
+def test_limit_that_refuses_everything(patient: Patient) -> None:
+    patient.cli("limit", "set", "requests-per-minute", "0", "--room", patient.room)
+    assert "which refuses everything" in patient.is_cured("limits").check("limits")["found"]

@@ -9,6 +9,7 @@ import typer
 
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
+from meshproxy_cli.cli.token.shown import as_data
 from meshproxy_cli.cli.token.times import parse_duration
 from meshproxy_cli.errors import CredentialError, MeshproxyError, UsageError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, Credential, active_api_key, find_room_token
@@ -41,6 +42,7 @@ def get(
         ),
     ] = _LIFETIME,
     server: options.Server = None,
+    as_json: options.Json = False,
 ) -> None:
     """Print a token for a room, and nothing else. Agents call this; it never asks and never uses the network.
 
@@ -53,9 +55,13 @@ def get(
     - `curl -H "Authorization: Bearer $(meshproxy token get -r my-room)" …`
     """
     try:
-        output.text(_token(room, server, identity, session, expires_in))
+        token = _token(room, server, identity, session, expires_in)
     except MeshproxyError as problem:
         raise _in_one_line(problem) from None
+    if as_json:
+        output.data({"token": token, **as_data(decode_unverified(token))})
+    else:
+        output.text(token)
 
 
 def _token(room: str | None, server: str | None, identity: str | None, session: str | None, expires_in: str) -> str:

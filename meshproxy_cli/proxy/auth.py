@@ -60,7 +60,7 @@ class Authenticator:
         found = self._callers.get((digest, route.room, session, agent))
         if found is not None and self._clock() < found[1]:
             return found[0]
-        digest, token = self._best(tokens)
+        digest, token = self._best(tokens, session + b" " + agent)
         caller = Caller(
             project_id=token.project_id,
             room=self._room(token, route.room),
@@ -86,14 +86,14 @@ class Authenticator:
             return problem.reason
         return None
 
-    def _best(self, tokens: list[bytes]) -> tuple[bytes, ParticipantToken]:
+    def _best(self, tokens: list[bytes], who: bytes) -> tuple[bytes, ParticipantToken]:
         """Return the first credential that is a valid token; where none is, refuse for the first one's reason."""
         first: RefusedError | None = None
         for text in tokens:
             try:
                 return self._verified(text)
             except TokenError as problem:
-                first = first or self._refused(problem, text)
+                first = first or self._refused(problem, text, who)
         raise first or refuse(401, "token_missing", _NO_CREDENTIAL)
 
     def _verified(self, text: bytes) -> tuple[bytes, ParticipantToken]:
@@ -109,11 +109,11 @@ class Authenticator:
             check_times(token, now=now)
         return digest, token
 
-    def _refused(self, problem: TokenError, text: bytes) -> RefusedError:
+    def _refused(self, problem: TokenError, text: bytes, who: bytes) -> RefusedError:
         """Refuse a token; agents that fetch theirs get the chance to fetch a new one, once.
 
         An expired token is refused for good the second time. A revoked key signs a new token at every call of a helper
-        that still has it, so there the chance is the participant's, once a minute.
+        that still has it, so there the chance is the participant's (in a session and with an agent, `who`), once a minute.
         """
         now = self._clock()
         subject = b""
@@ -121,7 +121,7 @@ class Authenticator:
             subject = text
         elif problem.reason is TokenProblem.REVOKED_KEY:
             claims = decode_unverified(text.decode("latin-1"))
-            subject = f"{claims.key_id} {claims.identity} {claims.room} {now // 60}".encode()
+            subject = f"{claims.key_id} {claims.identity} {claims.room} {now // 60} ".encode() + who
         fresh = subject != b"" and not self._seen_before(subject, now)
         return refuse(401, f"token_{problem.reason}", _message(problem), new_token=fresh)
 

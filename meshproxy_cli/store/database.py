@@ -197,4 +197,5 @@ def _driver_errors(engine: Engine) -> tuple[type[Exception], ...]:
 
 def _is_away(problem: Exception) -> bool:
     # A DatabaseError of no closer kind is how SQLite reports a file that is damaged or no database.
-    return type(problem).__name__ not in {"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"}
+    names = {kind.__name__ for kind in type(problem).__mro__}
+    return names.isdisjoint({"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"})

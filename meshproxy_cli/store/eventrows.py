@@ -1,4 +1,8 @@
-"""Usage events as rows, and back."""
+"""Usage events as rows of `usage_events`, and back.
+
+A row is a plain tuple in the order of the table's columns: batches of thousands are made, summed up and handed to the
+driver as they are.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -8,14 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from meshproxy_cli.store.database import from_micros, to_micros
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
+from meshproxy_cli.store.schema import usage_events
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
+EventRow = tuple[Any, ...]
+COLUMNS = tuple(column.name for column in usage_events.columns)
+#: Where a column is in a row.
+PLACES = {name: place for place, name in enumerate(COLUMNS)}
 _PICODOLLARS = Decimal(10) ** 12
 _TOKEN_FIELDS = tuple(entry.name for entry in fields(TokenCounts))
-_MAX_NUMBER = 10**12
-_MAX_COST = 10**16  # ten thousand dollars
+MAX_NUMBER = 10**12
+MAX_COST = 10**16  # ten thousand dollars
 #: Fields that are stored as they are.
 _PLAIN = tuple(
     entry.name for entry in fields(UsageEvent) if entry.name not in {"started_at", "outcome", "tokens", "cost_usd"}
@@ -38,8 +47,8 @@ def from_picodollars(amount: int) -> Decimal:
     return dollars if dollars != dollars.to_integral_value() else dollars.quantize(Decimal(1))
 
 
-def to_row(event: UsageEvent) -> dict[str, Any]:
-    """Return the columns of `usage_events`.
+def to_row(event: UsageEvent) -> EventRow:
+    """Return the event's row.
 
     Whatever a provider or client wrote can be stored: text that PostgreSQL refuses is mended and numbers beyond
     sense are cut, since one event that the database refuses would hold up all those behind it.
@@ -49,13 +58,13 @@ def to_row(event: UsageEvent) -> dict[str, Any]:
     texts = "".join(_texts(event))
     if not texts.isascii() or "\0" in texts:
         row.update((name, _mended(row[name])) for name in _TEXTS)
-    if max(counts := [row[name] for name in _COUNTS]) > _MAX_NUMBER or min(counts) < 0:
-        row.update((name, max(0, min(row[name], _MAX_NUMBER))) for name in _COUNTS)
+    if max(counts := [row[name] for name in _COUNTS]) > MAX_NUMBER or min(counts) < 0:
+        row.update((name, max(0, min(row[name], MAX_NUMBER))) for name in _COUNTS)
     row["started_at"] = to_micros(event.started_at)
     row["outcome"] = event.outcome.value
     row["model"] = row["model_served"] or row["model_requested"]
-    row["cost"] = None if event.cost_usd is None else max(0, min(to_picodollars(event.cost_usd), _MAX_COST))
-    return row
+    row["cost"] = None if event.cost_usd is None else max(0, min(to_picodollars(event.cost_usd), MAX_COST))
+    return tuple(map(row.__getitem__, COLUMNS))
 
 
 def _mended(text: str) -> str:
@@ -63,30 +72,20 @@ def _mended(text: str) -> str:
 
 
 def from_row(row: "Row[tuple[Any, ...]]") -> UsageEvent:
-    """Return the event of a row of `usage_events`."""
-    columns = cast("Mapping[str, Any]", row._mapping)  # noqa: SLF001 (SQLAlchemy's public name for a row as a mapping)
+    """Return the event of a row that the database gave."""
+    return _event(cast("Mapping[str, Any]", row._mapping))  # noqa: SLF001 (SQLAlchemy's public name for a mapping)
+
+
+def to_event(row: EventRow) -> UsageEvent:
+    """Return the event of a row as `to_row` makes it."""
+    return _event(dict(zip(COLUMNS, row, strict=True)))
+
+
+def _event(columns: Mapping[str, Any]) -> UsageEvent:
     return UsageEvent(
         **{name: columns[name] for name in _PLAIN},
         started_at=from_micros(columns["started_at"]),
         outcome=Outcome(columns["outcome"]),
         tokens=TokenCounts(**{name: columns[name] for name in _TOKEN_FIELDS}),
         cost_usd=None if columns["cost"] is None else from_picodollars(columns["cost"]),
-    )
-
-
-def measures(row: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return what an event's row adds to a roll-up, in the order of `schema.MEASURES`."""
-    used = row["input_tokens"] > 0 or row["output_tokens"] > 0 or row["audio_seconds"] > 0
-    return (
-        1,
-        row["input_tokens"],
-        row["cached_input_tokens"],
-        row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"],
-        row["output_tokens"],
-        row["reasoning_tokens"],
-        row["cost"] or 0,
-        int(row["cost"] is not None),
-        int(row["estimated"]),
-        int(used and row["cost"] is None),
-        int(row["outcome"] in FAILED),
     )

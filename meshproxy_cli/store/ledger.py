@@ -1,24 +1,27 @@
 """The ledger's writing side: events and their roll-ups in one transaction, each event once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from operator import itemgetter
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from meshproxy_cli.store import rollups
-from meshproxy_cli.store.bulk import Rows, bulk_insert, execute_rows
+from meshproxy_cli.store import bulk, rollups
+from meshproxy_cli.store.bulk import Rows
 from meshproxy_cli.store.database import to_micros
-from meshproxy_cli.store.eventrows import to_row
+from meshproxy_cli.store.eventrows import PLACES, EventRow, to_row
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.partitions import drop_before
-from meshproxy_cli.store.schema import MEASURES, api_keys, control, usage_days, usage_events, usage_hours
+from meshproxy_cli.store.schema import api_keys, control, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.session import StoreSession
 
 #: Bound parameters in one statement: SQLite's own limit is 32,766, PostgreSQL's 65,535.
 _ROWS_AT_ONCE = 500
 _NOTED_ONCE_IN = 60 * 1_000_000  # microseconds
 _PRUNED_AT_ONCE = 10_000
+_began = itemgetter(PLACES["started_at"])
+_use = itemgetter(PLACES["key_id"], PLACES["started_at"])
 
 
 class Ledger(StoreSession):
@@ -26,23 +29,28 @@ class Ledger(StoreSession):
 
     def add_events(self, events: Iterable[UsageEvent]) -> int:
         """Store a batch and its roll-ups in one transaction, those already stored left out. Return how many are new."""
-        by_id = {row["event_id"]: row for row in map(to_row, events)}
-        # In one order, so that two writers of the same events on PostgreSQL wait for each other and never deadlock.
-        rows = [by_id[event_id] for event_id in sorted(by_id)]
-        if not rows:
-            return 0
-        self.partitions.ensure(row["started_at"] for row in rows)
-        try:
-            return self._add(rows)
-        except sa.exc.IntegrityError:
-            # A partition that was known is gone: another process pruned it.
-            self.partitions.forget()
-            self.partitions.ensure(row["started_at"] for row in rows)
-            return self._add(rows)
+        return self.add_rows(map(to_row, events))
 
-    def _add(self, rows: Rows) -> int:
+    def add_rows(self, rows: Iterable[EventRow]) -> int:
+        """Store events given as rows (see `eventrows`), as `add_events` does."""
+        by_id = {row[0]: row for row in rows}
+        # In one order, so that two writers of the same events on PostgreSQL wait for each other and never deadlock.
+        ordered = sorted(by_id.values())
+        if not ordered:
+            return 0
+        days = {began - began % rollups.DAY for began in map(_began, ordered)}
+        self.partitions.ensure(days)
+        try:
+            return self._add(ordered, _insert_all)
+        except sa.exc.IntegrityError:
+            # Some are there already, as after a crash; or a partition is gone that another process pruned.
+            self.partitions.forget()
+            self.partitions.ensure(days)
+            return self._add(ordered, _insert_new)
+
+    def _add(self, rows: Rows, insert: Callable[[Connection, Rows], Rows]) -> int:
         with self.database.write() as connection:
-            fresh = self._insert_new(connection, rows)
+            fresh = insert(connection, rows)
             if fresh:
                 hours = rollups.by_hour(fresh)
                 self._roll_up(connection, usage_hours, hours)
@@ -50,32 +58,8 @@ class Ledger(StoreSession):
                 _note_use(connection, fresh)
         return len(fresh)
 
-    def _insert_new(self, connection: Connection, rows: Rows) -> Rows:
-        parts = [rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE)]
-        insert = self._insert_on_postgresql if self.database.is_postgresql else self._insert_on_sqlite
-        return [row for part in parts for row in insert(connection, part)]
-
-    def _insert_on_postgresql(self, connection: Connection, rows: Rows) -> Rows:
-        insert = bulk_insert(self.database, usage_events).on_conflict_do_nothing().returning(usage_events.c.event_id)
-        new = set(execute_rows(self.database, connection, insert, rows).scalars())
-        return [row for row in rows if row["event_id"] in new]
-
-    def _insert_on_sqlite(self, connection: Connection, rows: Rows) -> Rows:
-        # The transaction has the one lock for writing: what is not there now will not be there a moment later.
-        ids = [row["event_id"] for row in rows]
-        known = set(
-            connection.execute(sa.select(usage_events.c.event_id).where(usage_events.c.event_id.in_(ids))).scalars()
-        )
-        fresh = [row for row in rows if row["event_id"] not in known]
-        if fresh:
-            execute_rows(self.database, connection, bulk_insert(self.database, usage_events), fresh)
-        return fresh
-
     def _roll_up(self, connection: Connection, table: sa.Table, sums: rollups.Sums) -> None:
-        insert = bulk_insert(self.database, table)
-        changed = {name: rollups.added(table.c[name], insert.excluded[name]) for name in MEASURES}
-        upsert = insert.on_conflict_do_update(index_elements=["bucket", "series"], set_=changed)
-        execute_rows(self.database, connection, upsert, rollups.to_rows(sums))
+        bulk.add_up(connection, table, rollups.to_rows(sums))
 
     def prune_events(self, before: datetime) -> int:
         """Drop raw events from before the hour of `before`; roll-ups stay. Return how many.
@@ -103,11 +87,22 @@ class Ledger(StoreSession):
             ).rowcount
 
 
+def _insert_all(connection: Connection, rows: Rows) -> Rows:
+    bulk.insert(connection, usage_events, rows)
+    return rows
+
+
+def _insert_new(connection: Connection, rows: Rows) -> Rows:
+    parts = [rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE)]
+    return [row for part in parts for row in bulk.insert_new(connection, usage_events, part)]
+
+
 def _note_use(connection: Connection, rows: Rows) -> None:
     """Say of API keys when they were last used, to the minute."""
     latest: dict[str, int] = {}
-    for row in rows:
-        latest[row["key_id"]] = max(latest.get(row["key_id"], 0), row["started_at"])
+    for key, used in map(_use, rows):
+        if used > latest.get(key, 0):
+            latest[key] = used
     last = api_keys.c.last_used_at
     noted = (
         sa.update(api_keys)

@@ -1,13 +1,13 @@
 """Sums of a batch of events, by hour and by day, as they are added to the roll-ups."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from meshproxy_cli.store.eventrows import measures
+from meshproxy_cli.store.eventrows import FAILED, PLACES, EventRow
 from meshproxy_cli.store.schema import DIMENSIONS, MEASURES
 
 HOUR = 3600 * 1_000_000
@@ -18,15 +18,52 @@ FULL = 2**62
 Group = tuple[int, tuple[str, ...]]
 Sums = dict[Group, list[int]]
 
-_dimensions = itemgetter(*DIMENSIONS)
+_FAILED = frozenset(outcome.value for outcome in FAILED)
+_dimensions = itemgetter(*(PLACES[name] for name in DIMENSIONS))
+_measured = itemgetter(
+    *(
+        PLACES[name]
+        for name in (
+            "started_at",
+            "input_tokens",
+            "cached_input_tokens",
+            "cache_write_5m_tokens",
+            "cache_write_1h_tokens",
+            "output_tokens",
+            "reasoning_tokens",
+            "cost",
+            "estimated",
+            "audio_seconds",
+            "outcome",
+        )
+    )
+)
 
 
-def by_hour(rows: Iterable[Mapping[str, Any]]) -> Sums:
-    """Add rows of `usage_events` up by hour and dimensions."""
+def by_hour(rows: Iterable[EventRow]) -> Sums:
+    """Add rows of `usage_events` up by hour and dimensions; the sums are in the order of `schema.MEASURES`."""
     sums: Sums = {}
     for row in rows:
-        began = row["started_at"]
-        _add(sums, (began - began % HOUR, _dimensions(row)), measures(row))
+        began, read, cached, short, long, wrote, reasoned, cost, estimated, audio, outcome = _measured(row)
+        group = (began - began % HOUR, _dimensions(row))
+        total = sums.get(group)
+        if total is None:
+            total = sums[group] = [0] * len(MEASURES)
+        total[0] += 1
+        total[1] += read
+        total[2] += cached
+        total[3] += short + long
+        total[4] += wrote
+        total[5] += reasoned
+        if cost is not None:
+            total[6] += cost
+            total[7] += 1
+        elif read or wrote or audio:
+            total[9] += 1
+        if estimated:
+            total[8] += 1
+        if outcome in _FAILED:
+            total[10] += 1
     return sums
 
 
@@ -34,27 +71,18 @@ def by_day(hours: Sums) -> Sums:
     """Add hours up to days (UTC)."""
     sums: Sums = {}
     for (bucket, dimensions), amounts in hours.items():
-        _add(sums, (bucket - bucket % DAY, dimensions), amounts)
+        group = (bucket - bucket % DAY, dimensions)
+        total = sums.get(group)
+        sums[group] = amounts if total is None else [old + new for old, new in zip(total, amounts, strict=True)]
     return sums
 
 
-def _add(sums: Sums, group: Group, amounts: Iterable[int]) -> None:
-    total = sums.get(group)
-    sums[group] = [*amounts] if total is None else [old + new for old, new in zip(total, amounts, strict=True)]
-
-
-def to_rows(sums: Sums) -> list[dict[str, Any]]:
+def to_rows(sums: Sums) -> list[tuple[Any, ...]]:
     """Return rows of a roll-up, in the order of its key: two writers then wait for each other and never deadlock."""
-    rows = [
-        {
-            "bucket": bucket,
-            "series": series_of(dimensions),
-            **dict(zip(DIMENSIONS, dimensions, strict=True)),
-            **{name: min(amount, FULL) for name, amount in zip(MEASURES, amounts, strict=True)},
-        }
+    return sorted(
+        (bucket, series_of(dimensions), *dimensions, *(min(amount, FULL) for amount in amounts))
         for (bucket, dimensions), amounts in sums.items()
-    ]
-    return sorted(rows, key=itemgetter("bucket", "series"))
+    )
 
 
 def added(old: sa.ColumnElement[int], new: sa.ColumnElement[int]) -> sa.ColumnElement[int]:

@@ -9,7 +9,9 @@ from meshproxy_cli.errors import CredentialError, UsageError
 from meshproxy_cli.settings.secrets import SecretStore
 
 _KINDS = ("env", "keyring", "file")
+_ROOT = 0
 _OF_OTHERS = 0o077
+_OF_STRANGERS = 0o037
 
 
 class SecretReferenceError(UsageError):
@@ -54,12 +56,23 @@ _HINTS = {
 }
 
 
+def exposed(mode: int, owner: int, user: int) -> bool:
+    """Whether a file of that mode and owner shows its secret to others than `user`; both are numeric user ids.
+
+    A file of root's may be open to a group. That is how a service is handed a secret: systemd's credentials have an
+    ACL, which shows as the group's mode, and Kubernetes' secrets belong to the group of the one pod.
+    """
+    handed_over = owner == _ROOT != user
+    return bool(mode & (_OF_STRANGERS if handed_over else _OF_OTHERS))
+
+
 def _read(name: str) -> str | None:
     path = Path(name).expanduser()
     try:
         with path.open(encoding="utf-8") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if os.name != "nt" and mode & _OF_OTHERS:
+            status = os.fstat(file.fileno())
+            mode = status.st_mode
+            if os.name != "nt" and exposed(mode, status.st_uid, os.geteuid()):
                 raise CredentialError(
                     f"{path} holds a key and others can read it (mode {stat.S_IMODE(mode):04o})",
                     hint=f"chmod 600 {path}",

@@ -4,7 +4,13 @@ import pytest
 
 from meshproxy_cli.errors import CredentialError
 from meshproxy_cli.settings.paths import Paths
-from meshproxy_cli.settings.references import SecretReferenceError, check_reference, is_reference, resolve_reference
+from meshproxy_cli.settings.references import (
+    SecretReferenceError,
+    check_reference,
+    exposed,
+    is_reference,
+    resolve_reference,
+)
 from meshproxy_cli.settings.secrets import SecretStore, open_secrets
 
 
@@ -47,3 +53,20 @@ def test_a_key_file_that_others_can_read_is_refused(secrets: SecretStore, tmp_pa
     with pytest.raises(CredentialError, match="0644") as refusal:
         resolve_reference(f"file:{tmp_path / 'key'}", secrets, {})
     assert "chmod 600" in str(refusal.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "user", "refused"),
+    [
+        (0o600, 1000, 1000, False),
+        (0o640, 1000, 1000, True),
+        (0o604, 1000, 1000, True),
+        (0o440, 0, 1000, False),  # a credential of systemd, a secret of Kubernetes
+        (0o460, 0, 1000, True),
+        (0o444, 0, 1000, True),
+        (0o440, 0, 0, True),
+        (0o440, 1001, 1000, True),
+    ],
+)
+def test_root_may_hand_a_file_to_a_group(mode: int, owner: int, user: int, *, refused: bool) -> None:
+    assert exposed(mode, owner, user) == refused

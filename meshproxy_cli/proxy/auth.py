@@ -113,7 +113,7 @@ class Authenticator:
         """Refuse a token; agents that fetch theirs get the chance to fetch a new one, once.
 
         An expired token is refused for good the second time. A revoked key signs a new token at every call of a helper
-        that still has it, so there the chance is the participant's (in a session and with an agent, `who`), once a minute.
+        that still has it, so there the chance is the participant's (with one session and agent: `who`), once a minute.
         """
         now = self._clock()
         subject = b""

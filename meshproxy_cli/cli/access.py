@@ -38,7 +38,7 @@ def create(
     finally:
         client.close()
     if as_json:
-        output.data({"schema_version": 1, **_as_json(token), "value": text})
+        output.data({**_as_json(token), "value": text})
     else:
         output.text(text)
         output.note(f"keep it: it is not shown again. Dashboard: {url}/dashboard")
@@ -58,9 +58,9 @@ def list_(*, server: options.Server = None, as_json: options.Json = False) -> No
     finally:
         client.close()
     if as_json:
-        output.data({"schema_version": 1, "tokens": [_as_json(token) for token in tokens]})
+        output.data({"tokens": [_as_json(token) for token in tokens]})
     elif tokens:
-        titles = ("name", "role", "id", "created", "last used", "state")
+        titles = ("Name", "Role", "ID", "Created", "Last used", "State")
         output.table([output.Column(title) for title in titles], [_row(token) for token in tokens])
     else:
         output.note("there are no access tokens; make one: meshproxy access create NAME")

@@ -3,6 +3,7 @@
 A command is added by writing a module with a function and naming it here; its module is imported when it runs.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -162,6 +163,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
+    if "--no-color" in arguments and not {"-h", "--help"}.isdisjoint(arguments):
+        os.environ["NO_COLOR"] = "1"  # Typer draws its help without asking us
     try:
         result = root.main(args=list(arguments), prog_name="meshproxy", standalone_mode=False)
     except MeshproxyError as problem:

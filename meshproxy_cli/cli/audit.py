@@ -8,7 +8,7 @@ from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.store.records import AuditEntry
 
-_TITLES = ("time (UTC)", "who", "from", "change", "to", "details")
+_TITLES = ("Time (UTC)", "Who", "From", "Change", "To", "Details")
 
 
 def audit(
@@ -30,9 +30,9 @@ def audit(
     finally:
         client.close()
     if as_json:
-        output.data({"schema_version": 1, "entries": [_as_json(entry) for entry in entries]})
+        output.data({"entries": [_as_json(entry) for entry in entries]})
     elif entries:
-        columns = [output.Column(title, fold=title == "details") for title in _TITLES]
+        columns = [output.Column(title, fold=title == "Details") for title in _TITLES]
         output.table(columns, [_row(entry) for entry in entries])
     else:
         output.note("nothing was changed yet")

@@ -14,7 +14,7 @@ from meshproxy_cli.settings.origins import all_values
 
 def show(
     origin: Annotated[bool, typer.Option("--origin", help="Say for each value where it comes from.")] = False,
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show the settings and where each comes from.
 
@@ -24,23 +24,27 @@ def show(
     - `meshproxy config show --json`
     """
     values = all_values(context.settings(), context.paths(), os.environ)
-    if json:
-        output.data({value.key: {"value": value.value, "origin": value.origin} for value in values})
+    if as_json:
+        output.data({"settings": {value.key: {"value": value.value, "origin": value.origin} for value in values}})
     elif origin:
-        columns = (output.Column("KEY"), output.Column("VALUE"), output.Column("FROM", fold=True))
+        columns = (output.Column("Key"), output.Column("Value"), output.Column("From", fold=True))
         output.table(columns, [(value.key, value.text, value.origin) for value in values])
     else:
-        output.table((output.Column("KEY"), output.Column("VALUE", fold=True)), [(v.key, v.text) for v in values])
+        output.table((output.Column("Key"), output.Column("Value", fold=True)), [(v.key, v.text) for v in values])
 
 
-def path() -> None:
+def path(as_json: options.Json = False) -> None:
     """Print where the settings file lies.
 
     **Example**
 
     - `$EDITOR "$(meshproxy config path)"`
     """
-    output.text(str(context.paths().settings_file))
+    file = context.paths().settings_file
+    if as_json:
+        output.data({"path": str(file), "exists": file.exists()})
+    else:
+        output.text(str(file))
 
 
 def set_(

@@ -215,13 +215,13 @@ def _list(*, as_json: bool) -> None:
     receipts = load_all(context.paths().receipts_dir)
     rows = [(receipt, record.path, state_of(record)) for receipt in receipts for record in receipt.files]
     if as_json:
-        output.data([_as_data(receipt, path, state) for receipt, path, state in rows])
+        output.data({"configured": [_as_data(receipt, path, state) for receipt, path, state in rows]})
         return
     if not rows:
         output.note("nothing is configured; begin with: meshproxy configure codex --room my-room")
         return
-    titles = ("agent", "profile", "room", "server", "session", "file", "state")
-    columns = [output.Column(title, fold=title == "file") for title in titles]
+    titles = ("Agent", "Profile", "Room", "Server", "Session", "File", "State")
+    columns = [output.Column(title, fold=title == "File") for title in titles]
     output.table(columns, [[str(value) for value in _as_data(*row).values()] for row in rows])
 
 

@@ -22,7 +22,8 @@ def migrate(*, database_url: options.Database = None) -> None:
     - `meshproxy database migrate`
     - `meshproxy database migrate --database-url postgresql://db/meshproxy`
     """
-    store = open_local_store(database_url)
+    with output.progress("bringing the database to this version's schema"):
+        store = open_local_store(database_url)
     shown = store.database.url.render_as_string(hide_password=True)
     store.close()
     output.success(f"{shown} has this version's schema")
@@ -47,7 +48,8 @@ def rotate_master_key(*, database_url: options.Database = None) -> None:
         _put_new_key_first()
     store = open_local_store(database_url).acting_as(Actor(name=getpass.getuser(), origin=ORIGIN))
     try:
-        count = store.rotate_master_key()
+        with output.progress("encrypting signing secrets with the new master key"):
+            count = store.rotate_master_key()
     finally:
         store.close()
     newest, *old = find_master_keys()

@@ -26,6 +26,7 @@ def env(
         str,
         typer.Option("--expires-in", metavar="TIME", help="How long the token lives.", autocompletion=names.lifetimes),
     ] = "1h",
+    as_json: options.Json = False,
 ) -> None:
     """Print variables for any OpenAI- or Anthropic-compatible program, quoted for a shell.
 
@@ -40,8 +41,11 @@ def env(
     """
     target = make_target("env", Choice(room=room, server=server, session=session, model=model))
     token = fresh_token(target, expires_in)
-    lines = render(room_variables(target, token), shell or _current_shell())
-    output.text(lines.rstrip("\n"))
+    variables = room_variables(target, token)
+    if as_json:
+        output.data({"variables": {variable.name: variable.value for variable in variables}})
+    else:
+        output.text(render(variables, shell or _current_shell()).rstrip("\n"))
 
 
 def _current_shell() -> Shell:

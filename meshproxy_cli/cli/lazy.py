@@ -92,6 +92,8 @@ def build(name: str, group: Group, callback: Callable[..., None] | None = None) 
     made.tree = group.commands
     made.default = group.default
     made.help = group.help
+    if callback is not None:
+        made.params.extend(_common_parameters())
     for child, entry in group.commands.items():
         made.commands[child] = _placeholder(child, entry)
     return made

@@ -79,9 +79,9 @@ def list_(
     finally:
         client.close()
     if as_json:
-        output.data({"schema_version": 1, "limits": [limit_json(limit) for limit in limits]})
+        output.data({"limits": [limit_json(limit) for limit in limits]})
     elif limits:
-        columns = [output.Column("on"), output.Column("limit")]
+        columns = [output.Column("On"), output.Column("Limit")]
         output.table(columns, [(whose(limit), what(limit)) for limit in limits])
     else:
         output.note("there are no limits; set one: meshproxy limit set usd-per-month 500")

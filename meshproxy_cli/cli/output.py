@@ -7,7 +7,7 @@ imported when something is drawn.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,10 @@ from meshproxy_cli.errors import MeshproxyError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+
+#: Of what `--json` prints, by every command: see docs/json.md.
+SCHEMA_VERSION = 1
 
 
 @dataclass(slots=True)
@@ -76,9 +80,9 @@ def text(line: str) -> None:
     sys.stdout.flush()
 
 
-def data(value: Any) -> None:  # noqa: ANN401 (any JSON value)
-    """Write a result as JSON to standard output."""
-    text(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+def data(value: Mapping[str, Any]) -> None:
+    """Write a result as one JSON object to standard output; keys are only ever added while `schema_version` stays."""
+    text(json.dumps({"schema_version": SCHEMA_VERSION, **value}, indent=2, ensure_ascii=False, default=str))
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: Sequence[str] | None = None) -> None:
@@ -167,6 +171,18 @@ def defect(problem: Exception) -> None:
         _message("give --verbose for the way there, and please report it", "", mark="  hint: ")
 
 
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something is going on, and give a function that changes the words."""
+    if _flags.quiet or not sys.stderr.isatty():
+        yield lambda _what: None
+        return
+    from rich.status import Status  # noqa: PLC0415
+
+    with Status(what, console=_console(stderr=True)) as status:
+        yield status.update
+
+
 def abandon_stdout() -> None:
     """Stop writing to a pipe whose reader is gone, so that the interpreter's last flush does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -216,4 +232,5 @@ def _colored() -> bool:
 def _console(*, stderr: bool) -> "Console":
     from rich.console import Console  # noqa: PLC0415
 
-    return Console(stderr=stderr, no_color=not _colored(), markup=False, highlight=False, emoji=False)
+    colors: Literal["auto"] | None = "auto" if _colored() else None  # None: no bold type either
+    return Console(stderr=stderr, color_system=colors, markup=False, highlight=False, emoji=False)

@@ -60,11 +60,11 @@ def add(
     output.success(f"{'added' if changed else 'kept'} the provider {entry.name} ({entry.base_urls[0]})")
     output.note(f"see whether it answers: meshproxy provider test {entry.name}")
     if changed or key is not None:
-        output.note("a `meshproxy serve` that runs already uses it once it is started again")
+        output.note("a `meshproxy serve` that runs already uses it from now on with: meshproxy reload")
 
 
 def list_(
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the providers of this machine's server, and where their keys lie.
 
@@ -73,17 +73,17 @@ def list_(
     - `meshproxy provider list`
     """
     providers = read_providers(context.paths(), os.environ)
-    if json:
+    if as_json:
         output.data({"providers": [_as_json(provider) for provider in providers]})
         return
     if not providers:
         output.note("there is no provider: `meshproxy serve` answers with its built-in echo provider")
         output.note("add one: meshproxy provider add openai --api-key -")
         return
-    columns = [output.Column(title) for title in ("NAME", "PROTOCOL", "URL", "KEYS")]
+    columns = [output.Column(title) for title in ("Name", "Protocol", "URL", "Keys")]
     rows = [(p.name, p.protocol, ", ".join(p.base_urls), ", ".join(p.keys) or "-") for p in providers]
     output.table(
-        [*columns, output.Column("FROM", fold=True)], [(*row, p.origin) for row, p in zip(rows, providers, strict=True)]
+        [*columns, output.Column("From", fold=True)], [(*row, p.origin) for row, p in zip(rows, providers, strict=True)]
     )
 
 
@@ -91,7 +91,7 @@ def try_(
     name: Annotated[
         str | None, typer.Argument(help="A provider's name (default: all).", autocompletion=names.providers)
     ] = None,
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> int:
     """Ask a provider for its models with the team's key, and say what came back.
 
@@ -102,13 +102,14 @@ def try_(
     - `meshproxy provider test`
     - `meshproxy provider test openai --json`
     """
-    trials = [
-        _try(provider, url, key)
-        for provider in _chosen(name)
-        for url in provider.base_urls
-        for key in provider.keys or ("",)
-    ]
-    if json:
+    with output.progress("asking for models"):
+        trials = [
+            _try(provider, url, key)
+            for provider in _chosen(name)
+            for url in provider.base_urls
+            for key in provider.keys or ("",)
+        ]
+    if as_json:
         output.data({"tests": [trial.as_json() for trial in trials]})
     else:
         for trial in trials:
@@ -133,7 +134,7 @@ def remove(
         if reference.startswith(_KEYRING) and reference not in still_used:
             secrets.delete(reference.removeprefix(_KEYRING))
     output.success(f"removed the provider {name}")
-    output.note("a `meshproxy serve` that runs uses it until it is stopped")
+    output.note("a `meshproxy serve` that runs uses it until: meshproxy reload")
     output.note("a key that nobody uses any more is best revoked at the provider, too")
 
 

@@ -111,9 +111,9 @@ def list_(*, server: options.Server = None, as_json: options.Json = False) -> No
     finally:
         client.close()
     if as_json:
-        output.data({"schema_version": 1, "rooms": [_as_json(room) for room in rooms]})
+        output.data({"rooms": [_as_json(room) for room in rooms]})
     elif rooms:
-        columns = [output.Column("room"), output.Column("created"), output.Column("settings", fold=True)]
+        columns = [output.Column("Room"), output.Column("Created"), output.Column("Settings", fold=True)]
         output.table(
             columns, [(room.name, f"{room.created_at:%Y-%m-%d}", "; ".join(_settings(room))) for room in rooms]
         )
@@ -136,7 +136,7 @@ def show(*, name: NameArgument, server: options.Server = None, as_json: options.
     finally:
         client.close()
     if as_json:
-        output.data({"schema_version": 1, **_as_json(room), "limits": [limit_json(limit) for limit in limits]})
+        output.data({**_as_json(room), "limits": [limit_json(limit) for limit in limits]})
         return
     output.text(f"{room.name} (created {room.created_at:%Y-%m-%d %H:%M} UTC)")
     for line in (*_settings(room), *(f"limit: {describe(limit)}" for limit in limits)):

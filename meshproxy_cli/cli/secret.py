@@ -22,7 +22,7 @@ class _To(StrEnum):
 
 
 def list_(
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List names and places of secrets, never values.
 
@@ -32,7 +32,7 @@ def list_(
     """
     secrets = context.secrets()
     entries = secrets.names()
-    if json:
+    if as_json:
         output.data(
             {
                 "keyring": secrets.mode,
@@ -47,7 +47,7 @@ def list_(
     if not entries:
         output.note("nothing is kept yet")
         return
-    columns = (output.Column("NAME"), output.Column("PLACE"), output.Column("WHERE", fold=True))
+    columns = (output.Column("Name"), output.Column("Place"), output.Column("Where", fold=True))
     output.table(columns, [(entry.name, _place(entry), _where(entry, secrets)) for entry in entries])
 
 

@@ -74,7 +74,7 @@ def use(
 
 
 def list_(
-    json: options.Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the known servers; the current one is marked with `*`.
 
@@ -88,10 +88,10 @@ def list_(
     servers = [*settings.servers.values()]
     if current.name not in settings.servers:
         servers.append(current)
-    if json:
+    if as_json:
         output.data({"servers": [_as_json(server, current, kept) for server in servers]})
         return
-    columns = ("", "NAME", "URL", "ROOM", "PROJECT", "KEPT HERE")
+    columns = ("", "Name", "URL", "Room", "Project", "Kept here")
     output.table([output.Column(title) for title in columns], [_row(server, current, kept) for server in servers])
 
 

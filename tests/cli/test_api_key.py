@@ -1,6 +1,5 @@
 """`meshproxy api-key …` against the store of this machine, and against MeshAgent's service without an access token."""
 
-import json
 import shlex
 import subprocess
 from typing import Any
@@ -58,7 +57,8 @@ def test_activate_on_creation(run: InProcess) -> None:
 def test_json(run: InProcess) -> None:
     found = run("api-key", "create", "ci", "--json", "--activate").json()
     key = ApiKey.parse(found.pop("key"))
-    assert found == {"id": key.id, "project_id": key.project_id, "name": "ci", "description": "", "active": True}
+    about = {"id": key.id, "project_id": key.project_id, "name": "ci", "description": "", "active": True}
+    assert found == {"schema_version": 1, **about}
 
 
 def test_silent(run: InProcess) -> None:
@@ -163,7 +163,7 @@ def test_env_is_what_a_shell_takes(cli: Cli) -> None:
         ["sh", "-c", f'{line}printf %s "$MESHAGENT_API_KEY"'], capture_output=True, text=True, check=True
     )
     assert shell.stdout == FOREIGN.encode()
-    assert json.loads(cli("api-key", "env", "--json").stdout) == {"MESHAGENT_API_KEY": FOREIGN.encode()}
+    assert cli("api-key", "env", "--json").json()["MESHAGENT_API_KEY"] == FOREIGN.encode()
 
 
 def test_env_without_a_key(run: InProcess) -> None:

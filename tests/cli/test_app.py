@@ -29,7 +29,7 @@ def test_every_command_loads_and_teaches_by_example(name: str, entry: Command) -
 
 def test_a_misspelt_command_names_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["tokn"]) == 2
-    assert "'token'" in capsys.readouterr().err
+    assert "`meshproxy token`" in capsys.readouterr().err
 
 
 def test_an_unknown_option_says_where_to_read_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ def test_path_is_the_path_alone(cli: Cli) -> None:
 
 def test_what_is_set_is_shown_with_its_origin(cli: Cli) -> None:
     cli("config", "set", "room", "my-room")
-    shown = cli("config", "show", "--json").json()
+    shown = cli("config", "show", "--json").json()["settings"]
     assert shown["servers.local.room"] == {"value": "my-room", "origin": f"{cli.home.state}/config/settings.toml:2"}
     assert shown["current"] == {"value": "local", "origin": "default"}
     table = cli("config", "show", "--origin").stdout
@@ -20,7 +20,7 @@ def test_what_is_set_is_shown_with_its_origin(cli: Cli) -> None:
 def test_unset_removes_it(cli: Cli) -> None:
     cli("config", "set", "room", "my-room")
     cli("config", "set", "room", "--unset")
-    assert "servers.local.room" not in cli("config", "show", "--json").json()
+    assert "servers.local.room" not in cli("config", "show", "--json").json()["settings"]
     assert "nothing had to be changed" in cli("config", "set", "room", "--unset").stderr
 
 
@@ -59,5 +59,5 @@ def test_a_broken_file_is_told_with_its_line(cli: Cli) -> None:
 
 def test_secrets_of_the_environment_are_not_shown(cli: Cli) -> None:
     cli.guard("ma-very-secret")
-    shown = cli("config", "show", "--json", environ={"MESHAGENT_API_KEY": "ma-very-secret"}).json()
+    shown = cli("config", "show", "--json", environ={"MESHAGENT_API_KEY": "ma-very-secret"}).json()["settings"]
     assert shown["api_key"] == {"value": "set (not shown)", "origin": "MESHAGENT_API_KEY"}

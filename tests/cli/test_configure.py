@@ -192,7 +192,7 @@ def test_the_list_tells_what_is_configured_and_whether_it_still_matches(run: InP
 
 
 def run_list(run: InProcess) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = run("configure", "--list", "--json").json()
+    found: list[dict[str, str]] = run("configure", "--list", "--json").json()["configured"]
     return found
 
 

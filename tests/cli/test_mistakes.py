@@ -72,35 +72,12 @@ MISSPELT_NAMES: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
-def test_misspelt_names(known: InProcess) -> None:
+def test_misspelt_names(furnished: InProcess) -> None:
     for arguments, near in MISSPELT_NAMES:
-        found = known(*arguments, code=None)
+        found = furnished(*arguments, code=None)
         assert found.code in {ExitCode.USAGE, ExitCode.NOT_FOUND}, arguments
         assert f"did you mean {near}?" in found.stderr, arguments
         assert found.stdout == ""
-
-
-@pytest.fixture
-def known(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> InProcess:
-    """Return a runner where one of everything exists."""
-    monkeypatch.setenv("VLLM_KEY", "x" * 20)
-    run("server", "add", "teams", "https://mesh.example.com")
-    run("room", "create", "research")
-    run("api-key", "create", "laptop", "--activate", "--silent")
-    run("access", "create", "grafana")
-    run(
-        "provider",
-        "add",
-        "openai",
-        "--name",
-        "vllm",
-        "--base-url",
-        "http://127.0.0.1:1/v1",
-        "--api-key",
-        "env:VLLM_KEY",
-    )
-    run("token", "import", stdin=run("token", "generate", "--room", "research", "--identity", "ann").stdout)
-    return run
 
 
 def test_a_word_from_elsewhere_in_the_tree(run: InProcess) -> None:

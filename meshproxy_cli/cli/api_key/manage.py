@@ -38,7 +38,7 @@ def list_(*, server: options.Server = None, as_json: options.Json = False) -> No
     active = ring.active()
     active_id = None if active is None else active.id
     if as_json:
-        output.data({"schema_version": 1, "keys": [_as_json(record, active_id) for record in records]})
+        output.data({"keys": [_as_json(record, active_id) for record in records]})
     elif records:
         _draw(records, active_id, ring.kept_ids())
     else:
@@ -178,11 +178,11 @@ def _as_json(record: ApiKeyRecord, active_id: str | None) -> dict[str, Any]:
 
 
 def _draw(records: Sequence[ApiKeyRecord], active_id: str | None, kept: Sequence[str]) -> None:
-    columns = [output.Column(title, fold=title == "description") for title in _TITLES]
+    columns = [output.Column(title, fold=title == "Description") for title in _TITLES]
     output.table(columns, [_row(record, active_id, kept) for record in records])
 
 
-_TITLES = ("name", "id", "created", "last used", "state", "description")
+_TITLES = ("Name", "ID", "Created", "Last used", "State", "Description")
 
 
 def _row(record: ApiKeyRecord, active_id: str | None, kept: Sequence[str]) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ import typer
 
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
+from meshproxy_cli.cli.token.shown import as_data
 from meshproxy_cli.cli.token.times import parse_duration, parse_moment
 from meshproxy_cli.errors import CredentialError, NotFoundError, UsageError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, active_api_key
 from meshproxy_cli.tokens.apikey import ApiKey
-from meshproxy_cli.tokens.participant import mint
+from meshproxy_cli.tokens.participant import decode_unverified, mint
 from meshproxy_cli.tokens.spec import MAX_SPEC, Override, TokenSpec, parse_spec, spec_from_options
 
 _STDIN = Path("-")
@@ -74,6 +75,7 @@ def generate(
         Path | None,
         options.file("--output", "-o", text="Write it there (mode 0600).", panel=_KEY),
     ] = None,
+    as_json: options.Json = False,
 ) -> None:
     """Sign a participant token from a token spec and print it, alone on standard output.
 
@@ -98,7 +100,7 @@ def generate(
         raise UsageError("the token would end before it begins", hint="--expires-in counts from now: make it longer")
     token = mint(checked, _key(server, key_file), now=now, expires_in=lifetime, not_before=begin)
     _tell(checked, lifetime)
-    _write(token, target)
+    _deliver(token, None if target == _STDIN else target, as_json=as_json)
 
 
 def _overrides(named: dict[str, str | None], changes: list[str]) -> list[Override]:
@@ -176,10 +178,16 @@ def _tell(spec: TokenSpec, lifetime: int | None) -> None:
         output.note("the token never expires; --expires-in 8h gives it an end")
 
 
-def _write(token: str, target: Path | None) -> None:
-    if target is None or target == _STDIN:
+def _deliver(token: str, target: Path | None, *, as_json: bool) -> None:
+    if target is not None:
+        _write(token, target)
+    if as_json:
+        output.data({"token": None if target else token, **as_data(decode_unverified(token))})
+    elif target is None:
         output.text(token)
-        return
+
+
+def _write(token: str, target: Path) -> None:
     if target.is_dir():
         raise UsageError(f"{target} is a folder", hint="--output takes the name of a file")
     if target.exists() and not target.is_file():

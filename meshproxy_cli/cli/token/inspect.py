@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.token.shown import as_data
 from meshproxy_cli.errors import CredentialError, ExitCode, UnavailableError, UsageError
 from meshproxy_cli.settings.credentials import active_api_key
 from meshproxy_cli.tokens.apikey import ApiKey
@@ -24,8 +25,6 @@ from meshproxy_cli.tokens.participant import (
     verify,
 )
 from meshproxy_cli.tokens.reading import as_spec, grants_in_words, refusals
-
-SCHEMA_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +137,7 @@ def _wrong_times(token: ParticipantToken, now: int) -> tuple[str, ...]:
 def _as_json(finding: _Finding) -> dict[str, Any]:
     token = finding.token
     return {
-        "schema_version": SCHEMA_VERSION,
-        "identity": token.identity,
-        "role": token.role,
-        "room": token.room,
-        "session": token.session,
-        "llm": token.llm,
-        "models": None if token.models is None else list(token.models),
-        "not_before": token.not_before,
-        "expires_at": token.expires_at,
-        "key_id": token.key_id,
-        "project_id": token.project_id,
-        "token_version": token.version,
+        **as_data(token),
         "signature": finding.signature,
         "accepted": finding.accepted,
         "reasons": list(finding.reasons),

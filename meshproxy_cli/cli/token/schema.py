@@ -1,5 +1,7 @@
 """`meshproxy token schema`."""
 
+import json
+
 from meshproxy_cli.cli import output
 from meshproxy_cli.tokens.schema import spec_schema
 
@@ -13,4 +15,4 @@ def schema() -> None:
 
     - `meshproxy token schema > token-spec.schema.json`
     """
-    output.data(spec_schema())
+    output.text(json.dumps(spec_schema(), indent=2))

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated
@@ -34,6 +34,7 @@ from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.wire import event_to_row
 
 _EVERY_S = 1.0
+_TOLD_EVERY = 1000
 
 
 class Format(enum.StrEnum):
@@ -111,8 +112,8 @@ def export(
     )
     client = connect(server)
     try:
-        with _destination(to, force=force) as stream:
-            written = _write(client.export_events(query), form, stream)
+        with _destination(to, force=force) as stream, _progress(to) as tell:
+            written = _write(_counted(client.export_events(query), tell), form, stream)
     finally:
         client.close()
     output.note(f"{written:,} events written{f' to {to}' if to else ''}.")
@@ -149,7 +150,8 @@ def prune(
         return
     client = connect(server)
     try:
-        dropped = client.prune_events(moment)
+        with output.progress("dropping events"):
+            dropped = client.prune_events(moment)
     finally:
         client.close()
     output.success(f"{dropped:,} events dropped; sums by hour are kept.")
@@ -197,6 +199,18 @@ def _destination(path: Path | None, *, force: bool) -> Iterator[IO[str]]:
         raise MeshproxyError(f"{path} can't be written: {problem.strerror}.") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _progress(to: Path | None) -> AbstractContextManager[Callable[[str], None]]:
+    """Show how far it is, unless the events themselves go to the terminal."""
+    return nullcontext(lambda _what: None) if to is None and sys.stdout.isatty() else output.progress("reading events")
+
+
+def _counted(events: Iterable[UsageEvent], tell: Callable[[str], None]) -> Iterator[UsageEvent]:
+    for number, event in enumerate(events, 1):
+        if number % _TOLD_EVERY == 0:
+            tell(f"{number:,} events")
+        yield event
 
 
 def _write(events: Iterable[UsageEvent], form: Format, stream: IO[str]) -> int:

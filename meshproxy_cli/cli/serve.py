@@ -1,17 +1,20 @@
 """`meshproxy serve`: run the Room Proxy."""
 
+import logging
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from meshproxy_cli import __version__
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
 from meshproxy_cli.cli.server_config import ServerFiles
 from meshproxy_cli.errors import ConflictError
 from meshproxy_cli.proxy.config import ServerConfig
+from meshproxy_cli.proxy.logs import LogOptions, log_as
 from meshproxy_cli.proxy.reload import Loaded, Outcome, Reloader
 from meshproxy_cli.proxy.workers import Plan, bind, in_use
 from meshproxy_cli.proxy.workers import serve as serve_workers
@@ -19,7 +22,12 @@ from meshproxy_cli.settings.reloads import ReloadBoard, ReloadReport
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 
 _SQLITE = "sqlite:"
+LogFormat = Literal["people", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+_PARENT = "server"
 _ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
+
+_log = logging.getLogger(__name__)
 
 
 def serve(  # noqa: PLR0917 (Typer fills them by name)
@@ -37,6 +45,13 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
     public_url: Annotated[str | None, typer.Option(help="URL by which others reach this server.")] = None,
     drain: Annotated[float, typer.Option(help="Seconds that running answers get at the end.", min=0)] = 30.0,
     web: Annotated[bool, typer.Option("--web/--no-web", help="Serve REST, dashboard and metrics too.")] = True,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="Log for people (default) or as JSON, one object a line.")
+    ] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="Log from this level on (default: info).")] = None,
+    access_log: Annotated[
+        bool | None, typer.Option("--access-log/--no-access-log", help="Log a line for each request (default: no).")
+    ] = None,
 ) -> None:
     """Run the Room Proxy until it is stopped (Ctrl-C, SIGTERM).
 
@@ -89,30 +104,41 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         tls_cert=files.tls_cert,
         tls_key=files.tls_key,
         web=web,
+        log=LogOptions(json=None if log_format is None else log_format == "json", level=log_level, access=access_log),
     )
+    log_as(loaded.config, loaded.secrets, plan, _PARENT)
+    for_machines = plan.log.over(loaded.config.log).json
 
     def ready() -> None:
         write_runtime(paths, runtime)
-        _welcome(runtime, loaded.config, has_keys=has_keys, workers=workers)
+        if for_machines:
+            _log_start(runtime, loaded.config, workers)
+        else:
+            _welcome(runtime, loaded.config, has_keys=has_keys, workers=workers)
 
     board = ReloadBoard(paths, runtime.pid)
-    reloader = _reloader(files, loaded, board)
+    reloader = _reloader(files, loaded, board, plan)
     try:
         serve_workers(plan, workers=workers, ready=ready, reload=reloader.reload)
     finally:
         board.close()
         for one in sockets:
             one.close()
-    output.note("stopped")
+    if for_machines:
+        _log.info("stopped")
+    else:
+        output.note("stopped")
 
 
-def _reloader(files: ServerFiles, loaded: Loaded, board: ReloadBoard) -> Reloader:
+def _reloader(files: ServerFiles, loaded: Loaded, board: ReloadBoard, plan: Plan) -> Reloader:
     """Return what reads the configuration again, and tells `meshproxy reload` of it."""
     generation = 0
 
     def tell(outcome: Outcome) -> None:
         nonlocal generation
         generation += 1
+        if not outcome.problem:
+            log_as(outcome.loaded.config, outcome.loaded.secrets, plan, _PARENT)
         board.publish(_report(generation, files, outcome))
 
     board.publish(_report(generation, files, Outcome(loaded)))
@@ -139,6 +165,14 @@ def _url(host: str, port: int, *, tls: bool) -> str:
     name = "127.0.0.1" if host in _ANY else host
     name = f"[{name}]" if ":" in name else name
     return f"{'https' if tls else 'http'}://{name}:{port}"
+
+
+def _log_start(runtime: ServerRuntime, config: ServerConfig, workers: int) -> None:
+    fields = {"url": runtime.url, "workers": workers, "version": __version__}
+    _log.info("the Room Proxy listens", extra={"fields": fields})
+    for provider in config.providers:
+        if provider.echo:
+            _log.warning("%s: no provider key, so the built-in echo provider answers", provider.protocol)
 
 
 def _welcome(runtime: ServerRuntime, config: ServerConfig, *, has_keys: bool, workers: int) -> None:

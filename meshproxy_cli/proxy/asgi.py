@@ -60,6 +60,7 @@ class AppExchange:
         self._chunked = False
         self._over = False
         self._closes = not head.keeps_alive or gateway.draining
+        self.request_id = gateway.new_request_id()
 
     @property
     def wants_more(self) -> bool:
@@ -108,7 +109,7 @@ class AppExchange:
         try:
             await app(self._scope(), self._receive, self._send)
         except Exception:  # noqa: BLE001 (whatever it is, this request ends and the others go on)
-            _log.exception("the web application failed")
+            _log.exception("the web application failed", extra={"request_id": self.request_id})
         if self._over or self._gone.is_set():
             return
         if self._started:
@@ -187,7 +188,6 @@ class AppExchange:
     def _refuse(self, status: int, code: str, reason: str) -> None:
         self._over = True
         refusal = Refusal(status=status, code=code, message=f"Room Proxy: {reason}.")
-        request_id = self._gateway.new_request_id()
-        _, data = render(refusal, Reader(protocol="openai"), request_id, close=True)
+        _, data = render(refusal, Reader(protocol="openai"), self.request_id, close=True)
         self._client.send(data)
         self._client.finish(keep=False)

@@ -84,6 +84,11 @@ class ClientConnection(asyncio.Protocol):
         self._since = 0.0  # the loop's time at which it began to wait for the client
         self.transport: asyncio.Transport
 
+    @property
+    def request_id(self) -> str:
+        """The id of the request that is under way, "" where there is none."""
+        return getattr(self._handler, "request_id", "")
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)

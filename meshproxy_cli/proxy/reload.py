@@ -63,14 +63,15 @@ class Reloader:
         """Read the configuration and have every process go by it, or none. Never raises."""
         outcome = self._try(processes)
         if outcome.problem:
-            _log.error("the new configuration was refused, the server goes on with what it had: %s", outcome.problem)
+            problem = " ".join(outcome.problem.split())
+            _log.error("the new configuration was refused, the server goes on with what it had: %s", problem)
         else:
             self._loaded = outcome.loaded
             _log.info("the configuration was read again: %s", "; ".join(outcome.changes) or "nothing is new in it")
         try:
             self._tell(outcome)
-        except OSError as problem:
-            _log.warning("`meshproxy reload` can't be told: %s", problem)
+        except OSError as failure:
+            _log.warning("`meshproxy reload` can't be told: %s", failure)
 
     def _try(self, processes: Sequence[Process]) -> Outcome:
         try:

@@ -14,8 +14,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.proxy.accesslog import AccessLog
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.control import Change, Control
+from meshproxy_cli.proxy.logs import LogOptions, log_as
 from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
 from meshproxy_cli.proxy.report import shipping_families
 from meshproxy_cli.proxy.retention import Retention
@@ -45,6 +47,7 @@ class ShippingPlan:
     secrets: dict[str, str] = field(repr=False)
     environ: dict[str, str] = field(repr=False)
     spool_dir: Path
+    log: LogOptions = field(default_factory=LogOptions)
 
 
 def shipping_process(line: Connection, plan: ShippingPlan, told: Connection, ours: Connection) -> None:
@@ -56,6 +59,8 @@ def shipping_process(line: Connection, plan: ShippingPlan, told: Connection, our
     # A service manager may send SIGTERM to the whole group: usage of answers that still run is to be shipped too.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(_NICE)
+    config = load_config(plan.config_text, plan.environ, plan.secrets.__getitem__)
+    log_as(config, plan.secrets, plan, NAME)
     line.send(True)  # noqa: FBT003 (any value will do)
     ship(plan, told, line)
 
@@ -90,12 +95,13 @@ class Shipping:
 
     def __init__(self, plan: ShippingPlan, store: Store) -> None:
         config = load_config(plan.config_text, plan.environ, plan.secrets.__getitem__)
-        self._environ = plan.environ
         self._directory = plan.spool_dir
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._counters = UsageCounters()
         self._telemetry = open_telemetry(plan.environ)
-        observers = (self._counters, *((self._telemetry,) if self._telemetry else ()))
+        self._plan = plan
+        self._access = AccessLog(wanted=plan.log.over(config.log).access)
+        observers = (self._counters, self._access, *((self._telemetry,) if self._telemetry else ()))
         self._shipper = Shipper(self._directory, ObservedSink(store, observers), price_book(config))
         self._retention = Retention(store, config.keep_events_days)
         self._peers = Peers(self._directory / WORKERS, NAME)
@@ -105,12 +111,14 @@ class Shipping:
 
     def prepare(self, change: Change) -> Callable[[], None]:
         """Get ready to go by another configuration, and return what takes it over. Raises `MeshproxyError`."""
-        config = load_config(change.config_text, self._environ, change.secrets.__getitem__)
+        config = load_config(change.config_text, self._plan.environ, change.secrets.__getitem__)
         prices = price_book(config)
 
         def take_over() -> None:
-            self._shipper.prices = prices
+            self._shipper.rows.prices = prices
             self._retention.keep_days = config.keep_events_days
+            self._access.wanted = self._plan.log.over(config.log).access
+            log_as(config, change.secrets, self._plan, NAME)
 
         return take_over
 

@@ -14,6 +14,7 @@ import uvloop
 from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.control import Change, Control
+from meshproxy_cli.proxy.logs import LogOptions, log_as, uncaught_in_loop
 from meshproxy_cli.proxy.server import Worker, WorkerSettings
 from meshproxy_cli.proxy.shipping import ShippingPlan, shipping_process
 from meshproxy_cli.proxy.supervisor import CONTEXT, Child, Supervisor
@@ -38,6 +39,7 @@ class Plan:
     tls_cert: str = ""
     tls_key: str = ""
     web: bool = True
+    log: LogOptions = field(default_factory=LogOptions)
     load_master_keys: KeyLoader | None = None  # asked when the database was moved to a key not among `master_keys`
 
 
@@ -96,10 +98,15 @@ def serve(
         secrets=plan.secrets,
         environ=plan.environ,
         spool_dir=plan.spool_dir,
+        log=plan.log,
     )
-    children = [Child(f"worker {number}", _worker_process, plan, number, alive) for number in range(workers)]
+    children = [Child(_name(number), _worker_process, plan, number, alive) for number in range(workers)]
     shipper = Child("the shipper", shipping_process, shipping, told, alive)
     Supervisor(children, shipper, alive.close, reload).run(ready, drain_s=plan.drain_s)
+
+
+def _name(number: int) -> str:
+    return f"worker {number}"
 
 
 def run_worker(
@@ -131,8 +138,15 @@ def run_worker(
 
         def prepare(change: Change) -> Callable[[], None]:
             new = load_config(change.config_text, plan.environ, change.secrets.__getitem__)
-            return worker.prepare(new, tls_context(plan.tls_cert, plan.tls_key))
+            take_over = worker.prepare(new, tls_context(plan.tls_cert, plan.tls_key))
 
+            def commit() -> None:
+                take_over()
+                log_as(new, change.secrets, plan, _name(number))
+
+            return commit
+
+        asyncio.get_running_loop().set_exception_handler(uncaught_in_loop)
         if line is not None:
             Control(line, prepare).start()
         await worker.serve(ready)
@@ -146,6 +160,8 @@ def run_worker(
 
 def _worker_process(line: Connection, plan: Plan, number: int, _alive: Connection) -> None:
     """Run one of several workers; the shipper goes on for as long as anyone holds `_alive`."""
+    config = load_config(plan.config_text, plan.environ, plan.secrets.__getitem__)
+    log_as(config, plan.secrets, plan, _name(number))
     sockets = tuple(
         _bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in plan.addresses
     )

@@ -20,6 +20,8 @@ from meshproxy_cli.doctor.scene import Scene
 
 _SLOW_S = 3.0
 _HELPER_LIMIT_S = 15.0
+_TO_FILE = "meshproxy secret move --to file"
+_KEYRING = "a keyring that is slow holds it up; a file that only you can read does not, and is not encrypted:"
 _NOT_YET = "was not set up on this machine yet"
 
 
@@ -115,14 +117,14 @@ def helper(scene: Scene, receipt: Receipt) -> Outcome:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return bad(f"`{' '.join(command[-4:])}` took more than {_HELPER_LIMIT_S:.0f} s", "meshproxy secret list")
+        return bad(f"`{' '.join(command[-4:])}` took more than {_HELPER_LIMIT_S:.0f} s", _TO_FILE, advice=_KEYRING)
     seconds = time.monotonic() - start
     if done.returncode:
         return bad(
             done.stderr.decode(errors="replace").strip().removeprefix("error: ")[:300], " ".join(map(quoted, command))
         )
     if seconds > _SLOW_S:
-        return doubtful(f"works, in {seconds:.1f} s: agents wait for it", "meshproxy secret list")
+        return doubtful(f"works, in {seconds:.1f} s: agents wait for it", _TO_FILE, advice=_KEYRING)
     return good(f"prints a token in {seconds * 1000:.0f} ms")
 
 

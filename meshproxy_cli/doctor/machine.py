@@ -14,6 +14,7 @@ from meshproxy_cli.settings.schema import unknown_key
 from meshproxy_cli.settings.tomllines import TomlError
 
 _LEAST_FREE = 50 * 1024 * 1024
+_MAKE_ROOM = "only you can say what may go; this shows the largest files of that disk, the largest last:"
 _PROBE = b"x" * 256 * 1024
 
 
@@ -84,10 +85,7 @@ def disk(scene: Scene) -> Outcome:
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < _LEAST_FREE:
-        return bad(
-            f"only {free // 1024} KiB are free on the disk of {existing}",
-            f"du -xh {quoted(existing)} | sort -h | tail -20",
-        )
+        return bad(f"only {free // 1024} KiB are free on the disk of {existing}", _largest(existing), advice=_MAKE_ROOM)
     return good(f"{free // 2**30:,} GiB free")
 
 
@@ -97,11 +95,24 @@ def _write_probe(directory: Path) -> None:
         file.flush()
 
 
+def _largest(directory: Path) -> str:
+    return f"du -axk {quoted(_mount(directory))} 2>/dev/null | sort -n | tail -20"
+
+
+def _mount(directory: Path) -> Path:
+    """Return where the disk of a directory is mounted."""
+    device = directory.stat().st_dev
+    found = directory.resolve()
+    while found.parent != found and found.parent.stat().st_dev == device:
+        found = found.parent
+    return found
+
+
 def _no_room(directory: Path, problem: OSError) -> Outcome:
     import errno  # noqa: PLC0415 (only where something is broken)
 
     if problem.errno == errno.EFBIG:
         return bad(f"this shell lets no file grow (ulimit -f): {directory} can't be written", "ulimit -S -f unlimited")
     if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return bad(f"the disk of {directory} is full", f"du -xh {quoted(directory)} | sort -h | tail -20")
+        return bad(f"the disk of {directory} is full", _largest(directory), advice=_MAKE_ROOM)
     return bad(f"{directory} can't be written: {problem.strerror}", f"ls -ld {quoted(directory)}")

@@ -83,13 +83,14 @@ def tls(scene: Scene) -> Outcome:
         ):
             certificate = secure.getpeercert() or {}
     except ssl.SSLCertVerificationError as problem:
-        return _distrusted(host, problem)
+        return _distrusted(scene, host, problem)
     except OSError as problem:
         reason = getattr(problem, "reason", None) or problem
         return bad(f"{host} port {port} speaks no TLS ({reason})", advice="does its URL begin with http:// instead?")
     days = int((ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) // _DAY_S)
     if days < _SOON_DAYS:
-        return doubtful(f"the certificate of {host} expires in {days} days", advice="renew it on the server")
+        renew = "renew it on the server, then there: meshproxy reload"
+        return doubtful(f"the certificate of {host} expires in {days} days", advice=renew)
     return good(f"the certificate of {host} is valid for {days} more days")
 
 
@@ -110,8 +111,18 @@ def answers(scene: Scene) -> Outcome:
     if body["status"] != "ok":
         listed = body.get("reasons")
         reasons = ", ".join(str(one) for one in listed) if isinstance(listed, list) else "it does not say why"
-        return doubtful(f"it is degraded: {reasons}", advice=_DEGRADED)
+        return doubtful(f"it is degraded: {reasons}", _start_database(scene), advice=_DEGRADED)
     return good(f"it is well, in {reply.total_s * 1000:.0f} ms")
+
+
+def _start_database(scene: Scene) -> str:
+    """Return what starts the database again, where it is one of this machine."""
+    runtime = read_runtime(scene.paths) if scene.server.local else None
+    parts = urlsplit(runtime.database_url) if runtime is not None else None
+    if parts is None or not parts.scheme.startswith("postgresql"):
+        return ""
+    here = not parts.hostname or is_loopback(parts.hostname)
+    return "sudo systemctl start postgresql" if here else ""
 
 
 def is_degraded(scene: Scene) -> bool:
@@ -154,12 +165,12 @@ def content_of(reply: Reply) -> dict[str, object]:
     return body if isinstance(body, dict) else {}
 
 
-def _distrusted(host: str, problem: ssl.SSLCertVerificationError) -> Outcome:
+def _distrusted(scene: Scene, host: str, problem: ssl.SSLCertVerificationError) -> Outcome:
     reason = problem.verify_message
     if "expired" in reason:
-        return bad(
-            f"the certificate of {host} has expired", advice="renew it on the server; `meshproxy serve` then reads it"
-        )
+        whose = "" if scene.server.local else "for the server's admin, on its machine: "
+        advice = f"{whose}renew it; where the new one lies in the file already, the server reads it by this:"
+        return bad(f"the certificate of {host} has expired", "meshproxy reload", advice=advice)
     if "not yet valid" in reason:
         return bad(f"the certificate of {host} is not valid yet", "sudo timedatectl set-ntp true")
     if "mismatch" in reason or "doesn't match" in reason:

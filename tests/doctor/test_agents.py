@@ -91,3 +91,28 @@ def test_cloud_variable_takes_claude_elsewhere(patient: Patient) -> None:
 def test_token_variable_is_not_set(patient: Patient) -> None:
     patient.configure("codex", "--credentials", "env")
     patient.is_cured("agent-overrides/codex")
+
+
+def test_codex_is_too_old(patient: Patient) -> None:
+    patient.configure("codex")
+    patient.program("codex", "echo codex-cli 0.120.0")
+    patient.program("npm", f"rm {patient.home.root}/programs/codex")  # what is installed anew is the right one
+    ill = patient.is_cured("agent-legacy/codex")
+    assert ill.check("agent-legacy/codex")["remedy"] == "npm install -g @openai/codex"
+
+
+def test_token_command_is_slow(patient: Patient) -> None:
+    patient.configure("codex")
+    (patient.home.root / "sitecustomize.py").write_text("import time\ntime.sleep(3.1)\n")
+    patient.environ["PYTHONPATH"] = str(patient.home.root)
+    found = patient.doctor()
+    assert (found.code, found.status("agent-helper/codex")) == (0, "warning")
+    assert "agents wait for it" in found.check("agent-helper/codex")["found"]
+
+
+def test_token_command_fails(patient: Patient) -> None:
+    patient.configure("codex")
+    (patient.home.root / "sitecustomize.py").write_text("import sys\nsys.stderr.write('no such module')\nsys.exit(3)\n")
+    patient.environ["PYTHONPATH"] = str(patient.home.root)
+    ill = patient.doctor()
+    assert (ill.code, ill.first) == (1, "agent-helper/codex")

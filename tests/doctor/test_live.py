@@ -1,20 +1,53 @@
 """Live requests: what the provider does is told apart from what we do."""
 
+import re
+
+import pytest
+
 from doctor.ward import Patient
-from e2e.recording import Behaviour
+from e2e.recording import ANTHROPIC_KEY, OPENAI_KEY, Behaviour
 
 
-def test_provider_refuses_the_key(patient: Patient) -> None:
-    refusal = Behaviour(status=401, error_code="invalid_api_key", error_message="Incorrect API key provided")
-    provider = patient.proxy.provider
-    provider.behaviour = refusal
-    try:
-        ill = patient.doctor("--live")
-    finally:
-        provider.behaviour = Behaviour()
-    assert (ill.code, ill.first) == (1, "live-openai")
+def test_provider_refuses_the_key(strict_owner: Patient) -> None:
+    strict_owner.cli("room", "create", strict_owner.room)
+    add = ("provider", "add", "openai", "--base-url", f"{strict_owner.proxy.provider.origin}/v1", "--api-key", "-")
+    strict_owner.cli(*add, stdin="sk-of-somebody-else")
+    strict_owner.cli("reload")
+    ill = strict_owner.is_cured("live-openai", "--live", stdin=OPENAI_KEY)
     assert "provider refuses the team's key" in ill.check("live-openai")["found"]
-    assert "provider add openai" in ill.check("live-openai")["remedy"]
+
+
+def test_only_the_echo_provider_answers(strict_owner: Patient) -> None:
+    strict_owner.cli("room", "create", strict_owner.room)
+    strict_owner.cli("provider", "remove", "anthropic")
+    strict_owner.cli("reload")
+    found = strict_owner.doctor("--live")
+    assert (found.code, found.status("live-openai"), found.status("live-anthropic")) == (0, "ok", "warning")
+    remedy = found.check("live-anthropic")["remedy"]
+    assert remedy == "meshproxy provider add anthropic --api-key - && meshproxy reload"
+    here = remedy.replace("anthropic --api-key", f"anthropic --base-url {strict_owner.proxy.provider.origin} --api-key")
+    assert strict_owner.doctor("--live", remedy=here, stdin=ANTHROPIC_KEY).status("live-anthropic") == "ok"
+
+
+@pytest.mark.parametrize(
+    ("model", "tried"), [("openai/gpt-4.1-nano", "gpt-4.1-nano answered"), ("openai/*", "gpt-5.4-mini answered")]
+)
+def test_a_model_that_the_room_allows_is_tried(patient: Patient, model: str, tried: str) -> None:
+    patient.cli("room", "create", patient.room, "--model", model)
+    found = patient.doctor("--live")
+    assert found.code == 0
+    assert tried in found.check("live-openai")["found"]
+    assert "not tried" in found.check("live-anthropic")["found"]
+
+
+def test_rate_is_used_up(patient: Patient) -> None:
+    patient.cli("limit", "set", "requests-per-minute", "1", "--room", patient.room)
+    patient.doctor("--live")
+    ill = patient.doctor("--live")
+    assert (ill.code, ill.first) == (1, "live-openai")
+    found = ill.check("live-openai")
+    assert "has reached its limit of 1 request a minute" in found["found"]
+    assert re.fullmatch(r"sleep \d+", found["remedy"])
 
 
 def test_provider_has_a_bad_day(patient: Patient) -> None:

@@ -1,6 +1,19 @@
 """What can be wrong with the machine: settings file, directories, the choice of the server."""
 
+import json
+import shutil
+import subprocess
+import sys
+from typing import cast
+
+import pytest
+
 from doctor.ward import Patient
+from fixtures.commands import MESHPROXY
+from meshproxy_cli.doctor import machine
+from meshproxy_cli.doctor.check import Status
+from meshproxy_cli.doctor.scene import Desk, Scene
+from meshproxy_cli.settings.paths import Paths
 
 MEND = '#!/bin/sh\nsed -i "${1#+}d" "$2"\n'
 
@@ -62,3 +75,59 @@ def test_server_variable_is_no_url(patient: Patient) -> None:
 def test_server_variable_names_another_server(patient: Patient) -> None:
     patient.environ["MESHAGENT_API_URL"] = "http://127.0.0.1:9"
     patient.is_cured("tcp")
+
+
+def test_disk_is_full(patient: Patient) -> None:
+    """On a disk of its own where this user may mount one, else the largest file that a shell allows."""
+    if not may_mount():
+        patient.prelude = "ulimit -S -f 10"
+        patient.is_cured("directories")
+        return
+    script = f"""
+        set -e
+        mkdir "$HOME/disk"
+        mount -t tmpfs -o size=64m none "$HOME/disk"
+        cp -a "$MESHPROXY_HOME/." "$HOME/disk"
+        export MESHPROXY_HOME="$HOME/disk"
+        dd if=/dev/zero of="$HOME/disk/data/large" bs=1M status=none 2>/dev/null || true
+        {MESHPROXY} doctor --offline --json > ill.json || true
+        remedy=$({sys.executable} -c 'import json; print(json.load(open("ill.json"))["checks"][1]["remedy"])')
+        bash -c "$remedy" | grep -v "disk$\\|data$" | tail -1 | cut -f2 | xargs rm
+        {MESHPROXY} doctor --offline --json > well.json
+    """
+    done = subprocess.run(
+        [*NAMESPACE, "bash", "-c", script],
+        env=patient.home.environ(patient.environ),
+        cwd=patient.home.directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    ill, well = (json.loads((patient.home.directory / name).read_text()) for name in ("ill.json", "well.json"))
+    assert (ill["first"], done.returncode, well["ok"]) == ("directories", 0, True), done.stderr
+    assert "is full" in ill["checks"][1]["found"]
+
+
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+def may_mount() -> bool:
+    """Whether this user may mount a disk in a namespace of their own."""
+    try:
+        done = subprocess.run(
+            [*NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, timeout=20, check=False
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def test_little_room_is_left(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(patient.home.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024))
+    scene = Scene(Paths.from_environment({"MESHPROXY_HOME": str(patient.home.state)}), {}, cast("Desk", None))
+    found = machine.disk(scene)
+    assert (found.status, found.found[:21]) == (Status.FAILED, "only 1 KiB are free o")
+    assert found.remedy.startswith("du -axk /")

@@ -74,3 +74,14 @@ def test_budget_is_spent(patient: Patient, whose: tuple[str, str]) -> None:
 def test_limit_that_refuses_everything(patient: Patient) -> None:
     patient.cli("limit", "set", "requests-per-minute", "0", "--room", patient.room)
     assert "which refuses everything" in patient.is_cured("limits").check("limits")["found"]
+
+
+def test_strict_server_does_not_know_the_room(strict_owner: Patient) -> None:
+    assert "there is no room" in strict_owner.is_cured("accepted").check("accepted")["found"]
+
+
+def test_room_with_a_typo_on_a_strict_server(strict_owner: Patient) -> None:
+    strict_owner.cli("room", "create", strict_owner.room)
+    strict_owner.environ["MESHAGENT_ROOM"] = strict_owner.room + "s"
+    ill = strict_owner.is_cured("accepted")
+    assert ill.check("accepted")["remedy"] == f"export MESHAGENT_ROOM={strict_owner.room}"

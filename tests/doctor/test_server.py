@@ -1,16 +1,22 @@
 """What can be wrong on the way to the server."""
 
+import shlex
 import signal
 import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from doctor.ward import Patient, stand_in
+from doctor.ward import Diagnosis, Patient, stand_in
+from fixtures.commands import MESHPROXY
+from fixtures.postgres import Postgres
 
 
 def free_port() -> int:
@@ -66,12 +72,44 @@ def test_server_is_degraded(patient: Patient) -> None:
 
 @pytest.mark.parametrize("late_s", [3600, -3600])
 def test_clock_is_off_by_an_hour(patient: Patient, late_s: int) -> None:
-    with stand_in(late_s=late_s) as url:
+    synchronised = patient.home.root / "synchronised"
+    patient.program("sudo", 'exec "$@"')  # this machine's own clock is left alone
+    patient.program("timedatectl", f'[ "$*" = "set-ntp true" ] && touch {synchronised}')
+    with stand_in(late_s=lambda: 0 if synchronised.exists() else late_s) as url:
         patient.use_server(url)
         ill = patient.doctor()
-    assert (ill.code, ill.first) == (1, "clock")
-    assert ("ahead of" if late_s > 0 else "behind") in ill.check("clock")["found"]
-    assert "set-ntp" in ill.check("clock")["remedy"]
+        assert (ill.code, ill.first) == (1, "clock")
+        assert ("ahead of" if late_s > 0 else "behind") in ill.check("clock")["found"]
+        assert patient.doctor(remedy=ill.check("clock")["remedy"]).status("clock") == "ok"
+
+
+def test_database_is_away(patient: Patient, postgres: Postgres) -> None:
+    url = postgres.create_database()
+    patient.program("sudo", 'exec "$@"')  # the test's own database, which is no service of the system
+    start = shlex.join(postgres.start_command)
+    patient.program("systemctl", f'[ "$*" = "start postgresql" ] && {start} >/dev/null')
+    with serving(patient, environ={"MESHPROXY_DATABASE_URL": url}):
+        patient.cli("api-key", "create", "x", "--activate", "--silent", environ={"MESHPROXY_DATABASE_URL": url})
+        assert patient.doctor().broken == {}
+        postgres.stop()
+        try:
+            ill = wait_for(patient, "warning")
+            assert (ill.code, ill.first) == (0, "answers")
+            assert "the store is away" in ill.check("answers")["found"]
+            assert "answered" in patient.doctor("--live").check("live-openai")["found"]
+            patient.doctor(remedy=ill.check("answers")["remedy"])
+            wait_for(patient, "ok")
+        finally:  # for other tests, where it was not mended
+            subprocess.run(postgres.start_command, capture_output=True, timeout=60, check=False)
+
+
+def wait_for(patient: Patient, status: str) -> Diagnosis:
+    """Return what doctor says once the server's health is so."""
+    deadline = time.monotonic() + 60
+    while (found := patient.doctor()).status("answers") != status and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert found.status("answers") == status
+    return found
 
 
 def test_proxy_variable_is_in_the_way(patient: Patient) -> None:
@@ -88,12 +126,13 @@ def certificate(directory: Path, *, days: int, name: str = "localhost") -> ssl.S
 
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    here = x509.IPAddress(ip_address("127.0.0.1"))
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=30))
         .not_valid_after(now + timedelta(days=days, hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), here]), critical=False)
         .sign(key, hashes.SHA256())
     )
     (directory / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
@@ -108,7 +147,6 @@ def certificate(directory: Path, *, days: int, name: str = "localhost") -> ssl.S
 @pytest.mark.parametrize(
     ("days", "name", "trusted", "found"),
     [
-        (-1, "localhost", True, "has expired"),
         (60, "elsewhere.example", True, "is not for localhost"),
         (60, "localhost", False, "is not trusted"),
     ],
@@ -126,6 +164,43 @@ def test_certificate_is_bad(patient: Patient, days: int, name: str, *, trusted: 
             own = str(patient.home.root / "cert.pem")
             well = patient.doctor(remedy=remedy.replace("/path/to/your-ca.pem", own))
             assert (well.status("tls"), well.status("answers")) == ("ok", "ok")
+
+
+def test_certificate_of_a_real_server_has_expired(patient: Patient) -> None:
+    certificate(patient.home.root, days=-1)
+    patient.environ["SSL_CERT_FILE"] = str(patient.home.root / "cert.pem")
+    with serving(patient, "--tls-cert", "cert.pem", "--tls-key", "key.pem"):
+        ill = patient.doctor()
+        assert (ill.code, ill.first) == (1, "tls")
+        assert "has expired" in ill.check("tls")["found"]
+        certificate(patient.home.root, days=60)  # its admin renewed it
+        well = patient.doctor(remedy=ill.check("tls")["remedy"])
+        assert (well.code, well.status("tls"), well.status("accepted")) == (0, "ok", "ok"), well.broken
+
+
+@contextmanager
+def serving(patient: Patient, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Run the patient's own `meshproxy serve`, by default on the hospital's database."""
+    database = f"sqlite:///{patient.proxy.home.state}/data/meshproxy.db"
+    runtime = patient.home.state / "state" / "serve.json"
+    runtime.unlink()
+    with (patient.home.root / "serve.log").open("wb") as log:
+        server = subprocess.Popen(
+            [MESHPROXY, "serve", "--port", "0", *options],
+            env=patient.home.environ({"MESHPROXY_DATABASE_URL": database, **(environ or {})}),
+            cwd=patient.home.root,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not runtime.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=60)
 
 
 def test_certificate_that_expires_soon_is_a_warning(patient: Patient) -> None:

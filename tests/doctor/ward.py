@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -88,6 +88,15 @@ class Patient:
         self.start_quickly()
         self.cli("configure", agent, "--room", self.room, *arguments, "--yes", environ=self.environ)
 
+    def program(self, name: str, script: str) -> None:
+        """Put a program of the test's own first on the PATH, in the place of the system's."""
+        programs = self.home.root / "programs"
+        programs.mkdir(exist_ok=True)
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (programs / name).chmod(0o755)
+        if not self.environ["PATH"].startswith(f"{programs}{os.pathsep}"):
+            self.environ["PATH"] = f"{programs}{os.pathsep}{self.environ['PATH']}"
+
     def start_quickly(self) -> None:
         """Put the `meshproxy` that starts quickly first on the PATH."""
         path = self.environ.get("PATH") or self.home.environ()["PATH"]
@@ -135,16 +144,28 @@ def admit(proxy: RoomProxy, root: Path, room: str, agents: Agents, program: Path
     return patient
 
 
+def owner(proxy: RoomProxy, room: str, agents: Agents, program: Path) -> Patient:
+    """Return the user who runs the server, in a room of their own; the server's settings are theirs to change."""
+    patient = Patient(proxy, proxy.home, room, agents, Cli(proxy.home, proxy.cli.secrets, program))
+    patient.start_quickly()
+    patient.environ["MESHAGENT_ROOM"] = room
+    return patient
+
+
 @contextmanager
 def stand_in(
-    *, status: int = 200, body: str = '{"status": "ok", "reasons": []}', late_s: int = 0, tls: SSLContext | None = None
+    *,
+    status: int = 200,
+    body: str = '{"status": "ok", "reasons": []}',
+    late_s: Callable[[], int] = int,
+    tls: SSLContext | None = None,
 ) -> Iterator[str]:
-    """Run something that is no healthy Room Proxy on loopback; yield its URL."""
+    """Run something that is no healthy Room Proxy on loopback; yield its URL. `late_s` is asked for each answer."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response_only(status)
-            self.send_header("Date", formatdate(time.time() - late_s, usegmt=True))
+            self.send_header("Date", formatdate(time.time() - late_s(), usegmt=True))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body.encode())

@@ -189,7 +189,7 @@ def _chosen(name: str | None) -> tuple[ProviderEntry, ...]:
         known = [provider.name for provider in providers]
         raise NotFoundError(
             f"there is no provider named {name!r}{did_you_mean(name, known)}" if name else "there is no provider",
-            hint=f"known are: {', '.join(known) or 'none'}; add one: meshproxy provider add openai --api-key -",
+            hint=f"known are {', '.join(known) or 'none'}; add one: meshproxy provider add openai --api-key -",
         )
     return chosen
 

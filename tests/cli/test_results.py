@@ -3,62 +3,17 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pexpect
 import pytest
 
 from fixtures.commands import MESHPROXY, Cli
 from fixtures.in_process import InProcess
+from fixtures.reading import CHANGING, READING, Reading
 from fixtures.tree import LEAVES
-from meshproxy_cli.errors import ExitCode
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _COLOR = re.compile(r"\x1b\[(?:\d+;)*[349]\d(?:;\d+)*m")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a command that only reads is called where everything exists; `json` says whether it takes `--json`."""
-
-    arguments: tuple[str, ...] = ()
-    json: bool = True
-    code: int = 0
-
-
-READING = {
-    "audit": Reading(),
-    "access list": Reading(),
-    "api-key env": Reading(),
-    "api-key list": Reading(),
-    "completion": Reading(("bash",), json=False),  # a script for a shell
-    "config path": Reading(),
-    "config show": Reading(),
-    "configure": Reading(("--list",)),
-    "doctor": Reading(("--offline",), code=1),  # Codex is not installed here
-    "env": Reading(("--room", "research")),
-    "limit list": Reading(),
-    "provider list": Reading(),
-    "provider test": Reading(code=ExitCode.UNAVAILABLE),  # nobody is there
-    "room list": Reading(),
-    "room show": Reading(("research",)),
-    "secret list": Reading(),
-    "server list": Reading(),
-    "token generate": Reading(("--room", "research", "--identity", "ann")),
-    "token get": Reading(("--room", "research")),
-    "token inspect": Reading(("TOKEN",)),
-    "token schema": Reading(json=False),  # JSON in itself
-    "usage export": Reading(json=False),  # --format jsonl
-    "usage show": Reading(),
-    "usage tail": Reading(("--once",)),
-}
-CHANGING = {
-    "access create", "access revoke", "api-key activate", "api-key create", "api-key import", "api-key revoke",
-    "config set", "database migrate", "database rotate-master-key", "launch", "limit remove", "limit set", "logout",
-    "provider add", "provider remove", "reload", "room create", "room remove", "room set", "secret forget",
-    "secret move", "secret repair", "serve", "server add", "server remove", "server use", "setup", "token forget",
-    "token import", "usage prune",
-}  # fmt: skip
 
 
 def test_every_command_is_looked_at() -> None:

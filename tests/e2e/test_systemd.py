@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,7 @@ class Service:
     """The unit's process; `key` is an API key's token for the room "r"."""
 
     process: "subprocess.Popen[bytes]"
+    environ: dict[str, str] = field(repr=False)
     port: int
     token: str
     state: Path
@@ -129,16 +130,16 @@ def as_a_service(directory: Path, provider: RecordingProvider) -> Iterator[Servi
     variables = dict(value.split("=", 1) for value in settings("Environment"))
     variables = {name: value.replace("%S", str(directory)) for name, value in variables.items()}
     variables = {name: value.replace("%d", str(credentials)) for name, value in variables.items()}
-    environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", **variables}
+    system = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+    environ = system | variables | {"MESHPROXY_DATABASE_URL": database}
     port = free_port()
     [line] = settings("ExecStart")
-    command = shlex.split(line.replace(PROGRAM, str(MESHPROXY)).replace("--port 8765", f"--port {port}"))
+    command = installed(line.replace("--port 8765", f"--port {port}"))
     limits = ["sh", "-c", f'umask {settings("UMask")[0]}; ulimit -n "$1"; shift; exec "$@"', "sh", str(descriptors())]
-    confinement = [sys.executable, confined.__file__, *settings("SystemCallFilter"), "--"]
     with (directory / "serve.log").open("wb") as log:
         process = subprocess.Popen(
-            [*limits, *confinement, *command],
-            env=environ | {"MESHPROXY_DATABASE_URL": database},
+            [*limits, *command],
+            env=environ,
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -146,11 +147,17 @@ def as_a_service(directory: Path, provider: RecordingProvider) -> Iterator[Servi
             start_new_session=True,
         )
     try:
-        yield Service(process, port, token, state)
+        yield Service(process, environ, port, token, state)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def installed(line: str) -> list[str]:
+    """Return a command line of the unit with the program where it is, under the unit's limits."""
+    confinement = [sys.executable, confined.__file__, *settings("SystemCallFilter"), "--"]
+    return [*confinement, *shlex.split(line.replace(PROGRAM, str(MESHPROXY)))]
 
 
 def descriptors() -> int:
@@ -173,7 +180,7 @@ def test_it_serves_as_the_unit_starts_it(tmp_path: Path, analyze: list[str], pro
         assert service.ask("POST", "/rooms/r/openai/v1/responses", body)[0] == 200, log.read_text()
         assert provider.requests[0].header("authorization") == f"Bearer {OPENAI_KEY}"
         [reload] = settings("ExecReload")
-        subprocess.run(shlex.split(reload.replace("$MAINPID", str(service.process.pid))), check=True)
+        subprocess.run(installed(reload), env=service.environ, stdin=subprocess.DEVNULL, check=True, timeout=PATIENCE_S)
         assert service.ask("POST", "/rooms/r/openai/v1/responses", body)[0] == 200
         service.process.terminate()  # KillMode=mixed: the parent alone
         assert service.process.wait(PATIENCE_S) == 0, log.read_text()

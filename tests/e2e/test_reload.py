@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import pty
 import signal
 import ssl
 import subprocess
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pexpect
 import pytest
 
 from e2e.provider import OPENAI_KEY, Behaviour, RecordingProvider
@@ -234,12 +234,22 @@ def test_without_a_server_there_is_nothing_to_reload(team: Team) -> None:
 
 
 def test_a_window_that_is_closed_ends_the_server(team: Team) -> None:
-    child = pexpect.spawn(
-        str(MESHPROXY), ["serve", "--port", "0"], env=team.home.environ(), cwd=str(team.home.directory)
+    window, inside = pty.openpty()
+    team.home.directory.mkdir(parents=True)
+    process = subprocess.Popen(
+        # `setsid --ctty`: the terminal is the server's own, as a terminal program would make it
+        ["setsid", "--ctty", MESHPROXY, "serve", "--port", "0"],
+        env=team.home.environ(),
+        stdin=inside,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    child.expect("Room Proxy on", timeout=PATIENCE_S)
-    child.kill(signal.SIGHUP)  # its terminal is there: it goes on
-    report = team.home.state / "state" / f"serve-{child.pid}.json"
+    os.close(inside)
+    report = team.home.state / "state" / f"serve-{process.pid}.json"
+    until((team.home.state / "state" / "serve.json").exists, "it is ready")
+    process.send_signal(signal.SIGHUP)  # its terminal is there: it goes on
     until(lambda: json.loads(report.read_text())["generation"] == 1, "it has read its configuration again")
-    child.close(force=False)
-    until(lambda: not team.home.processes(), "all its processes have ended")
+    assert process.poll() is None
+    os.close(window)
+    assert process.wait(PATIENCE_S) == 0
+    assert team.home.processes() == []

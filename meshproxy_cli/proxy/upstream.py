@@ -148,6 +148,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _fail(self, reason: str) -> None:
         sink, self._sink = self._sink, None
+        self._chunks = None  # it is not known where a chunk ends, so nothing can be put in
         self.transport.abort()
         if sink is not None:
             sink.answer_broken(reason)

@@ -1,6 +1,6 @@
 """Where the spool's disk is full, a worker keeps events in memory, where no other process sees them: it ships those."""
 
-from meshproxy_cli.proxy.observers import EventSink
+from meshproxy_cli.proxy.observers import RowSink
 from meshproxy_cli.proxy.spool import Spool
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store.base import StoreUnavailableError
@@ -9,7 +9,7 @@ from meshproxy_cli.store.base import StoreUnavailableError
 class Rescue:
     """Moves a worker's events from memory to the store, or back into the spool as soon as there is room."""
 
-    def __init__(self, spool: Spool, store: EventSink, prices: PriceBook) -> None:
+    def __init__(self, spool: Spool, store: RowSink, prices: PriceBook) -> None:
         self._spool = spool
         self._store = store
         self.prices = prices
@@ -23,6 +23,6 @@ class Rescue:
         lines = self._spool.take_waiting()
         try:
             shipper = Shipper(self._spool.directory, self._store, self.prices)
-            shipper.ship_lines(line for block in lines for line in block.splitlines())
+            shipper.ship_block(b"".join(lines))
         except StoreUnavailableError:
             self._spool.keep(lines)

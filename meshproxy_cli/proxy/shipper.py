@@ -9,34 +9,27 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Protocol
-
-import msgspec
 
 from meshproxy_cli.proxy import spool as spools
+from meshproxy_cli.proxy.eventlines import RowMaker
+from meshproxy_cli.proxy.observers import RowSink
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store.base import StoreUnavailableError
-from meshproxy_cli.store.events import UsageEvent
+from meshproxy_cli.store.eventrows import EventRow, to_event
 
 REJECTED = "rejected.jsonl"
 
 _log = logging.getLogger(__name__)
-_DECODER = msgspec.json.Decoder(UsageEvent)
-_BATCH = 500
+_BATCH = 2000
+_MOST_FILES = 200
+_BLOCK = 1024 * 1024
 _FIRST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 5.0  # a try costs little, and a store that is back is to have its usage soon
 _LONG_HELD_S = 10.0
-
-
-class EventSink(Protocol):
-    """The part of the store that takes events."""
-
-    def add_events(self, events: Iterable[UsageEvent]) -> int:
-        """Store those that are new; return how many are."""
 
 
 @dataclass(slots=True)
@@ -44,7 +37,6 @@ class ShipperCounters:
     """How much was moved since the start of the process."""
 
     shipped: int = 0
-    unpriced: int = 0
     rejected: int = 0  # lines that can't be read, events that the store refuses
     failures: int = 0  # times the store was away
 
@@ -53,15 +45,17 @@ class Shipper:
     """Ships the segments in a directory that no worker writes to any more."""
 
     def __init__(
-        self, directory: Path, store: EventSink, prices: PriceBook, *, clock: Callable[[], float] = time.monotonic
+        self, directory: Path, store: RowSink, prices: PriceBook, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.counters = ShipperCounters()
+        self.rows = RowMaker(prices, self._reject)
         self._directory = directory
         self._store = store
-        self.prices = prices
         self._clock = clock
         self._delay = 0.0
         self._not_before = 0.0
+        self._batch: list[EventRow] = []
+        self._files: list[tuple[Path, int]] = []  # claimed, with all their rows in the batch or in the store
         self._rejected: list[bytes] = []
         self._held: dict[Path, float] = {}
 
@@ -72,11 +66,14 @@ class Shipper:
         before = self.counters.shipped
         try:
             for path in self._segments():
-                self._ship_segment(path)
+                self._take(path)
+            self._store_batch()
         except StoreUnavailableError as problem:
             self._back_off(problem)
         else:
             self._delay = 0.0
+        finally:
+            self._let_go()
         return self.counters.shipped - before
 
     def run_to_end(self, patience_s: float) -> None:
@@ -89,10 +86,13 @@ class Shipper:
             self._not_before = 0.0
             self.run_once()
 
-    def ship_lines(self, lines: Iterable[bytes]) -> None:
-        """Ship lines that are in no segment. Raises `StoreUnavailableError`, some of them shipped maybe."""
-        self._ship(lines)
-        self._keep_rejected()
+    def ship_block(self, block: bytes) -> None:
+        """Ship lines that are in no segment. Raises `StoreUnavailableError`."""
+        try:
+            self._batch = self.rows.rows(block)
+            self._store_batch()
+        finally:
+            self._let_go()
 
     def _back_off(self, problem: StoreUnavailableError) -> None:
         self.counters.failures += 1
@@ -105,14 +105,43 @@ class Shipper:
         self._held = {path: self._held[path] for path in found if path in self._held}
         return found
 
-    def _ship_segment(self, path: Path) -> None:
+    def _take(self, path: Path) -> None:
+        """Add a segment's rows to the batch, and store that each time it is full."""
         file = spools.claim(path)
         if file is None:
             self._note_held(path)
             return
-        with os.fdopen(file, "rb") as segment:
-            self.ship_lines(segment)
-            path.unlink()
+        try:
+            for block in _blocks(file):
+                self._batch += self.rows.rows(block)
+                if len(self._batch) >= _BATCH:
+                    self._store_batch()
+        except BaseException:
+            os.close(file)
+            raise
+        self._files.append((path, file))
+        if len(self._files) >= _MOST_FILES:
+            self._store_batch()
+
+    def _store_batch(self) -> None:
+        """Store the batch, and remove the segments that are in the store as a whole."""
+        batch, self._batch = self._batch, []
+        if batch:
+            self.counters.shipped += self._add(batch)
+        self._keep_rejected()
+        for path, file in self._files:
+            with suppress(FileNotFoundError):
+                path.unlink()
+            os.close(file)
+        self._files.clear()
+
+    def _let_go(self) -> None:
+        """Forget what is not stored: it is in its segments, which the next run, or another shipper, may claim."""
+        self._batch = []
+        self._rejected.clear()
+        for _, file in self._files:
+            os.close(file)
+        self._files.clear()
 
     def _note_held(self, path: Path) -> None:
         """Log a segment that someone holds for long: workers close theirs several times a second."""
@@ -121,31 +150,17 @@ class Shipper:
             _log.warning("the spool's segment %s has been in use for %.0f s: does its worker still run?", path, held)
             self._held[path] = math.inf  # said once
 
-    def _ship(self, lines: Iterable[bytes]) -> None:
-        self._rejected.clear()
-        events = self._read(lines)
-        while batch := tuple(islice(events, _BATCH)):
-            priced = [self.prices.price(event) for event in batch]
-            self.counters.shipped += self._add(priced)
-            self.counters.unpriced += sum(event.cost_usd is None and event.metered for event in priced)
-
-    def _read(self, lines: Iterable[bytes]) -> Iterator[UsageEvent]:
-        for line in lines:
-            try:
-                yield _DECODER.decode(line)
-            except (msgspec.MsgspecError, ValueError) as problem:
-                self._reject(line, str(problem))
-
-    def _add(self, events: list[UsageEvent]) -> int:
+    def _add(self, rows: Sequence[EventRow]) -> int:
         try:
-            return self._store.add_events(events)
+            return self._store.add_rows(rows)
         except StoreUnavailableError:
             raise
         except Exception as problem:  # noqa: BLE001 (whatever it is, one event must not hold up all others)
-            if len(events) == 1:
-                self._reject(spools.encode(events), repr(problem))
+            if len(rows) == 1:
+                self._reject(spools.encode([to_event(rows[0])]), repr(problem))
                 return 0
-        return sum(self._add([event]) for event in events)
+        half = len(rows) // 2
+        return self._add(rows[:half]) + self._add(rows[half:])
 
     def _reject(self, line: bytes, reason: str) -> None:
         _log.error("A usage event can't be stored and is kept in %s (%s)", REJECTED, reason[:200])
@@ -156,3 +171,16 @@ class Shipper:
             with (self._directory / REJECTED).open("ab") as file:
                 file.writelines(self._rejected)
             self.counters.rejected += len(self._rejected)
+            self._rejected.clear()
+
+
+def _blocks(file: int) -> Iterator[bytes]:
+    """Yield a segment in blocks of whole lines; the last line may be torn."""
+    rest = b""
+    while data := os.read(file, _BLOCK):
+        whole, end, torn = (rest + data).rpartition(b"\n")
+        rest = torn
+        if end:
+            yield whole + end
+    if rest:
+        yield rest

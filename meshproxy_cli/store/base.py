@@ -7,7 +7,7 @@ Every method may raise `StoreUnavailableError` when the database is away, slow b
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.store.events import UsageEvent
@@ -73,6 +73,9 @@ class UsageStore(Protocol):
 
     def add_events(self, events: Iterable[UsageEvent]) -> int:
         """Store a batch and its roll-ups in one transaction, known events left out. Return how many are new."""
+
+    def add_rows(self, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Store events given as rows (see `eventrows`), as `add_events` does."""
 
     def usage(self, query: UsageQuery) -> UsageReport: ...
 

@@ -5,8 +5,9 @@ time. SQLite's driver gets the rows as they are. PostgreSQL gets events by COPY,
 JSON parameter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ def insert(connection: Connection, table: sa.Table, rows: Rows) -> None:
     cursor: Any = connection.connection.cursor()
     try:
         with cursor.copy(_copy_sql(table)) as copy:
-            copy.write(_copy_text(rows))
+            copy.write(_copy_text(table, rows))
     except driver.IntegrityError as problem:
         raise sa.exc.IntegrityError(_copy_sql(table), None, problem) from problem
     finally:
@@ -110,20 +111,31 @@ def _plain(value: object) -> object:
     return rf"\x{value.hex()}" if isinstance(value, bytes) else value
 
 
-def _copy_text(rows: Rows) -> str:
+def _copy_text(table: sa.Table, rows: Rows) -> str:
     """Return rows in COPY's text format; escaped one by one only where there is anything to escape."""
-    one = "\t".join(["%s"] * len(rows[0]))
-    whole = [one % (tuple(_NULL if value is None else value for value in row) if None in row else row) for row in rows]
+    columns = len(rows[0])
+    one, nullable = "\t".join(["%s"] * columns), _nullable(table)
+    nulls = 0
+    whole = []
+    for row in rows:
+        if None in nullable(row):
+            nulls += row.count(None)
+            whole.append(one % tuple(_NULL if value is None else value for value in row))
+        else:
+            whole.append(one % row)
     text = "\n".join(whole)
-    nulls = text.count(_NULL)
     wholesome = (
-        text.count("\t") == len(rows) * (len(rows[0]) - 1)
+        text.count("\t") == len(rows) * (columns - 1)
         and text.count("\n") == len(rows) - 1
         and text.count("\\") == nulls
-        and nulls == sum(row.count(None) for row in rows)
         and "\r" not in text
     )
     return text if wholesome else "\n".join("\t".join(map(_escaped, row)) for row in rows)
+
+
+@cache
+def _nullable(table: sa.Table) -> Callable[[Row], Row]:
+    return itemgetter(*(place for place, column in enumerate(table.columns) if column.nullable))
 
 
 def _escaped(value: object) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
+from meshproxy_cli.proxy.observers import ObservedSink, StoredEvents, UsageCounters
 from meshproxy_cli.proxy.telemetry import OpenTelemetry, open_telemetry, operation
 from meshproxy_cli.proxy.web.metrics import render
 from meshproxy_cli.store.base import StoreUnavailableError
+from meshproxy_cli.store.eventrows import EventRow, to_row
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 
 STARTED = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -29,16 +30,26 @@ def event(**changes: Any) -> UsageEvent:
     return UsageEvent(**values | changes)
 
 
+def stored(*events: UsageEvent) -> StoredEvents:
+    return StoredEvents([to_row(one) for one in events])
+
+
 class Sink:
     def __init__(self, *, away: bool = False) -> None:
-        self.stored: list[UsageEvent] = []
+        self.stored: list[EventRow] = []
         self.away = away
 
-    def add_events(self, events: Iterable[UsageEvent]) -> int:
+    def add_rows(self, rows: Iterable[EventRow]) -> int:
         if self.away:
             raise StoreUnavailableError("away")
-        self.stored += events
+        self.stored += rows
         return len(self.stored)
+
+
+def test_events_are_made_of_rows_for_those_who_look() -> None:
+    events = (event(), event(event_id="e2", error="x"))
+    batch = stored(*events)
+    assert (len(batch), batch[1], tuple(batch)) == (2, events[1], events)
 
 
 class Broken:
@@ -50,19 +61,21 @@ def test_observers_see_what_was_stored_and_nothing_else(caplog: pytest.LogCaptur
     counters = UsageCounters()
     sink = Sink()
     with caplog.at_level(logging.ERROR):
-        assert ObservedSink(sink, (Broken(), counters)).add_events(iter([event()])) == 1
+        assert ObservedSink(sink, (Broken(), counters)).add_rows(map(to_row, [event()])) == 1
     assert "Broken could not take 1 events" in caplog.text
-    assert sink.stored == [event()]
+    assert sink.stored == [to_row(event())]
     assert 'meshproxy_answers_total{provider="openai",outcome="ok"} 1' in render(counters.families())
     with pytest.raises(StoreUnavailableError):
-        ObservedSink(Sink(away=True), (counters,)).add_events([event()])
+        ObservedSink(Sink(away=True), (counters,)).add_rows([to_row(event())])
     assert 'outcome="ok"} 1' in render(counters.families())
 
 
 def test_counters() -> None:
     counters = UsageCounters()
     failed = {"outcome": Outcome.PROVIDER_ERROR, "tokens": TokenCounts(), "cost_usd": None, "model_served": ""}
-    counters.observe([event(), event(duration_ms=400_000.0), event(model_served="?", cost_usd=None), event(**failed)])
+    counters.observe(
+        stored(event(), event(duration_ms=400_000.0), event(model_served="?", cost_usd=None), event(**failed))
+    )
     lines = render(counters.families()).splitlines()
     for line in (
         'meshproxy_tokens_total{provider="openai",model="gpt-5.4",kind="input"} 2000',
@@ -82,7 +95,7 @@ def test_counters() -> None:
 
 def test_names_from_requests_cannot_fill_the_metrics() -> None:
     counters = UsageCounters()
-    counters.observe([event(model_served=f"model-{number}") for number in range(1000)])
+    counters.observe(stored(*(event(model_served=f"model-{number}") for number in range(1000))))
     text = render(counters.families())
     assert text.count('kind="input"') == 201
     assert 'model="other",kind="input"} 800000' in text

@@ -26,7 +26,7 @@ def test_what_the_disk_does_not_take_is_shipped_from_memory(tmp_path: Path) -> N
 
 def test_while_the_store_is_away_too_it_stays_in_memory(tmp_path: Path) -> None:
     class Away:
-        def add_events(self, events: object) -> int:
+        def add_rows(self, rows: object) -> int:
             raise StoreUnavailableError("away")
 
     directory = tmp_path / "spool"

@@ -57,12 +57,16 @@ class RateCache:
 
     def rates(self, prices: "ModelPrice", input_tokens: int) -> Rates | None:
         """Return the rates of text tokens for a request with so much input; None where they are not linear."""
+        return self.brackets(prices).at(input_tokens)
+
+    def brackets(self, prices: "ModelPrice") -> "Brackets":
+        """Return the rates of text tokens for any input."""
         found = self._known.get(id(prices))
         if found is None:
             found = self._known[id(prices)] = (prices, _brackets(prices))
             if len(self._known) > _MOST_MODELS:
                 self._known.popitem(last=False)
-        return found[1].at(input_tokens)
+        return found[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ import functools
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.usage.linear import RateCache, is_text
 from meshproxy_cli.proxy.usage.pricefile import STANDARD_TIERS, PriceFile, read_price_file
+from meshproxy_cli.proxy.usage.tariff import Tariff, whole_rates
 from meshproxy_cli.store.events import TokenCounts, UsageEvent
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _NOTHING = TokenCounts()
 _ECHO = "echo"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_TARIFFS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class PriceBook:
         self._providers = dict(providers or {})
         self._file = price_file
         self._rates = RateCache()
+        self._tariffs: dict[tuple[str, str, str, int], Tariff | None] = {}
 
     def price(self, event: UsageEvent) -> UsageEvent:
         """Return the event with its cost and the price list named; as it came where there is no price. Never raises."""
@@ -54,28 +58,67 @@ class PriceBook:
         if event.tokens == _NOTHING and not event.audio_seconds:
             return dataclasses.replace(event, cost_usd=Decimal(0))
         model = event.model_served or event.model_requested
-        found = self._from_file(event, model) or self._from_list(event, model)
+        found = self._find(event.provider, model, event.service_tier, event.started_at)
         if found is None:
             return event
         prices, snapshot = found
         cost = self._cost(prices, event)
         return event if cost is None else dataclasses.replace(event, cost_usd=cost, price_snapshot=snapshot)
 
-    def _from_file(self, event: UsageEvent, model: str) -> "tuple[ModelPrice, str] | None":
+    def tariff(self, provider: str, model: str, service_tier: str, day: int) -> Tariff | None:
+        """Return what text costs on a day (counted from 1970, in UTC); None where only `price` can tell. Never raises.
+
+        The answer that is named `model` must be metered, and have used something.
+        """
+        key = (provider, model, service_tier, day)
+        if key not in self._tariffs:
+            if len(self._tariffs) >= _MOST_TARIFFS:
+                self._tariffs.clear()  # names come from requests
+            self._tariffs[key] = self._tariff(*key)
+        return self._tariffs[key]
+
+    def _tariff(self, provider: str, model: str, service_tier: str, day: int) -> Tariff | None:
+        found = self._from_file(provider, model, service_tier)
+        if found is None:
+            if not _steady(self._listed(provider, model)):
+                return None
+            found = self._from_list(provider, model, service_tier, _EPOCH + timedelta(days=day))
+        if found is None:
+            return Tariff()
+        prices, snapshot = found
+        brackets = self._rates.brackets(prices)
+        rates = whole_rates(brackets)
+        if rates is None:
+            return None
+        return Tariff(
+            snapshot,
+            brackets.starts,
+            rates,
+            input_priced=prices.input_mtok is not None,
+            output_priced=prices.output_mtok is not None,
+        )
+
+    def _find(self, provider: str, model: str, service_tier: str, moment: datetime) -> "tuple[ModelPrice, str] | None":
+        return self._from_file(provider, model, service_tier) or self._from_list(provider, model, service_tier, moment)
+
+    def _from_file(self, provider: str, model: str, service_tier: str) -> "tuple[ModelPrice, str] | None":
         if self._file is None:
             return None
-        prices = self._file.find(provider=event.provider, model=model, service_tier=event.service_tier)
+        prices = self._file.find(provider=provider, model=model, service_tier=service_tier)
         return None if prices is None else (prices, self._file.snapshot)
 
-    def _from_list(self, event: UsageEvent, model: str) -> "tuple[ModelPrice, str] | None":
-        provider = self._providers.get(event.provider) or PricedProvider(event.provider)
-        if not model or _ECHO in {provider.protocol, event.provider}:
-            return None
-        listed = _listed(provider.protocol, provider.base_url, model)
-        if listed is None:
-            return None
-        prices = _rates(*listed, event.service_tier, event.started_at)
+    def _from_list(
+        self, provider: str, model: str, service_tier: str, moment: datetime
+    ) -> "tuple[ModelPrice, str] | None":
+        listed = self._listed(provider, model)
+        prices = None if listed is None else _rates(*listed, service_tier, moment)
         return None if prices is None else (prices, snapshot_name())
+
+    def _listed(self, provider: str, model: str) -> "tuple[Provider, ModelInfo] | None":
+        priced = self._providers.get(provider) or PricedProvider(provider)
+        if not model or _ECHO in {priced.protocol, provider}:
+            return None
+        return _listed(priced.protocol, priced.base_url, model)
 
     def _cost(self, prices: "ModelPrice", event: UsageEvent) -> Decimal | None:
         """Return the cost; None where something was used that these prices have no rate for."""
@@ -125,6 +168,18 @@ def _listed(protocol: str, base_url: str, model: str) -> "tuple[Provider, ModelI
             return None
     found = provider.find_model(model, all_providers=snapshot.providers)
     return None if found is None else (provider, found)
+
+
+def _steady(listed: "tuple[Provider, ModelInfo] | None") -> bool:
+    """Whether a model's prices change at midnight only, if ever; some are cheaper at night."""
+    if listed is None:
+        return True
+    from genai_prices.types import ModelPrice, StartDateConstraint  # noqa: PLC0415 (see _listed)
+
+    model = listed[1]
+    prices = () if isinstance(model.prices, ModelPrice) else model.prices
+    constraints = [one.constraint for one in (*prices, *(model.price_variants or ()))]
+    return all(one is None or isinstance(one, StartDateConstraint) for one in constraints)
 
 
 def _rates(provider: "Provider", model: "ModelInfo", tier: str, moment: datetime) -> "ModelPrice | None":

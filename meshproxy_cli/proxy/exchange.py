@@ -13,7 +13,7 @@ from meshproxy_cli.proxy.forward import Forwarder
 from meshproxy_cli.proxy.guard import AnswerHead, RequestHead
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError, answer, reader_of, render
+from meshproxy_cli.proxy.refusal import Refusal, RefusedError, answer, reader_of, render, too_large
 from meshproxy_cli.proxy.rewrite import switch_head
 from meshproxy_cli.proxy.routes import ProviderRoute, Reply
 from meshproxy_cli.proxy.tunnel.websocket import Tunnel
@@ -118,13 +118,8 @@ class Exchange:
             self._authorise()
 
     def _refuse_size(self) -> None:
-        limit = round(self._gateway.limits.largest_body / 2**20, 2)
         self.closes = True
-        message = (
-            f"Room Proxy: a request may have {limit:g} MiB at most. Take images or files out of the conversation, "
-            "compact it, or ask the proxy's admin for a higher limit."
-        )
-        self.refuse(Refusal(status=413, code="request_too_large", message=message))
+        self.refuse(too_large(self._gateway.limits.largest_body))
 
     # What it asks for
 

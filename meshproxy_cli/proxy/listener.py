@@ -150,6 +150,7 @@ class ClientConnection(asyncio.Protocol):
         """Pass all further bytes to this handler: the connection is a tunnel now."""
         self._handler = handler
         self._phase = _Phase.TUNNEL
+        self._need = 1  # what the client is sending when the tunnel ends is not to take our last words from it
         data, self._buffer = self._buffer, b""
         self.transport.resume_reading()
         if data:

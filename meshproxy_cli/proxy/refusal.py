@@ -55,6 +55,15 @@ def refuse(status: int, code: str, message: str, *, retry: bool = False, new_tok
     return RefusedError(Refusal(status=status, code=code, message=message, retry=retry, new_token=new_token))
 
 
+def too_large(limit: int) -> Refusal:
+    """Return the refusal of a request, or a websocket's message, of more than `limit` bytes."""
+    message = (
+        f"Room Proxy: a request may have {round(limit / 2**20, 2):g} MiB at most. Take images or files out of the "
+        "conversation, compact it, or ask the proxy's admin for a higher limit."
+    )
+    return Refusal(status=413, code="request_too_large", message=message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """Who reads the answer, and how it was asked for."""
@@ -129,10 +138,14 @@ def error_body(refusal: Refusal, protocol: Protocol, request_id: str) -> bytes:
         kind = "billing_error" if refusal.code == "budget_exceeded" else _kind(_ANTHROPIC_TYPES, refusal.status)
         error = {"type": kind, "message": refusal.message}
         return json.dumps({"type": "error", "error": error, "request_id": request_id}).encode()
-    kind = _OPENAI_TYPES.get(refusal.status, _kind({}, refusal.status))
+    kind = _openai_type(refusal.status)
     return json.dumps(
         {"error": {"message": refusal.message, "type": kind, "param": None, "code": refusal.code}}
     ).encode()
+
+
+def _openai_type(status: int) -> str:
+    return _OPENAI_TYPES.get(status, _kind({}, status))
 
 
 def _kind(known: dict[int, str], status: int) -> str:
@@ -193,7 +206,20 @@ def answer(
 
 
 def failed_stream(refusal: Refusal, request_id: str) -> bytes:
-    """Return the events of a Responses stream that fails at once with the message (see the module on the code)."""
+    """Return the events of a Responses stream that fails at once with the message."""
+    return b"event: response.failed\ndata: " + _failed_response(refusal, request_id) + b"\n\n"
+
+
+def refused_turn(refusal: Refusal, agent: Agent, request_id: str) -> bytes:
+    """Return the message with which a turn on a websocket is refused."""
+    if agent is Agent.CODEX and not refusal.new_token:
+        return _failed_response(refusal, request_id)
+    error = {"type": _openai_type(refusal.status), "code": refusal.code, "message": refusal.message, "param": None}
+    return json.dumps({"type": "error", "status": refusal.status, "error": error}).encode()
+
+
+def _failed_response(refusal: Refusal, request_id: str) -> bytes:
+    """Return the event upon which Codex shows the message at once (see the module on the code)."""
     error = {"code": "invalid_prompt", "message": refusal.message}
     response: dict[str, object] = {
         "id": f"resp_{request_id}",
@@ -202,8 +228,7 @@ def failed_stream(refusal: Refusal, request_id: str) -> bytes:
         "error": error,
         "output": [],
     }
-    event = {"type": "response.failed", "sequence_number": 0, "response": response}
-    return b"event: response.failed\ndata: " + json.dumps(event).encode() + b"\n\n"
+    return json.dumps({"type": "response.failed", "sequence_number": 0, "response": response}).encode()
 
 
 def error_event(refusal: Refusal, protocol: Protocol, endpoint: str) -> bytes:

@@ -150,6 +150,7 @@ SOME = ("expired", "revoked-key", "wrong-room", "no-session", "model-of-the-room
 RUNS = [
     *((agent, name) for name in CASES for agent in ("codex", "claude")),
     *((agent, name) for name in SOME for agent in ("codex-old", "codex-websocket")),
+    ("codex-websocket", "too-large"),
 ]  # fmt: skip
 #: A token that is refused, and one that is not: the agent has to fetch the second one itself.
 RENEWED: dict[str, Callable[[Keys], tuple[str, str]]] = {

@@ -1,6 +1,7 @@
 """Websocket frames (RFC 6455, section 5): read from any pieces of a stream, and written for our own messages."""
 
 import enum
+import os
 import struct
 from dataclasses import dataclass
 
@@ -28,7 +29,14 @@ _KNOWN = frozenset(Opcode)
 
 
 class FrameError(Exception):
-    """Bytes that are no websocket frame, or a message beyond the limit; the text says which."""
+    """Bytes that are no websocket frame; the text says why."""
+
+
+class MessageTooLargeError(FrameError):
+    """A message beyond the limit."""
+
+    def __init__(self) -> None:
+        super().__init__("a message is too large")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,11 @@ class FrameReader:
         self._pieces: list[bytes] = []
         self._held = 0
         self._wanted = 2  # bytes without which nothing new can be said
+
+    @property
+    def held(self) -> int:
+        """Size of the part of a frame that has come."""
+        return self._held
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that are whole now. Raises `FrameError`."""
@@ -108,7 +121,7 @@ class FrameReader:
         if extra:
             length = int.from_bytes(buffer[start + 2 : start + 2 + extra], "big")
         if length > self._limit:
-            raise FrameError("a message is too large")
+            raise MessageTooLargeError
         opcode = first & 0x0F
         if opcode not in _KNOWN:
             raise FrameError("a frame is of an unknown kind")
@@ -144,6 +157,16 @@ class MessageReader:
         self._payload: list[bytes] = []
         self._size = 0
 
+    @property
+    def held(self) -> int:
+        """Size of the part of a frame that has come."""
+        return self._frames.held
+
+    @property
+    def inside_message(self) -> bool:
+        """Whether a message has begun whose last frame has not come whole."""
+        return self._opcode is not None
+
     def feed(self, data: bytes) -> list[Message]:
         """Return the messages and control frames that are whole now. Raises `FrameError`."""
         messages = []
@@ -163,7 +186,7 @@ class MessageReader:
         self._payload.append(frame.payload)
         self._size += len(frame.payload)
         if self._size > self._limit:
-            raise FrameError("a message is too large")
+            raise MessageTooLargeError
         if not frame.final:
             return None
         whole = Message(self._opcode, b"".join(self._raw), b"".join(self._payload))
@@ -179,20 +202,24 @@ def _unmask(payload: bytes, mask: bytes) -> bytes:
 
 def text_frame(payload: bytes) -> bytes:
     """Return a text message as a server sends it."""
-    return _server_frame(Opcode.TEXT, payload)
+    return _head(Opcode.TEXT, len(payload)) + payload
+
+
+def client_frame(opcode: Opcode, payload: bytes) -> bytes:
+    """Return a message as a client sends it: masked."""
+    mask = os.urandom(4)
+    return _head(opcode, len(payload), mark=_MASKED) + mask + _unmask(payload, mask)
 
 
 def close_frame(code: int, reason: str) -> bytes:
     """Return a close frame as a server sends it."""
-    return _server_frame(Opcode.CLOSE, struct.pack("!H", code) + reason.encode()[: _SHORT - 2])
+    text = reason.encode()[: _SHORT - 2].decode(errors="ignore").encode()
+    return _head(Opcode.CLOSE, len(text) + 2) + struct.pack("!H", code) + text
 
 
-def _server_frame(opcode: Opcode, payload: bytes) -> bytes:
-    size = len(payload)
+def _head(opcode: Opcode, size: int, *, mark: int = 0) -> bytes:
     if size <= _SHORT:
-        head = struct.pack("!BB", _FIN | opcode, size)
-    elif size <= _MEDIUM_MAX:
-        head = struct.pack("!BBH", _FIN | opcode, 126, size)
-    else:
-        head = struct.pack("!BBQ", _FIN | opcode, 127, size)
-    return head + payload
+        return struct.pack("!BB", _FIN | opcode, mark | size)
+    if size <= _MEDIUM_MAX:
+        return struct.pack("!BBH", _FIN | opcode, mark | _MEDIUM, size)
+    return struct.pack("!BBQ", _FIN | opcode, mark | (_MEDIUM + 1), size)

@@ -1,4 +1,4 @@
-"""One turn on a websocket, as the ledger sees it."""
+"""One turn on a websocket, as the limits and the ledger see it."""
 
 from datetime import UTC, datetime
 from time import perf_counter
@@ -15,18 +15,38 @@ if TYPE_CHECKING:
 
 
 class Turn:
-    """From a client's `response.create` to the provider's event that ends the response."""
+    """From a client's `response.create` to the provider's event that ends the response.
+
+    Realtime's providers begin responses, and transcribe, unasked too: such a turn begins with their message.
+    """
 
     def __init__(self, gateway: "Gateway", exchange: "Exchange", model: str, request_bytes: int) -> None:
         self._gateway = gateway
         self._exchange = exchange
         self.model = model
-        self.admission: Admission = ADMITTED
+        self._admission: Admission = ADMITTED
+        self._event: UsageEvent | None = None
         self._request_bytes = request_bytes
         self._response_bytes = 0
         self._begun = perf_counter()
         self._started_at = datetime.now(UTC)
         self._first_byte_at = 0.0
+
+    @property
+    def request_bytes(self) -> int:
+        """Size of the client's message."""
+        return self._request_bytes
+
+    def admitted(self, admission: Admission) -> None:
+        """Take the limits' leave, which may come after the end."""
+        self._admission = admission
+        self._settle()
+
+    def _settle(self) -> None:
+        admission, event = self._admission, self._event
+        if event is not None and admission is not ADMITTED:
+            self._admission = ADMITTED
+            self._gateway.limiter.settle(admission, event)
 
     def received(self, size: int) -> None:
         """Count a message of the provider."""
@@ -65,7 +85,7 @@ class Turn:
         )
         event = gateway.ledger.record(event, reading)
         gateway.recorded(event)
-        if self.admission is not ADMITTED:
-            gateway.limiter.settle(self.admission, event)
+        self._event = event
+        self._settle()
         if reading is not None:
             gateway.owners.note(caller, reading.answer_id)

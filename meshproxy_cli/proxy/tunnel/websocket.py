@@ -4,15 +4,25 @@ The provider was connected before the client got its 101. Each `response.create`
 authenticated again (a key may have been revoked meanwhile), its model and limits are checked, its usage is recorded.
 """
 
-import contextlib
-import json
+from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending
-from meshproxy_cli.proxy.refusal import Agent, Refusal, RefusedError, reader_of
-from meshproxy_cli.proxy.tunnel.frames import FrameError, Message, MessageReader, Opcode, close_frame, text_frame
+from meshproxy_cli.proxy.refusal import Refusal, RefusedError, reader_of, refused_turn, too_large
+from meshproxy_cli.proxy.tunnel.aliases import with_real_models
+from meshproxy_cli.proxy.tunnel.downstream import Downstream
+from meshproxy_cli.proxy.tunnel.frames import (
+    FrameError,
+    Message,
+    MessageReader,
+    MessageTooLargeError,
+    Opcode,
+    client_frame,
+    close_frame,
+    text_frame,
+)
 from meshproxy_cli.proxy.tunnel.turn import Turn
 from meshproxy_cli.proxy.usage.turns import TurnMeter
 from meshproxy_cli.store.events import Outcome
@@ -23,12 +33,17 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.exchange import Exchange
     from meshproxy_cli.proxy.gateway import Gateway
     from meshproxy_cli.proxy.upstream import UpstreamConnection
+    from meshproxy_cli.proxy.usage.reading import Reading
 
+_GOING_AWAY = 1001
 _PROTOCOL_ERROR = 1002
 _POLICY = 1008
-_AWAY = 1011
+_TOO_BIG = 1009
+_INTERNAL = 1011
+_UNAUTHORIZED = 401
 _IDLE_WITHOUT_TURN_S = 3600.0
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
+_REALTIME = "/v1/realtime"
 
 
 class Tunnel:
@@ -41,18 +56,16 @@ class Tunnel:
         self._connection = connection
         limit = gateway.limits.largest_body
         self._from_client = MessageReader(masked=True, limit=limit)
-        self._from_provider: MessageReader | None = MessageReader(masked=False, limit=2 * limit)
-        self._meter = TurnMeter()
-        self._turns: list[Turn] = []
-        self._waiting: list[Message] = []  # of the client, while the limits decide about the first
+        self._downstream = Downstream(exchange.client, 2 * limit)
+        self._meter = TurnMeter(realtime=exchange.route.endpoint.path == _REALTIME)
+        self._turns: deque[Turn] = deque()
+        self._waiting: deque[Message] = deque()  # of the client, while the limits decide about the first
         self._pending: Pending | None = None
+        self._congested = False
+        self._closer: Outcome | None = None  # what it means for a turn that is under way that one side says goodbye
         self._over = False
         self._touched = gateway.loop.time()
-        self._room = (
-            gateway.directory.room(exchange.caller.project_id, exchange.caller.room) if exchange.caller else None
-        )
-        reader = reader_of(exchange.head, exchange.route, stream=True)
-        self._codex = reader.agent is Agent.CODEX
+        self._agent = reader_of(exchange.head, exchange.route, stream=True).agent
         gateway.tunnels.add(self)
 
     @property
@@ -71,103 +84,150 @@ class Tunnel:
 
     # From the client
 
-    def tunnel_data(self, data: bytes) -> None:
-        """Take bytes of the provider (see `from_client` for the other side)."""
-        self._touched = self._gateway.loop.time()
-        reader = self._from_provider
-        if reader is not None:
-            try:
-                for message in reader.feed(data):
-                    self._watch(message)
-            except FrameError:
-                self._from_provider = None  # what can't be read can't be metered; it goes through all the same
-                self._gateway.ledger.counters.unmetered += 1
-        self._client.send(data)
-
     def from_client(self, data: bytes) -> None:
         """Take bytes of the client."""
         self._touched = self._gateway.loop.time()
         try:
             messages = self._from_client.feed(data)
+        except MessageTooLargeError:
+            self._refuse(too_large(self._gateway.limits.largest_body))
+            self._end(_TOO_BIG, "request_too_large", Outcome.CLIENT_CLOSED)
+            return
         except FrameError as problem:
-            self._end(_PROTOCOL_ERROR, str(problem))
+            self._end(_PROTOCOL_ERROR, str(problem), Outcome.CLIENT_CLOSED)
             return
         self._waiting.extend(messages)
         self._go_on()
 
     def _go_on(self) -> None:
         while self._waiting and self._pending is None and not self._over:
-            self._take(self._waiting.pop(0))
-        congested = self._pending is not None
+            self._take(self._waiting.popleft())
+        self._hold_client()
+
+    def _hold_client(self) -> None:
+        """Read no more from the client while a decision is awaited, or the provider does not keep up."""
         transport = self._client.transport
         if not transport.is_closing():
-            (transport.pause_reading if congested else transport.resume_reading)()
+            held = self._congested or self._pending is not None
+            (transport.pause_reading if held else transport.resume_reading)()
 
     def _take(self, message: Message) -> None:
         if message.opcode not in _DATA:
+            if message.opcode is Opcode.CLOSE:
+                self._closer = self._closer or Outcome.CLIENT_CLOSED
             self._connection.write(message.raw)
             return
-        exchange = self._exchange
+        exchange, gateway = self._exchange, self._gateway
         try:
-            caller = self._gateway.authenticator.caller(exchange.head, exchange.route)
-            event = self._gateway.authoriser.event(caller, self._room, message.payload, named=exchange.ask.model)
+            caller = gateway.authenticator.caller(exchange.head, exchange.route)
+            room = gateway.directory.room(caller.project_id, caller.room)
+            payload = message.payload if room is None else with_real_models(message.payload, room.aliases)
+            event = gateway.authoriser.event(caller, room, payload, named=exchange.ask.model)
         except RefusedError as problem:
             self._refuse(problem.refusal)
             return
+        raw = message.raw if payload == message.payload else client_frame(message.opcode, payload)
         if not event.creates:
-            self._connection.write(message.raw)
+            self._connection.write(raw)
             return
-        turn = Turn(self._gateway, exchange, event.model or exchange.ask.model, len(message.payload))
-        verdict = self._gateway.limiter.admit(
-            caller, exchange.route.protocol, exchange.route.endpoint.path, len(message.payload), turn.model
-        )
+        self._admit(Turn(gateway, exchange, event.model or exchange.ask.model, len(message.payload)), raw)
+
+    def _admit(self, turn: Turn, raw: bytes) -> None:
+        verdict = self._ask_limits(turn)
         if isinstance(verdict, Future):
             self._pending = verdict
             loop = self._gateway.loop
-            verdict.add_done_callback(lambda done: loop.call_soon_threadsafe(self._decided, done, turn, message))
+            verdict.add_done_callback(lambda done: loop.call_soon_threadsafe(self._decided, done, turn, raw))
         else:
-            self._admitted(verdict, turn, message)
+            self._admitted(verdict, turn, raw)
 
-    def _decided(self, done: Pending, turn: Turn, message: Message) -> None:
+    def _ask_limits(self, turn: Turn) -> Admission | Refusal | Pending:
+        exchange, route = self._exchange, self._exchange.route
+        if exchange.caller is None:
+            raise TypeError("a websocket without a caller")
+        return self._gateway.limiter.admit(
+            exchange.caller, route.protocol, route.endpoint.path, turn.request_bytes, turn.model
+        )
+
+    def _decided(self, done: Pending, turn: Turn, raw: bytes) -> None:
         if self._pending is done:
             self._pending = None
-            self._admitted(ADMITTED if done.exception() is not None else done.result(), turn, message)
+            self._admitted(ADMITTED if done.exception() is not None else done.result(), turn, raw)
             self._go_on()
 
-    def _admitted(self, verdict: Admission | Refusal, turn: Turn, message: Message) -> None:
+    def _admitted(self, verdict: Admission | Refusal, turn: Turn, raw: bytes) -> None:
         if isinstance(verdict, Refusal):
             self._refuse(verdict)
             return
-        turn.admission = verdict
+        turn.admitted(verdict)
         self._turns.append(turn)
-        self._connection.write(message.raw)
+        self._connection.write(raw)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Tell the client in an event; the provider hears nothing of its message."""
+        exchange = self._exchange
         self._gateway.metrics.refused(refusal.code)
-        Turn(self._gateway, self._exchange, "", 0).record(refusal.status, Outcome.REFUSED, refusal.code, None)
-        error = {"type": "invalid_request_error", "code": refusal.code, "message": refusal.message}
-        event: dict[str, object] = {"type": "error", "status": refusal.status, "error": error}
-        if self._codex:
-            failure = {"code": "invalid_prompt", "message": refusal.message}
-            response = {"id": "resp_refused", "object": "response", "status": "failed", "error": failure, "output": []}
-            event = {"type": "response.failed", "response": response}
-        self._client.send(text_frame(json.dumps(event).encode()))
-        if refusal.status == 401:  # noqa: PLR2004 (the token itself: nothing more can work here)
-            self._end(_POLICY, refusal.code)
+        Turn(self._gateway, exchange, "", 0).record(refusal.status, Outcome.REFUSED, refusal.code, None)
+        self._downstream.insert(text_frame(refused_turn(refusal, self._agent, exchange.request_id)))
+        if refusal.status == _UNAUTHORIZED:  # nothing more can work here
+            self._end(_POLICY, refusal.code, Outcome.REFUSED)
 
     # From the provider
 
+    def tunnel_data(self, data: bytes) -> None:
+        """Take bytes of the provider (see `from_client` for the other side)."""
+        self._touched = self._gateway.loop.time()
+        readable = self._downstream.readable
+        for message in self._downstream.read(data):
+            self._watch(message)
+        if readable and not self._downstream.readable:
+            self._gateway.ledger.counters.unmetered += 1
+        if self._over:
+            return
+        self._downstream.send(data)
+        if self._gateway.draining:
+            self.drain()
+
     def _watch(self, message: Message) -> None:
         if message.opcode not in _DATA:
+            if message.opcode is Opcode.CLOSE:
+                self._closer = self._closer or Outcome.PROVIDER_CLOSED
             return
-        if self._turns:
-            self._turns[0].received(len(message.payload))
+        was_open = self._meter.open
         reading = self._meter.feed(message.payload)
-        if reading is None:
-            return
-        turn = self._turns.pop(0) if self._turns else Turn(self._gateway, self._exchange, self._exchange.ask.model, 0)
+        if self._meter.open and not was_open and not self._turns:
+            self._turns.append(self._unasked())
+        if reading is not None:
+            self._record(reading, len(message.payload))
+        elif self._turns:
+            self._turns[0].received(len(message.payload))
+
+    def _record(self, reading: "Reading", size: int) -> None:
+        turn = self._turns.popleft() if self._turns and not self._meter.beside else self._unasked()
+        turn.received(size)
         turn.record(200, Outcome.PROVIDER_ERROR if reading.error else Outcome.OK, "", reading)
+
+    def _unasked(self) -> Turn:
+        """Return a turn that the provider began: it counts towards the limits, which can end the websocket only."""
+        turn = Turn(self._gateway, self._exchange, self._exchange.ask.model, 0)
+        verdict = self._ask_limits(turn)
+        if isinstance(verdict, Future):
+            loop = self._gateway.loop
+            verdict.add_done_callback(lambda done: loop.call_soon_threadsafe(self._unasked_decided, done, turn))
+        else:
+            self._unasked_admitted(verdict, turn)
+        return turn
+
+    def _unasked_decided(self, done: Pending, turn: Turn) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._unasked_admitted(done.result(), turn)
+
+    def _unasked_admitted(self, verdict: Admission | Refusal, turn: Turn) -> None:
+        if not isinstance(verdict, Refusal):
+            turn.admitted(verdict)
+        elif not self._over:
+            self._refuse(verdict)
+            self._gateway.loop.call_soon(self._end, _POLICY, verdict.code, Outcome.REFUSED)
 
     def answer_started(self, head: AnswerHead) -> None:
         """Never called: the answer was the switch."""
@@ -179,16 +239,17 @@ class Tunnel:
         """Never called: the answer was the switch."""
 
     def answer_broken(self, reason: str) -> None:
-        del reason
-        self._finish(Outcome.PROVIDER_CLOSED, "provider_closed")
+        """End with the provider's connection; a client that it said no goodbye to hears one of us."""
+        if self._closer is None:
+            self._downstream.insert(close_frame(_INTERNAL, reason))
+        self._finish(self._closer or Outcome.PROVIDER_CLOSED, "provider_closed")
         self._client.close()
 
     # Flow and end
 
     def upstream_congested(self, *, congested: bool) -> None:
-        transport = self._client.transport
-        if not transport.is_closing():
-            (transport.pause_reading if congested else transport.resume_reading)()
+        self._congested = congested
+        self._hold_client()
 
     def client_congested(self, *, congested: bool) -> None:
         transport = self._connection.transport
@@ -196,28 +257,27 @@ class Tunnel:
             (transport.pause_reading if congested else transport.resume_reading)()
 
     def client_gone(self) -> None:
-        self._finish(Outcome.CLIENT_CLOSED, "client_closed")
+        self._finish(self._closer or Outcome.CLIENT_CLOSED, "client_closed")
 
     def sweep(self, now: float) -> None:
         """End a websocket on which nothing moves any more."""
         limit = self._gateway.limits.idle_s if self._turns else _IDLE_WITHOUT_TURN_S
         if now - self._touched > limit:
-            self._end(_AWAY, f"nothing was sent for {limit:.0f} seconds")
+            self._end(_INTERNAL, f"nothing was sent for {limit:.0f} seconds", Outcome.PROVIDER_CLOSED)
 
     def drain(self) -> None:
         """End it because the server stops; a turn under way is waited for."""
-        if not self._turns:
-            self._end(1001, "the server is restarting")
+        if not self._turns and self._pending is None:
+            self._end(_GOING_AWAY, "the server is restarting", Outcome.OK)
 
-    def _end(self, code: int, reason: str) -> None:
+    def _end(self, code: int, reason: str, outcome: Outcome) -> None:
         if self._over:
             return
-        with contextlib.suppress(OSError):
-            self._client.send(close_frame(code, reason))
-        self._finish(Outcome.CLIENT_CLOSED if code == _PROTOCOL_ERROR else Outcome.PROVIDER_CLOSED, "closed")
+        self._downstream.insert(close_frame(code, reason))
+        self._finish(outcome, reason)
         self._client.close()
 
-    def _finish(self, outcome: Outcome, code: str) -> None:
+    def _finish(self, outcome: Outcome, error: str) -> None:
         if self._over:
             return
         self._over = True
@@ -227,6 +287,6 @@ class Tunnel:
             self._pending = None
         self._connection.drop()
         reading = self._meter.finish()
-        for place, turn in enumerate(self._turns):
-            turn.record(200, outcome, code, reading if place == 0 else None)
-        self._turns = []
+        while self._turns:
+            self._turns.popleft().record(200, outcome, error, reading)
+            reading = None

@@ -16,9 +16,15 @@ _NEWS = re.compile(
 
 
 class TurnMeter:
-    """Watches the provider's messages on one websocket. Never raises."""
+    """Watches the provider's messages on one websocket. Never raises.
 
-    def __init__(self) -> None:
+    On `/v1/realtime` (`realtime`) an error while a response is under way is about something else: that goes on.
+    `beside` says of the latest reading that it is no turn's: of a transcription.
+    """
+
+    def __init__(self, *, realtime: bool = False) -> None:
+        self.beside = False
+        self._realtime = realtime
         self._turn: OpenAIDialect | None = None
         self._text_bytes = 0
         self._model = ""  # of the session: realtime's answers don't name theirs
@@ -42,6 +48,8 @@ class TurnMeter:
             case "response.created":
                 self._turn, self._text_bytes = OpenAIDialect(), 0
                 self._turn.read_event(message)
+            case "error" if self._realtime and self.open:
+                return None
             case (
                 "error"
                 | "response.completed"
@@ -52,6 +60,7 @@ class TurnMeter:
             ):
                 return self._end(message)
             case kind if kind == _TRANSCRIBED:
+                self.beside = True
                 return self._read(OpenAIDialect(), message, 0, self._transcriber)
         return None
 
@@ -62,7 +71,7 @@ class TurnMeter:
 
     def _end(self, message: bytes) -> Reading:
         turn, text_bytes = self._turn or OpenAIDialect(), self._text_bytes
-        self._turn, self._text_bytes = None, 0
+        self._turn, self._text_bytes, self.beside = None, 0, False
         return self._read(turn, message, text_bytes, self._model)
 
     @staticmethod

@@ -3,6 +3,7 @@
 import difflib
 import os
 import plistlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,23 +15,33 @@ from urllib.parse import urlsplit
 
 from meshproxy_cli.agents.helper import helper_command
 from meshproxy_cli.cli import context, output
-from meshproxy_cli.errors import UnavailableError, UsageError
+from meshproxy_cli.errors import ConflictError, UnavailableError, UsageError
 from meshproxy_cli.settings.atomic import write_atomic
+from meshproxy_cli.settings.runtime import read_runtime
+from meshproxy_cli.settings.servers import LOCAL_URL
 
 LABEL = "com.meshagent.meshproxy"
+NAME = "meshproxy.service"
 _CARRIED = ("MESHPROXY_HOME", "MESHPROXY_KEYRING")
-_PROVIDER_KEYS = {"OPENAI_API_KEY": "openai", "ANTHROPIC_API_KEY": "anthropic"}
 _LIMIT_S = 30.0
 _MODE = 0o644
+
+Command = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The service's file, and the commands that make the system read and start it."""
+    """The service's file, and the commands that make the system read and start it, stop it, and say whether it runs.
+
+    `hint` is what else a person may want of the system.
+    """
 
     path: Path
     text: str
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[Command, ...]
+    stop: tuple[Command, ...] = ()
+    active: Command = ()
+    hint: str = ""
 
     @property
     def changes(self) -> bool:
@@ -50,18 +61,38 @@ class Unit:
         )
         return "\n".join([*lines, *(f"$ {' '.join(command)}" for command in self.commands)])
 
+    @property
+    def removal(self) -> str:
+        """What taking the service away does."""
+        return "\n".join([*(f"$ {' '.join(command)}" for command in self.stop), f"$ rm {self.path}"])
+
     def install(self) -> None:
-        """Write the file, start the service and wait until it answers. Raises `UnavailableError`."""
+        """Write the file, start the service and wait until it answers. Raises `UnavailableError`, `ConflictError`."""
+        self._require_no_other()
         write_atomic(self.path, self.text.encode(), mode=_MODE)
         for command in self.commands:
             _call(command)
         _wait()
         output.success("the Room Proxy runs as a service")
-        for variable, provider in _PROVIDER_KEYS.items():
-            if os.environ.get(variable):
-                output.warn(
-                    f"the service does not see this shell's {variable}: meshproxy provider add {provider} --api-key -"
-                )
+        if self.hint:
+            output.note(self.hint)
+
+    def remove(self) -> None:
+        """Stop the service and remove its file. Raises `UnavailableError`."""
+        for command in self.stop:
+            _call(command)
+        self.path.unlink(missing_ok=True)
+        output.success(f"the service is stopped, and {self.path} is gone; keys, usage and settings are kept")
+
+    def _require_no_other(self) -> None:
+        """Refuse where somebody's terminal runs the server: the service could not have its port."""
+        if _runs() and not (self.active and _succeeds(self.active)):
+            runtime = read_runtime(context.paths())
+            which = f" (process {runtime.pid})" if runtime is not None else ""
+            raise ConflictError(
+                f"a `meshproxy serve` runs already{which}, and not as this service",
+                hint="stop it (Ctrl-C in its terminal), then run this again",
+            )
 
 
 def plan() -> Unit:
@@ -72,18 +103,28 @@ def plan() -> Unit:
     return makers[sys.platform]()
 
 
-def systemd_text(command: tuple[str, ...], environ: dict[str, str]) -> str:
+def systemd_text(command: Command, environ: dict[str, str]) -> str:
     """Return the unit's text."""
-    variables = "".join(f'Environment="{name}={value}"\n' for name, value in environ.items())
-    words = " ".join(f'"{word}"' if " " in word else word for word in command)
+    variables = "".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in environ.items())
+    words = " ".join(_quoted(word).replace("$", "$$") for word in command)
+    again = " ".join(_quoted(word).replace("$", "$$") for word in (command[0], *command[1 : command.index("serve")]))
     return (
-        "[Unit]\nDescription=meshproxy Room Proxy\nAfter=network-online.target\n\n"
-        f"[Service]\nExecStart={words}\nExecReload=/bin/kill -HUP $MAINPID\n{variables}Restart=on-failure\nRestartSec=2\n\n"
+        "[Unit]\nDescription=meshproxy Room Proxy\n\n"
+        f"[Service]\nExecStart={words}\nExecReload={again} reload\n{variables}"
+        # Answers under way may end: half a minute, and what `serve` needs to put its usage away.
+        "KillMode=mixed\nTimeoutStopSec=60\nRestart=on-failure\nRestartSec=2\n\n"
         "[Install]\nWantedBy=default.target\n"
     )
 
 
-def launchd_text(command: tuple[str, ...], environ: dict[str, str]) -> str:
+def _quoted(word: str) -> str:
+    """Return a word as systemd reads it (systemd.syntax(7)): quoted where needed, with no specifier in it."""
+    word = word.replace("%", "%%")
+    plain = all(char.isalnum() or char in "/._-+=:,@%$" for char in word)
+    return word if plain and word else '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def launchd_text(command: Command, environ: dict[str, str], log: Path) -> str:
     """Return the property list's text."""
     content = {
         "Label": LABEL,
@@ -91,34 +132,60 @@ def launchd_text(command: tuple[str, ...], environ: dict[str, str]) -> str:
         "EnvironmentVariables": environ,
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
+        "ExitTimeOut": 60,
+        "StandardErrorPath": str(log),
     }
     return plistlib.dumps(content).decode()
 
 
 def _systemd() -> Unit:
-    path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / "meshproxy.service"
-    commands = (
-        ("systemctl", "--user", "daemon-reload"),
-        ("systemctl", "--user", "enable", "--now", "meshproxy.service"),
+    path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / NAME
+    control = ("systemctl", "--user")
+    return Unit(
+        path,
+        systemd_text(_serve(), _environ()),
+        ((*control, "daemon-reload"), (*control, "enable", NAME), (*control, "restart", NAME)),
+        stop=((*control, "disable", "--now", NAME),),
+        active=(*control, "is-active", "--quiet", NAME),
+        hint="it runs while you are logged in; to have it run always: loginctl enable-linger",
     )
-    return Unit(path, systemd_text(_serve(), _environ()), commands)
 
 
 def _launchd() -> Unit:
     path = Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-    commands = (("launchctl", "load", "-w", str(path)),)
-    return Unit(path, launchd_text(_serve(), _environ()), commands)
+    log = Path.home() / "Library" / "Logs" / "meshproxy.log"
+    unload = ("launchctl", "unload", "-w", str(path))
+    return Unit(
+        path,
+        launchd_text(_serve(), _environ(), log),
+        (*((unload,) if path.exists() else ()), ("launchctl", "load", "-w", str(path))),
+        stop=(unload,),
+        active=("launchctl", "list", LABEL),
+        hint=f"its log is {log}",
+    )
 
 
-def _serve() -> tuple[str, ...]:
-    """Return the command line of `serve`, by the path that agents' helper commands have too."""
+def _serve() -> Command:
+    """Return the command line of `serve`, by the path that agents' helper commands have too.
+
+    It takes the port of the server that ran last: agents are configured for that one.
+    """
     helper = helper_command("room", os.environ)
     program = helper[: helper.index("token")]
-    return (*(part for part in program if part != "/usr/bin/env" and "=" not in part), "serve")
+    port = urlsplit(context.settings().servers["local"].url).port
+    chosen = () if port == urlsplit(LOCAL_URL).port or port is None else ("--port", str(port))
+    return (*(part for part in program if part != "/usr/bin/env" and "=" not in part), "serve", *chosen)
 
 
 def _environ() -> dict[str, str]:
     return {name: value for name in _CARRIED if (value := os.environ.get(name))}
+
+
+def _succeeds(command: Command) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False)  # noqa: S603 (our own words)
+    return done.returncode == 0
 
 
 def _read(path: Path) -> str:
@@ -128,7 +195,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _call(command: tuple[str, ...]) -> None:
+def _call(command: Command) -> None:
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False)  # noqa: S603 (shown and agreed)
     except (OSError, subprocess.TimeoutExpired) as problem:

@@ -17,7 +17,7 @@ from meshproxy_cli.doctor.run import culprit, exit_code, jobs, run
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.doctor.server import LIMIT_S
 from meshproxy_cli.doctor.trial import trial_check
-from meshproxy_cli.errors import UnavailableError
+from meshproxy_cli.errors import UnavailableError, UsageError
 
 _NAMES = ", ".join(agent.name for agent in AGENTS)
 _RUNNABLE = ("codex", "claude", "opencode", "pi")
@@ -31,11 +31,13 @@ def setup(
     room: Annotated[str | None, typer.Option("--room", "-r", help="The room that the agents are to use.")] = None,
     agent: Annotated[list[str] | None, typer.Option("--agent", help=f"An agent, repeatable: {_NAMES}.")] = None,
     key_file: Annotated[
-        Path | None, typer.Option(help="A file with an API key or token from your admin; - reads standard input.")
+        Path | None,
+        typer.Option(help="A file with an API key, token or access token from your admin; - is standard input."),
     ] = None,
     as_service: Annotated[
         bool, typer.Option("--service", help="Run this machine's Room Proxy as a service of your user.")
     ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="With --service: stop the service and remove its file.")] = False,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Try it all in the end, live.")] = True,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do what the plan says without asking.")] = False,
 ) -> int:
@@ -49,7 +51,10 @@ def setup(
     - `meshproxy setup --server local --room my-room --agent codex --agent claude --yes`
     - `meshproxy setup --server https://mesh.example.com --key-file key.txt --room my-room --agent codex --yes`
     - `meshproxy setup --service`
+    - `meshproxy setup --service --undo`
     """
+    if undo:
+        return _undo(as_service=as_service, yes=yes)
     flags = Flags(server, room, tuple(dict.fromkeys(agent or ())), key_file, yes)
     answers = ask(flags)
     unit = service.plan() if as_service and answers.server.local else None
@@ -66,6 +71,20 @@ def setup(
         for command in next_commands(answers):
             output.text(command)
     return code
+
+
+def _undo(*, as_service: bool, yes: bool) -> int:
+    if not as_service:
+        raise UsageError("--undo goes with --service", hint="an agent is undone with: meshproxy configure AGENT --undo")
+    unit = service.plan()
+    if not unit.path.exists():
+        output.success(f"there is no service: {unit.path} does not exist")
+        return 0
+    output.note(f"This is what will be done:\n{unit.removal}")
+    if not yes and not output.confirm("Do it?", flag="--yes"):
+        raise typer.Abort
+    unit.remove()
+    return 0
 
 
 def _require_running(answers: Answers) -> None:

@@ -65,7 +65,7 @@ def ask(flags: Flags) -> Answers:
     has_key = key_text is None and _has_credential(server, room)
     if key_text is None and not has_key and not _can_create(server):
         key_text = output.ask_secret(
-            f"An API key or a participant token for {server.url}",
+            f"An API key, a participant token or your access token for {server.url}",
             hint="ask its admin for one, and give it with --key-file FILE (- reads standard input)",
         )
     return Answers(server, new, room, agents, has_key, key_text)

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from meshproxy_cli.agents import show
 from meshproxy_cli.agents.base import Target
@@ -17,12 +18,21 @@ from meshproxy_cli.cli.api_key.keep import KeyRing
 from meshproxy_cli.cli.service import Unit
 from meshproxy_cli.cli.setup_answers import Answers
 from meshproxy_cli.cli.targets import Choice, make_target
-from meshproxy_cli.errors import UsageError
+from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.settings import edit
+from meshproxy_cli.settings.providers import (
+    KEY_VARIABLES,
+    URL_VARIABLES,
+    add_provider,
+    make_provider,
+    read_providers,
+)
 from meshproxy_cli.settings.schema import ServerTable
 from meshproxy_cli.tokens.apikey import PREFIX, ApiKey
 from meshproxy_cli.tokens.participant import check_times, decode_unverified
 from meshproxy_cli.tokens.reading import refusals
+
+_ACCESS_TOKEN = "mpa_"  # noqa: S105 (what access tokens start with)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,7 @@ def plan(answers: Answers, unit: Unit | None) -> list[Step]:
     """Return the steps that are left to do."""
     steps = [*_server_steps(answers)]
     if unit is not None and unit.changes:
+        steps += _provider_steps()
         steps.append(Step(unit.title, unit.install, unit.preview))
     steps += _key_steps(answers)
     settings = context.settings()
@@ -68,21 +79,67 @@ def _server_steps(answers: Answers) -> list[Step]:
     return steps
 
 
+def _provider_steps() -> list[Step]:
+    """Keep the provider keys of this shell: a service does not see its variables."""
+    try:
+        known = {one.protocol for one in read_providers(context.paths(), {})}
+    except UsageError as problem:
+        output.warn(problem.message)
+        return []
+    return [
+        Step(f"keep this shell's {variable} for the service, as a secret", partial(_keep_provider, protocol))
+        for protocol, variable in KEY_VARIABLES.items()
+        if protocol not in known and os.environ.get(variable, "").strip()
+    ]
+
+
+def _keep_provider(protocol: str) -> None:
+    key = os.environ[KEY_VARIABLES[protocol]].strip()
+    entry = make_provider(protocol, name=None, base_url=os.environ.get(URL_VARIABLES[protocol]), key=None)
+    keep = partial(context.secrets().set, f"provider/{entry.name}", key)
+    add_provider(context.paths(), entry, keep_key=lambda: _say(bool(keep())))
+    output.success(f"kept the key of the provider {entry.name} ({entry.base_urls[0]})")
+
+
 def _key_steps(answers: Answers) -> list[Step]:
     server, text = answers.server, answers.key_text
     if text is None:
         if answers.has_key:
             return []
-        name = socket.gethostname().partition(".")[0] or "laptop"
-        return [
-            Step(f"create an API key named {name} and keep it in the keyring", lambda: _create_key(server.name, name))
-        ]
+        title = f"create an API key named {_machine()} and keep it in the keyring"
+        return [Step(title, partial(_create_key, server.name, _machine()))]
     if text.startswith(PREFIX):
         key = ApiKey.parse(text)
         if KeyRing(context.secrets(), server.name).active() == key:
             return []
         return [Step(f"keep the API key {key.id}", lambda: KeyRing(context.secrets(), server.name).use(key))]
+    if text.startswith(_ACCESS_TOKEN):
+        return _sign_in_steps(answers, text)
     return _token_steps(answers, text)
+
+
+def _sign_in_steps(answers: Answers, text: str) -> list[Step]:
+    kept = context.secrets().get(f"access-token/{answers.server.name}") == text
+    if KeyRing(context.secrets(), answers.server.name).active() is None:
+        title = f"keep your access token, and create an API key named {_machine()} with it"
+        return [Step(title, partial(_sign_in, answers))]
+    return [] if kept else [Step("keep your access token", partial(_keep_access_token, answers))]
+
+
+def _keep_access_token(answers: Answers) -> None:
+    context.secrets().set(f"access-token/{answers.server.name}", answers.key_text or "")
+
+
+def _sign_in(answers: Answers) -> None:
+    """Keep the access token once the server took it: the key is made with it."""
+    name, secrets = f"access-token/{answers.server.name}", context.secrets()
+    before = secrets.get(name)
+    _keep_access_token(answers)
+    try:
+        _create_key(answers.server.name, _machine())
+    except MeshproxyError:
+        _say(secrets.delete(name) if before is None else bool(secrets.set(name, before)))
+        raise
 
 
 def _token_steps(answers: Answers, text: str) -> list[Step]:
@@ -133,6 +190,10 @@ def _add(name: str, table: ServerTable) -> None:
 
 def _set(key: str, value: str) -> None:
     edit.set_value(context.paths(), key, value)
+
+
+def _machine() -> str:
+    return socket.gethostname().partition(".")[0] or "laptop"
 
 
 def _create_key(server: str, name: str) -> None:

@@ -16,6 +16,7 @@ from meshproxy_cli.store.base import Store
 _POLL_S = 0.25
 _RECONNECT_S = 1.0
 _MIN_REFRESH_S = 0.2
+_SILENT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +44,13 @@ class Janitor:
             threading.Thread(target=self._watch, name="meshproxy-directory", daemon=True),
             threading.Thread(target=self._do_chores, name="meshproxy-chores", daemon=True),
         ]
-        self.store_away = False
+        self._store_failed = False
+        self._heard_at = time.monotonic()
+
+    @property
+    def store_away(self) -> bool:
+        """Whether the store can't be reached, or has not answered for a while."""
+        return self._store_failed or time.monotonic() - self._heard_at > _SILENT_S
 
     def start(self) -> None:
         """Read the directory, which must work, and start; raises `StoreUnavailableError`."""
@@ -79,7 +86,7 @@ class Janitor:
             self._refresh()
             while not self._stop.is_set():
                 changed = feed.wait(0.0) if self._wanted.wait(0.0) else feed.wait(_POLL_S)
-                self.store_away = False
+                self._store_failed, self._heard_at = False, time.monotonic()
                 if self._wanted.is_set():
                     self._wanted.clear()
                     self._stop.wait(max(0.0, self._refreshed_at + _MIN_REFRESH_S - time.monotonic()))
@@ -110,9 +117,9 @@ class Janitor:
                     _log.exception("a chore of this worker failed")
 
     def _away(self, problem: MeshproxyError) -> None:
-        if not self.store_away:
+        if not self._store_failed:
             _log.warning("the store is away (%s); the keys known so far are used", problem.message)
-        self.store_away = True
+        self._store_failed = True
 
     def _call(self, callback: Callable[[], None]) -> None:
         if not self._loop.is_closed():

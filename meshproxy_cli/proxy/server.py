@@ -235,4 +235,9 @@ class Worker:
         self._peers.publish(self._metrics, self._streams_open())
 
     def _health(self) -> Health:
-        return Health(reasons=("the store is away",)) if self._janitor.store_away else Health()
+        reasons = []
+        if self._janitor.store_away:
+            reasons.append("the store is away")
+        if self._spool.in_memory:
+            reasons.append("usage is kept in memory: the spool can't be written")
+        return Health(tuple(reasons), ending=self.gateway.draining)

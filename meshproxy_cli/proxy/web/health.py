@@ -1,7 +1,8 @@
-"""`/healthz`: the process answers. `/readyz`: `{"status": "ok"|"degraded", "reasons": […], "version": "…"}`.
+"""`/healthz`: the process answers. `/readyz`: `{"status": "ok"|"degraded"|"ending", "reasons": […], "version": "…"}`.
 
 A database that is away makes the server degraded and not unready: requests with known keys go on and usage spools, so
-taking every replica out of rotation for it would turn a slow ledger into an outage. Both are open: they tell no names.
+taking every replica out of rotation for it would turn a slow ledger into an outage. Only a server that is ending is
+unready (503). Both are open: they tell no names.
 """
 
 from email.utils import formatdate
@@ -24,9 +25,10 @@ async def _alive(_: Request) -> Response:
 
 async def _ready(request: Request) -> Response:
     services = services_of(request)
-    reasons = services.health().reasons
-    content = {"status": "degraded" if reasons else "ok", "reasons": list(reasons), "version": services.version}
-    return JSONResponse(content, headers=_dated())
+    health = services.health()
+    status = "ending" if health.ending else "degraded" if health.reasons else "ok"
+    content = {"status": status, "reasons": list(health.reasons), "version": services.version}
+    return JSONResponse(content, 503 if health.ending else 200, headers=_dated())
 
 
 ROUTES = (Route("/healthz", _alive), Route("/readyz", _ready))

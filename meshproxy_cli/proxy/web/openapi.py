@@ -106,9 +106,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _open(summary: str, content: dict[str, Any]) -> dict[str, Any]:
-    answer = {"description": "Success.", "content": content}
-    return {"get": {"tags": ["Server"], "summary": summary, "security": [], "responses": {"200": answer}}}
+def _open(summary: str, content: dict[str, Any], **more: str) -> dict[str, Any]:
+    """Describe a call that needs no token; `more` says what other answers with the same content mean: _503="…"."""
+    said = {"200": "Success.", **{status.strip("_"): text for status, text in more.items()}}
+    responses = {status: {"description": text, "content": content} for status, text in said.items()}
+    return {"get": {"tags": ["Server"], "summary": summary, "security": [], "responses": responses}}
 
 
 _PROBLEM = {
@@ -133,14 +135,18 @@ _READY = {
     "type": "object",
     "required": ["status", "reasons", "version"],
     "properties": {
-        "status": {"enum": ["ok", "degraded"]},
+        "status": {"enum": ["ok", "degraded", "ending"]},
         "reasons": {"type": "array", "items": {"type": "string"}},
         "version": {"type": "string", "description": "The server's version of meshproxy."},
     },
 }
 _OPEN_PATHS = {
     "/healthz": _open("Say that the process answers", _TEXT),
-    "/readyz": _open("Say whether anything is degraded", {"application/json": {"schema": _READY}}),
+    "/readyz": _open(
+        "Say whether anything is degraded",
+        {"application/json": {"schema": _READY}},
+        _503="The server is ending: send requests elsewhere.",
+    ),
     "/openapi.json": _open("Show this description", {"application/json": {"schema": {"type": "object"}}}),
     "/metrics": {
         "get": {

@@ -50,9 +50,10 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the server is: `reasons` say in words what is amiss; none means ready."""
+    """`reasons` say in words what is amiss, none means ready; `ending`: it takes no more requests."""
 
     reasons: tuple[str, ...] = ()
+    ending: bool = False
 
 
 def _no_metrics() -> Iterable[Metric]:

@@ -94,6 +94,14 @@ def test_health(site: Site, tmp_path: Path) -> None:
     degraded.store.close()
 
 
+def test_a_server_that_ends_is_not_ready(tmp_path: Path) -> None:
+    ending = make_site(tmp_path, health=lambda: Health(("the store is away",), ending=True))
+    answer = ending.client().get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "ending")
+    assert ending.client().get("/healthz").status_code == 200
+    ending.store.close()
+
+
 def test_workers_show_each_others_metrics(tmp_path: Path) -> None:
     first, second, third = (Peers(tmp_path, number) for number in range(3))
     second.publish(lambda: (requests(5),), 2, now=100.0)

@@ -118,11 +118,14 @@ def read_answer_head(block: bytes) -> AnswerHead:
     return head
 
 
-def check_partial_head(data: bytes) -> None:
-    """Refuse the beginning of a head that can't become a good one any more, or is over `MAX_HEAD_BYTES`."""
+def check_partial_head(data: bytes, seen: int = 0) -> None:
+    """Refuse the beginning of a head that can't become a good one any more, or is over `MAX_HEAD_BYTES`.
+
+    `seen`: how many bytes of it were checked before, so that a head in many pieces is not read many times.
+    """
     if len(data) > MAX_HEAD_BYTES:
         raise MalformedHeadError("the header block is larger than 64 KiB")
-    if _BARE_LF.search(data):
+    if _BARE_LF.search(data, max(0, seen - 1)):
         raise MalformedHeadError("a line ends without CRLF")
 
 

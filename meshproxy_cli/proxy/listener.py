@@ -117,7 +117,8 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         phase = self._phase
         if phase is _Phase.HEAD:
-            self._read_head(self._buffer + data if self._buffer else data)
+            seen = len(self._buffer)
+            self._read_head(self._buffer + data if seen else data, seen)
         elif phase is _Phase.BODY:
             self._since = self._gateway.loop.time()
             self._read_body(data)
@@ -204,16 +205,16 @@ class ClientConnection(asyncio.Protocol):
     def _next(self) -> None:
         if self._phase is _Phase.HEAD and self._buffer and not self.transport.is_closing():
             self.transport.resume_reading()
-            self._read_head(self._buffer)
+            self._read_head(self._buffer, 0)
 
-    def _read_head(self, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n")
+    def _read_head(self, data: bytes, seen: int) -> None:
+        end = data.find(b"\r\n\r\n", max(0, seen - 3))
         try:
             if end < 0:
                 if not self._buffer:
                     self._since = self._gateway.loop.time()
                 self._buffer = data
-                check_partial_head(data)
+                check_partial_head(data, seen)
                 return
             head = read_request_head(data[: end + 4])
         except MalformedHeadError as problem:

@@ -87,3 +87,11 @@ def test_what_cannot_become_a_head(data: bytes) -> None:
 def test_what_can() -> None:
     for end in range(len(request())):
         check_partial_head(request()[:end])
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\rX", b"A\r\nB\n"])
+def test_a_head_in_pieces_is_checked_where_it_is_new(data: bytes) -> None:
+    bad = max(data.rfind(b"\n"), data.rfind(b"X"))
+    check_partial_head(data[:bad])
+    with pytest.raises(MalformedHeadError):
+        check_partial_head(data, bad)

@@ -55,7 +55,7 @@ def setup(
     """
     if undo:
         return _undo(as_service=as_service, yes=yes)
-    flags = Flags(server, room, tuple(dict.fromkeys(agent or ())), key_file, yes)
+    flags = Flags(server, room, tuple(dict.fromkeys(agent or ())), key_file, yes, as_service)
     answers = ask(flags)
     unit = service.plan() if as_service and answers.server.local else None
     if answers.server.local and unit is None:

@@ -32,6 +32,7 @@ class Flags:
     agents: tuple[str, ...] = ()
     key_file: Path | None = None
     yes: bool = False
+    service: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +74,23 @@ def ask(flags: Flags) -> Answers:
 
 def _require(flags: Flags) -> None:
     """Refuse at once, and with every flag that is missing."""
-    settings = context.settings()
+    server = context.settings().server(flags.server)
     missing = []
-    if flags.room is None and _known_room(settings.server(flags.server)) is None:
+    room = flags.room or _known_room(server)
+    if room is None:
         missing.append(f"--room {_ROOM}")
     if not flags.agents:
         missing.append(f"--agent {next(iter(_installed()), 'codex')}")
+    if flags.key_file is None and not _has_credential(server, room or _ROOM) and not _can_create(server):
+        missing.append("--key-file FILE")
     if not flags.yes:
         missing.append("--yes")
     if missing:
         given = [f"--server {shlex.quote(flags.server)}"] if flags.server else []
         given += [f"--room {shlex.quote(flags.room)}"] if flags.room else []
         given += [f"--agent {agent}" for agent in flags.agents]
+        given += [f"--key-file {shlex.quote(str(flags.key_file))}"] if flags.key_file else []
+        given += ["--service"] * flags.service + ["--yes"] * flags.yes
         raise UsageError(
             f"there is no terminal to ask on, and {', '.join(missing)} is missing",
             hint=" ".join(["meshproxy setup", *given, *missing]),

@@ -103,6 +103,8 @@ def answers(scene: Scene) -> Outcome:
     except MeshproxyError as problem:
         return bad(problem.message, _start(scene), advice=problem.hint or "")
     body = content_of(reply)
+    if (reply.status != _OK or "status" not in body) and _asks_for_a_token(scene):
+        return good("it asks for a token where a Room Proxy does; it has no /readyz, as other makes have none")
     if reply.status != _OK or "status" not in body:
         what = f"{scene.server.url}/readyz answered {reply.status}, as a Room Proxy does not"
         return bad(
@@ -149,6 +151,15 @@ def clock(scene: Scene) -> Outcome:
     found = f"this machine's clock is {abs(late):,} s {'ahead of' if late > 0 else 'behind'} the server's"
     remedy = "sudo timedatectl set-ntp true"
     return bad(found, remedy) if abs(late) > _SKEW_FAILURE_S else doubtful(found, remedy)
+
+
+def _asks_for_a_token(scene: Scene) -> bool:
+    """Whether a request without a credential is refused for that, at a path that only Room Proxies have."""
+    try:
+        reply = ask("GET", f"{scene.server.url}/rooms/doctor/openai/v1/models", limit_s=scene.limit_s)
+    except MeshproxyError:
+        return False
+    return reply.status in {401, 403} and "json" in reply.headers.get("content-type", "")
 
 
 def ready(scene: Scene) -> Reply:

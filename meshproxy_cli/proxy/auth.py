@@ -50,8 +50,8 @@ class Authenticator:
         self._tokens.clear()
         self._callers.clear()
 
-    def caller(self, head: RequestHead, route: ProviderRoute) -> Caller:
-        """Return who sent this request. Raises `RefusedError`."""
+    def caller(self, head: RequestHead, route: ProviderRoute) -> tuple[Caller, float]:
+        """Return who sent this request, and the Unix time until which that holds. Raises `RefusedError`."""
         tokens = credentials(head)
         if not tokens:
             raise refuse(401, "token_missing", _NO_CREDENTIAL)
@@ -59,7 +59,7 @@ class Authenticator:
         digest = hashlib.sha256(tokens[0]).digest()
         found = self._callers.get((digest, route.room, session, agent))
         if found is not None and self._clock() < found[1]:
-            return found[0]
+            return found
         digest, token = self._best(tokens, session + b" " + agent)
         caller = Caller(
             project_id=token.project_id,
@@ -72,7 +72,7 @@ class Authenticator:
         )
         until = float("inf") if token.expires_at is None else float(token.expires_at)
         _put(self._callers, (digest, route.room, session, agent), (caller, until))
-        return caller
+        return caller, until
 
     def knows_key(self, head: RequestHead) -> bool:
         """Whether no credential of the request names an API key that is not in the directory."""

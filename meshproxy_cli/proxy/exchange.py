@@ -5,20 +5,23 @@ head read → authenticate → body read → authorise → limits → forward (`
 
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.authorise import Ask
+from meshproxy_cli.proxy.entry import Entry, Subject, subject_of
 from meshproxy_cli.proxy.forward import Forwarder
-from meshproxy_cli.proxy.guard import AnswerHead, RequestHead
+from meshproxy_cli.proxy.guard import AnswerHead
+from meshproxy_cli.proxy.ids import as_uuid
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
+from meshproxy_cli.proxy.prepared import Prepared, Standing
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
 from meshproxy_cli.proxy.refusal import Refusal, RefusedError, answer, reader_of, render, too_large
 from meshproxy_cli.proxy.rewrite import switch_head
-from meshproxy_cli.proxy.routes import ProviderRoute, Reply
+from meshproxy_cli.proxy.routes import Reply
 from meshproxy_cli.proxy.tunnel.websocket import Tunnel
 from meshproxy_cli.proxy.usage.reading import Reading
-from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
+from meshproxy_cli.store.events import Outcome
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.caller import Caller
@@ -29,31 +32,34 @@ if TYPE_CHECKING:
 
 _KEPT_FOR_STRANGERS = 4 * 1024 * 1024
 _UNKNOWN_KEY = "token_unknown_key"
-_NO_TOKENS = TokenCounts()
+_RESPONSE = Reply.RESPONSE
 
 
 class Exchange:
     """A request and its answer; the listener's `Handler`."""
 
     __slots__ = (
-        "_admission", "_begun", "_gateway", "_pending", "_refusal", "_size", "_started_at", "ask", "caller", "client",
-        "closes", "forwarder", "head", "pieces", "provider", "request_id", "route", "trailers", "websocket",
+        "_admission", "_begun", "_gateway", "_pending", "_refusal", "_size", "_standing", "_started_at", "ask",
+        "caller", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider", "request_id", "route",
+        "trailers", "websocket",
     )  # fmt: skip
 
-    def __init__(self, gateway: "Gateway", client: "ClientConnection", head: RequestHead, route: ProviderRoute) -> None:
+    def __init__(self, gateway: "Gateway", client: "ClientConnection", prepared: Prepared) -> None:
         self._gateway = gateway
         self.client = client
-        self.head = head
-        self.route = route
+        self.prepared = prepared
+        self.head = prepared.head
+        self.route = prepared.route
+        self.websocket = prepared.websocket
+        self.closes = not prepared.keeps or gateway.draining
         self.request_id = gateway.new_request_id()
         self.caller: Caller | None = None
         self.ask = _NO_ASK
         self.provider: Provider | None = None
         self.pieces: list[bytes] = []
         self.trailers: list[bytes] = []
-        self.websocket = head.value(b"upgrade").lower() == b"websocket"
-        self.closes = not head.keeps_alive or gateway.draining
         self.forwarder: Forwarder | None = None
+        self._standing: Standing | None = None
         self._size = 0
         self._begun = perf_counter()
         self._started_at = datetime.now(UTC)
@@ -98,11 +104,18 @@ class Exchange:
             self.refuse(self._refusal)
 
     def _authenticate(self) -> None:
+        gateway, standing = self._gateway, self.prepared.standing
         self._refusal = None
-        try:
-            self.caller = self._gateway.authenticator.caller(self.head, self.route)
-        except RefusedError as problem:
-            self._refusal = problem.refusal
+        if standing is None or standing.generation != gateway.generation or time() >= standing.until:
+            try:
+                caller, until = gateway.authenticator.caller(self.head, self.route)
+            except RefusedError as problem:
+                self._refusal = problem.refusal
+                return
+            room = gateway.directory.room(caller.project_id, caller.room)
+            standing = self.prepared.standing = Standing(gateway.generation, until, caller, room)
+        self._standing = standing
+        self.caller = standing.caller
 
     def _authenticate_again(self) -> None:
         """Look once more, now that the directory is fresh: the key may have been made a moment ago."""
@@ -124,25 +137,28 @@ class Exchange:
     # What it asks for
 
     def _authorise(self) -> None:
-        gateway, caller, route = self._gateway, self.caller, self.route
-        if caller is None:
+        gateway, standing, route = self._gateway, self._standing, self.route
+        if standing is None:
             raise TypeError("a request without a caller")
-        room = gateway.directory.room(caller.project_id, caller.room)
         body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
         self.pieces = [body] if body else []
         try:
-            self.ask = gateway.authoriser.ask(caller, route, room, self.head, body)
+            self.ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, body)
             if route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
                 self._answer_here(CODEX_MODELS)
                 return
-            self.provider = gateway.provider_for(route.protocol, room)
+            self.provider = standing.provider
+            if self.provider is None:
+                self.provider = standing.provider = gateway.provider_for(route.protocol, standing.room)
         except RefusedError as problem:
             self.refuse(problem.refusal)
             return
         if self.websocket or is_free(route.endpoint.path):  # each turn of a websocket is admitted on its own
             self._forward()
             return
-        verdict = gateway.limiter.admit(caller, route.protocol, route.endpoint.path, self._size, self.ask.model)
+        verdict = gateway.limiter.admit(
+            standing.caller, route.protocol, route.endpoint.path, self._size, self.ask.model
+        )
         if isinstance(verdict, Future):
             self._pending = verdict
             verdict.add_done_callback(lambda done: gateway.loop.call_soon_threadsafe(self._decided, done))
@@ -226,42 +242,43 @@ class Exchange:
 
     def record(self, status: int, outcome: Outcome, error: str, reading: Reading | None) -> None:
         """Write the event down; called before the last byte goes out."""
-        caller, provider, forwarder = self.caller, self.provider, self.forwarder
-        if caller is None:
+        if self._standing is None:
             return
-        relay = forwarder.relay if forwarder is not None else None
-        now = perf_counter()
-        event = UsageEvent(
-            event_id=self._gateway.new_event_id(),
+        gateway, relay = self._gateway, None if self.forwarder is None else self.forwarder.relay
+        subject = self._subject(self._standing)
+        begun = self._begun
+        entry = Entry(
+            event_id=as_uuid(self.request_id[-32:]),
             request_id=self.request_id,
             started_at=self._started_at,
-            project_id=caller.project_id,
-            room=caller.room,
-            session=caller.session,
-            participant=caller.participant,
-            key_id=caller.key_id,
-            agent=caller.agent,
-            provider=provider.name if provider is not None else self.route.protocol,
-            endpoint=self.route.endpoint.path,
-            method=self.head.method.decode(),
-            streamed=relay is not None and relay.streamed,
+            streamed=False,
             status=status,
             outcome=outcome,
             model_requested=self.ask.model,
-            provider_request_id=relay.provider_request_id if relay is not None else "",
-            tokens=_NO_TOKENS,
-            ttfb_ms=(relay.first_byte_at - self._begun) * 1000 if relay is not None and relay.status else None,
-            duration_ms=(now - self._begun) * 1000,
+            duration_ms=(perf_counter() - begun) * 1000,
             request_bytes=self._size,
-            response_bytes=relay.received if relay is not None else 0,
             error=error,
         )
-        event = self._gateway.ledger.record(event, reading)
-        self._gateway.recorded(event)
+        if relay is not None and relay.status:
+            entry.streamed = relay.streamed
+            entry.provider_request_id = relay.provider_request_id
+            entry.ttfb_ms = (relay.first_byte_at - begun) * 1000
+            entry.response_bytes = relay.received
+        gateway.ledger.record(subject, entry, reading)
+        gateway.recorded(subject, entry)
         if self._admission is not ADMITTED:
-            self._gateway.limiter.settle(self._admission, event)
-        if reading is not None and self.route.endpoint.reply is Reply.RESPONSE:
-            self._gateway.owners.note(caller, reading.answer_id)
+            gateway.limiter.settle(self._admission, entry.event(subject))
+        if reading is not None and reading.answer_id and self.route.endpoint.reply is _RESPONSE:
+            gateway.owners.note(self._standing.caller, reading.answer_id)
+
+    def _subject(self, standing: Standing) -> Subject:
+        if standing.subject is not None and self.provider is standing.provider:
+            return standing.subject
+        name = self.route.protocol if self.provider is None else self.provider.name
+        subject = subject_of(standing.caller, name, self.route.endpoint.path, self.head.method.decode())
+        if self.provider is not None:
+            standing.subject = subject
+        return subject
 
 
 _NO_ASK = Ask()

@@ -1,7 +1,9 @@
 """The way to the provider: which base URL and credential, which connection, and what is tried when that fails."""
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from meshproxy_cli.proxy.chunked import chunk
 from meshproxy_cli.proxy.drain import Drain
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.refusal import Refusal
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.gateway import Gateway
 
 _ACCEPT_ENCODING = frozenset({b"accept-encoding"})
-_NOTHING: frozenset[bytes] = frozenset()
+_CONTENT_ENCODING = frozenset({b"content-encoding"})
+_READ_HERE = frozenset({Reply.MODELS, Reply.BATCHES})  # answers that must come uncompressed
+_JOINED_BYTES = 64 * 1024  # copying so much costs less than a second piece
 _TRY_ELSEWHERE = frozenset({401, 403, 429, 500, 502, 503, 504, 529})
 _CREDENTIAL_REFUSED = frozenset({401, 403})
 _FIRST_ERROR = 400
@@ -45,7 +49,7 @@ class Forwarder:
         self._waiting = True  # for a connection or an answer; False once somebody else answered, or nobody listens
         self.relay: Relay | None = None
         self.paused = False
-        self.touched = gateway.loop.time()
+        self.touched = monotonic()
 
     def start(self) -> None:
         """Send the request to the first base URL and credential."""
@@ -53,7 +57,8 @@ class Forwarder:
         provider, caller = exchange.provider, exchange.caller
         if provider is None or caller is None:
             raise TypeError("a request without a provider or a caller")
-        self._targets = self._gateway.sticky.targets(provider, caller)
+        targets = provider.targets
+        self._targets = targets if len(targets) == 1 else self._gateway.sticky.targets(provider, caller)
         self._attempt()
 
     def _attempt(self) -> None:
@@ -67,22 +72,30 @@ class Forwarder:
 
     def _request(self, target: Target) -> list[bytes]:
         exchange = self._exchange
-        head, pieces = exchange.head, exchange.pieces
-        without = _NOTHING
-        if exchange.ask.hides_usage or exchange.route.endpoint.reply in {Reply.MODELS, Reply.BATCHES}:
-            without = _ACCEPT_ENCODING
-        if exchange.ask.body is not None:
-            without |= {b"content-encoding"}
-        path = exchange.route.path
+        head, body = exchange.head, exchange.pieces[0] if exchange.pieces else b""
         if exchange.websocket:
-            return [request_head(head, target, path, upgrade_lines(head))]
-        size = len(pieces[0]) if pieces else 0
-        trailers = trailer_lines(exchange.trailers)
-        if trailers:
-            start = request_head(head, target, path, b"transfer-encoding: chunked\r\n", without=without)
-            return [start, *((b"%x\r\n" % size, *pieces, b"\r\n") if size else ()), b"0\r\n", trailers, b"\r\n"]
-        framing = b"content-length: %d\r\n" % size if size or head.method in _HAVE_BODIES or head.length else b""
-        return [request_head(head, target, path, framing, without=without), *pieces]
+            return [self._head(target) + upgrade_lines(head) + b"\r\n"]
+        if exchange.trailers and (trailers := trailer_lines(exchange.trailers)):
+            start = self._head(target) + b"transfer-encoding: chunked\r\n\r\n"
+            return [start, chunk(body), b"0\r\n", trailers, b"\r\n"]
+        if not (body or head.length or head.method in _HAVE_BODIES):
+            return [self._head(target) + b"\r\n"]
+        start = b"%bcontent-length: %d\r\n\r\n" % (self._head(target), len(body))
+        return [start + body] if len(body) <= _JOINED_BYTES else [start, body]
+
+    def _head(self, target: Target) -> bytes:
+        """Return the head that goes upstream, up to the lines that say where the body ends."""
+        exchange = self._exchange
+        prepared, ask = exchange.prepared, exchange.ask
+        if ask.body is None and not ask.hides_usage:
+            if prepared.sent is None or prepared.sent[0] is not target:
+                without = _ACCEPT_ENCODING if exchange.route.endpoint.reply in _READ_HERE else frozenset()
+                prepared.sent = target, request_head(prepared.head, target, exchange.route.path, without=without)
+            return prepared.sent[1]
+        without = _ACCEPT_ENCODING if ask.hides_usage else frozenset()
+        if ask.body is not None:
+            without |= _CONTENT_ENCODING
+        return request_head(prepared.head, target, exchange.route.path, without=without)
 
     def upstream_ready(self, connection: UpstreamConnection) -> None:
         if not self._waiting:
@@ -90,7 +103,7 @@ class Forwarder:
             return
         self._connection = connection
         self.relay = Relay(self._gateway, self._exchange, self)
-        self.touched = self._gateway.loop.time()
+        self.touched = monotonic()
         connection.send(self.relay, self._parts, head_only=self._exchange.head.method == b"HEAD")
 
     def upstream_failed(self, reason: str) -> None:
@@ -131,17 +144,16 @@ class Forwarder:
     def declines(self, head: AnswerHead) -> bool:
         """Whether this answer is not passed on, because another base URL or credential is tried instead."""
         provider, caller = self._exchange.provider, self._exchange.caller
-        if provider is None or caller is None:
-            return False
-        sticky = self._gateway.sticky
-        if head.status < _FIRST_ERROR:
-            sticky.worked(provider, caller, self._targets[self._place])
-        elif head.status in _TRY_ELSEWHERE and self._place + 1 < len(self._targets):
-            keeps = sticky.is_bound(provider, caller) and head.status not in _CREDENTIAL_REFUSED
-            if not keeps:
-                self.drop()
-                self._next_target()
-                return True
+        if len(self._targets) > 1 and provider is not None and caller is not None:
+            sticky = self._gateway.sticky
+            if head.status < _FIRST_ERROR:
+                sticky.worked(provider, caller, self._targets[self._place])
+            elif head.status in _TRY_ELSEWHERE and self._place + 1 < len(self._targets):
+                keeps = sticky.is_bound(provider, caller) and head.status not in _CREDENTIAL_REFUSED
+                if not keeps:
+                    self.drop()
+                    self._next_target()
+                    return True
         self._parts = self._exchange.pieces = []  # nothing will be sent again
         return False
 
@@ -153,7 +165,7 @@ class Forwarder:
     def pause(self, *, paused: bool) -> None:
         """Stop or go on reading from the provider, as the client keeps up."""
         self.paused = paused
-        self.touched = self._gateway.loop.time()
+        self.touched = monotonic()
         connection = self._connection
         if connection is not None and not connection.transport.is_closing():
             if paused:

@@ -1,10 +1,7 @@
 """What the connections of one worker share, and how a request finds its handler."""
 
 import asyncio
-import os
-import time
 from collections.abc import Callable
-from itertools import count
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.asgi import AppExchange, AppHost
@@ -12,20 +9,22 @@ from meshproxy_cli.proxy.auth import Authenticator
 from meshproxy_cli.proxy.authorise import Authoriser
 from meshproxy_cli.proxy.config import Limits, Provider, ServerConfig
 from meshproxy_cli.proxy.directory import Directory
+from meshproxy_cli.proxy.entry import Entry, Subject
 from meshproxy_cli.proxy.exchange import Exchange
 from meshproxy_cli.proxy.guard import AnswerHead, RequestHead
+from meshproxy_cli.proxy.ids import new_id
 from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limits import Limiter
 from meshproxy_cli.proxy.local import LocalAnswer
 from meshproxy_cli.proxy.metrics import Metrics
 from meshproxy_cli.proxy.owners import Owners
 from meshproxy_cli.proxy.pool import Pool
+from meshproxy_cli.proxy.prepared import Prepared
 from meshproxy_cli.proxy.providers import DIALECTS
 from meshproxy_cli.proxy.refusal import Refusal, refuse
 from meshproxy_cli.proxy.routes import AppRoute, BadRoute, NoRoute, ProbeRoute, Protocol, ProviderRoute, Reply, Routes
 from meshproxy_cli.proxy.sticky import StickySessions
 from meshproxy_cli.proxy.transforms import Collector, Transform, UsageChunkFilter
-from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.records import Room
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ class Gateway:
         self.owners = owners
         self.refresh_directory = refresh
         self.directory = Directory()
+        self.generation = 0  # of what heads were judged by: the directory
         self.authenticator = Authenticator(self.directory)
         self.authenticator.strict_rooms = config.strict_rooms
         self.authoriser = Authoriser(owners.owns, config.limits.largest_expanded)
@@ -72,8 +72,6 @@ class Gateway:
         self.tunnels: set[Tunnel] = set()
         self.drains: set[Drain] = set()
         self.draining = False
-        self._random = os.urandom(5).hex()
-        self._numbers = count()
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
@@ -94,27 +92,22 @@ class Gateway:
     def use_directory(self, directory: Directory) -> None:
         """Go by this directory from now on."""
         self.directory = directory
+        self.generation += 1
         self.authenticator.use(directory)
 
-    def new_event_id(self) -> str:
-        """Return a UUIDv7-shaped id: ordered by time, unique by a random number of this worker and a count."""
-        number = next(self._numbers)
-        text = f"{time.time_ns() // 1_000_000:012x}7{number & 0xFFF:03x}8{number >> 12 & 0xFFFFF:05x}{self._random}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
     def new_request_id(self) -> str:
-        """Return the id that a request is known by to the client, the logs and the ledger."""
-        return f"req_{time.time_ns() // 1_000_000:012x}{next(self._numbers):08x}{self._random}"
+        """Return the id that a request is known by to the client, the logs and the ledger: "req_" and 32 hex digits."""
+        return "req_" + new_id()
 
-    def handler_for(self, client: "ClientConnection", head: RequestHead) -> "Handler":
-        """Return what deals with a request."""
+    def handler_for(self, client: "ClientConnection", head: RequestHead, block: bytes) -> "Handler":
+        """Return what deals with a request; `block` are its head's bytes."""
         path = head.target.partition(b"?")[0]
         route = self.routes.match(head.method, path)
         if isinstance(route, ProviderRoute):
-            upgrade = head.value(b"upgrade").lower() == b"websocket"
-            if upgrade is not (route.endpoint.websocket and head.method == b"GET"):
+            prepared = Prepared(block, head, route)
+            if prepared.websocket is not (route.endpoint.websocket and head.method == b"GET"):
                 return LocalAnswer.refusing(self, client, head, _UPGRADE, protocol=route.protocol)
-            return Exchange(self, client, head, route)
+            return Exchange(self, client, prepared)
         if isinstance(route, AppRoute) and self.app is not None:
             return AppExchange(self, client, head)
         if isinstance(route, ProbeRoute):
@@ -171,11 +164,11 @@ class Gateway:
             self.owners.note(exchange.caller, read_document(body).text("id") or "")
         return body
 
-    def recorded(self, event: UsageEvent) -> None:
+    def recorded(self, subject: Subject, entry: Entry) -> None:
         """Count an event in the metrics."""
-        self.metrics.requests[event.provider, event.endpoint, event.status] += 1
-        if event.ttfb_ms is not None:
-            self.metrics.first_byte(event.ttfb_ms / 1000)
+        self.metrics.requests[subject.provider, subject.endpoint, entry.status] += 1
+        if entry.ttfb_ms is not None:
+            self.metrics.first_byte(entry.ttfb_ms / 1000)
 
     def start_sweeping(self) -> None:
         """Look at all connections now and then: no request needs a timer of its own."""

@@ -53,6 +53,11 @@ class Head:
         found = [line[size:].strip(b" \t") for key, line in zip(self.names, self.lines, strict=True) if key == name]
         return b", ".join(found)
 
+    @property
+    def says_close(self) -> bool:
+        """Whether the Connection header ends the connection."""
+        return b"connection" in self.by_name and b"close" in self.values(b"connection").lower()
+
 
 @dataclass(slots=True)
 class RequestHead(Head):
@@ -65,7 +70,7 @@ class RequestHead(Head):
     @property
     def keeps_alive(self) -> bool:
         """Whether the client means to send another request on this connection."""
-        return self.minor == 1 and b"close" not in self.values(b"connection").lower()
+        return self.minor == 1 and not self.says_close
 
 
 @dataclass(slots=True)
@@ -79,7 +84,7 @@ class AnswerHead(Head):
     @property
     def keeps_alive(self) -> bool:
         """Whether the provider keeps the connection open after this answer."""
-        return self.minor == 1 and b"close" not in self.values(b"connection").lower()
+        return self.minor == 1 and not self.says_close
 
 
 class _Silent:

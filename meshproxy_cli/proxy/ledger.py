@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from meshproxy_cli.proxy.entry import Entry, Subject, encode, with_shares
 from meshproxy_cli.proxy.spool import Spool
 from meshproxy_cli.proxy.usage.reading import Reading
-from meshproxy_cli.store.events import Outcome, UsageEvent
+from meshproxy_cli.store.events import Outcome
+
+_OK = Outcome.OK
 
 
 @dataclass(slots=True)
@@ -24,12 +27,25 @@ class Ledger:
         self.counters = LedgerCounters()
         self._spool = spool
 
-    def record(self, event: UsageEvent, reading: Reading | None = None) -> UsageEvent:
-        """Write the event down, with the reading's numbers where one is given; return it as written. Never raises."""
-        events = (event,) if reading is None else reading.events(event)
-        self._spool.append(*events)
-        self.counters.events += len(events)
-        self.counters.estimated += events[0].estimated
-        self.counters.unmetered += not events[0].metered
-        self.counters.errors += events[0].outcome is not Outcome.OK
-        return events[0]
+    def record(self, subject: Subject, entry: Entry, reading: Reading | None = None) -> None:
+        """Write the event down, with the reading's numbers where one is given (then `entry` has them too).
+
+        Never raises.
+        """
+        number = 1
+        if reading is not None:
+            entry.take(reading)
+        if reading is None or not (reading.shares or reading.event_ids):
+            self._spool.write(encode(entry, subject))
+        else:
+            entries = with_shares(entry, reading)
+            number = len(entries)
+            self._spool.write(b"".join(encode(one, subject) for one in entries), number)
+        counters = self.counters
+        counters.events += number
+        if entry.estimated:
+            counters.estimated += 1
+        if not entry.metered:
+            counters.unmetered += 1
+        if entry.outcome is not _OK:
+            counters.errors += 1

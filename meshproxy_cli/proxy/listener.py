@@ -8,14 +8,17 @@ import asyncio
 import enum
 import socket
 import struct
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol, cast
 
 from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError
+from meshproxy_cli.proxy.exchange import Exchange
 from meshproxy_cli.proxy.guard import CHUNKED, MalformedHeadError, RequestHead, check_partial_head, read_request_head
 from meshproxy_cli.proxy.refusal import Reader, Refusal, render
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.gateway import Gateway
+    from meshproxy_cli.proxy.prepared import Prepared
 
 _PIPELINED_BYTES = 64 * 1024
 _WRITE_BUFFER_BYTES = 64 * 1024
@@ -57,6 +60,10 @@ class _Phase(enum.Enum):
     CLOSING = enum.auto()
 
 
+# Looked up for every request: an enumeration's members are not cheap to reach.
+_HEAD, _BODY, _ANSWER, _TUNNEL, _CLOSING = _Phase
+
+
 class ClientConnection(asyncio.Protocol):
     """A client's connection."""
 
@@ -66,6 +73,7 @@ class ClientConnection(asyncio.Protocol):
         "_gateway",
         "_handler",
         "_keep",
+        "_last",
         "_need",
         "_phase",
         "_since",
@@ -75,9 +83,10 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
-        self._phase = _Phase.HEAD
+        self._phase = _HEAD
         self._buffer = b""
         self._handler: Handler | None = None
+        self._last: Prepared | None = None  # the latest head for a provider
         self._chunks: ChunkedReader | None = None
         self._need = 0
         self._keep = True
@@ -92,14 +101,14 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        self._since = self._gateway.loop.time()
+        self._since = monotonic()
         self._gateway.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._gateway.connections.discard(self)
         handler, self._handler = self._handler, None
-        self._phase = _Phase.CLOSING
+        self._phase = _CLOSING
         if handler is not None:
             handler.client_gone()
 
@@ -116,16 +125,19 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
-        if phase is _Phase.HEAD:
-            seen = len(self._buffer)
-            self._read_head(self._buffer + data if seen else data, seen)
-        elif phase is _Phase.BODY:
-            self._since = self._gateway.loop.time()
+        if phase is _HEAD:
+            last, seen = self._last, len(self._buffer)
+            if last is not None and not seen and (end := last.repeats(data)):
+                self._begin(Exchange(self._gateway, self, last), last.head, last.keeps, data[end:])
+            else:
+                self._read_head(self._buffer + data if seen else data, seen)
+        elif phase is _BODY:
+            self._since = monotonic()
             self._read_body(data)
-        elif phase is _Phase.TUNNEL:
+        elif phase is _TUNNEL:
             if self._handler is not None:
                 self._handler.from_client(data)
-        elif phase is _Phase.ANSWER:
+        elif phase is _ANSWER:
             self._buffer += data
             if len(self._buffer) > _PIPELINED_BYTES:
                 self.transport.pause_reading()
@@ -142,15 +154,15 @@ class ClientConnection(asyncio.Protocol):
         if not (keep and self._keep):
             self.close()
             return
-        self._phase = _Phase.HEAD
-        self._since = self._gateway.loop.time()
+        self._phase = _HEAD
+        self._since = monotonic()
         if self._buffer:
             self._gateway.loop.call_soon(self._next)
 
     def switch(self, handler: Handler) -> None:
         """Pass all further bytes to this handler: the connection is a tunnel now."""
         self._handler = handler
-        self._phase = _Phase.TUNNEL
+        self._phase = _TUNNEL
         self._need = 1  # what the client is sending when the tunnel ends is not to take our last words from it
         data, self._buffer = self._buffer, b""
         self.transport.resume_reading()
@@ -159,10 +171,10 @@ class ClientConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once what was written is sent, throwing away what still comes, so that the client can read it."""
-        self._phase = _Phase.CLOSING
+        self._phase = _CLOSING
         self._handler = None
         self._buffer = b""
-        self._since = self._gateway.loop.time()
+        self._since = monotonic()
         if self._need == 0 and self._chunks is None:
             self.transport.close()
         elif self.transport.can_write_eof() and not self.transport.is_closing():
@@ -184,11 +196,11 @@ class ClientConnection(asyncio.Protocol):
         """End the connection where the client has kept it waiting too long."""
         limits = self._gateway.limits
         waited = now - self._since
-        if self._phase is _Phase.HEAD:
+        if self._phase is _HEAD:
             allowed = limits.head_timeout_s if self._buffer else limits.keep_alive_s
-        elif self._phase is _Phase.BODY:
+        elif self._phase is _BODY:
             allowed = limits.body_timeout_s
-        elif self._phase is _Phase.CLOSING:
+        elif self._phase is _CLOSING:
             allowed = _CLOSING_S
         else:
             return
@@ -198,12 +210,12 @@ class ClientConnection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is under way."""
-        return self._phase is _Phase.HEAD and not self._buffer
+        return self._phase is _HEAD and not self._buffer
 
     # Reading requests
 
     def _next(self) -> None:
-        if self._phase is _Phase.HEAD and self._buffer and not self.transport.is_closing():
+        if self._phase is _HEAD and self._buffer and not self.transport.is_closing():
             self.transport.resume_reading()
             self._read_head(self._buffer, 0)
 
@@ -212,37 +224,38 @@ class ClientConnection(asyncio.Protocol):
         try:
             if end < 0:
                 if not self._buffer:
-                    self._since = self._gateway.loop.time()
+                    self._since = monotonic()
                 self._buffer = data
                 check_partial_head(data, seen)
                 return
-            head = read_request_head(data[: end + 4])
+            block = data[: end + 4]
+            head = read_request_head(block)
         except MalformedHeadError as problem:
             self._refuse(f"Room Proxy: malformed request: {problem}.")
             return
         self._buffer = b""
-        self._begin(head, data[end + 4 :])
+        handler = self._gateway.handler_for(self, head, block)
+        if isinstance(handler, Exchange):
+            self._last = handler.prepared
+        self._begin(handler, head, head.keeps_alive, data[end + 4 :])
 
-    def _begin(self, head: RequestHead, rest: bytes) -> None:
-        self._keep = head.keeps_alive
-        self._phase = _Phase.BODY
-        self._since = self._gateway.loop.time()
-        self._need = 0
-        self._chunks = None
+    def _begin(self, handler: Handler, head: RequestHead, keep: bool, rest: bytes) -> None:  # noqa: FBT001 (once)
+        self._handler = handler
+        self._keep = keep
+        self._phase = _BODY
+        self._since = monotonic()
         if head.length == CHUNKED:
-            self._chunks = ChunkedReader()
+            self._need, self._chunks = 0, ChunkedReader()
         else:
-            self._need = head.length
-        handler = self._handler = self._gateway.handler_for(self, head)
+            self._need, self._chunks = head.length, None
         if not handler.begin() or self._handler is not handler:
             return
-        if self._chunks is None and self._need == 0:
+        if self._need == 0 and self._chunks is None:
             self._complete(rest, [])
-            return
-        if b"expect" in head.by_name and handler.wants_more and not rest:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if rest:
+        elif rest:
             self._read_body(rest)
+        elif b"expect" in head.by_name and handler.wants_more:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _read_body(self, data: bytes) -> None:
         if self._chunks is not None:
@@ -278,7 +291,7 @@ class ClientConnection(asyncio.Protocol):
         return handler is not None and handler.body_piece(data) and self._handler is handler
 
     def _complete(self, rest: bytes, trailers: list[bytes]) -> None:
-        self._phase = _Phase.ANSWER
+        self._phase = _ANSWER
         self._buffer = rest
         if self._handler is not None:
             self._handler.body_complete(trailers)

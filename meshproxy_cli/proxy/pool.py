@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
+from time import monotonic
 from typing import Protocol
 
 from meshproxy_cli.errors import MeshproxyError
@@ -68,11 +69,13 @@ class Pool:
         waiter.upstream_ready(connection)
 
     def _keep(self, address: Address, connection: UpstreamConnection) -> None:
-        unwanted = self._wanted is not None and address not in self._wanted
-        if unwanted or len(idle := self._idle.setdefault(address, [])) >= _MAX_IDLE:
+        idle = self._idle.get(address)
+        if idle is None:
+            idle = self._idle[address] = []
+        if len(idle) >= _MAX_IDLE or (self._wanted is not None and address not in self._wanted):
             connection.transport.close()
             return
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = monotonic()
         idle.append(connection)
 
     def sweep(self, now: float) -> None:

@@ -1,13 +1,14 @@
 """An answer on its way back: framing kept, usage watched, the event recorded before the last byte goes."""
 
 from collections.abc import Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.chunked import LAST_CHUNK, chunk
 from meshproxy_cli.proxy.guard import CHUNKED, AnswerHead
 from meshproxy_cli.proxy.refusal import Refusal, error_event
 from meshproxy_cli.proxy.rewrite import answer_head
+from meshproxy_cli.proxy.routes import PASSED_ON
 from meshproxy_cli.proxy.transforms import Transform, TransformError
 from meshproxy_cli.proxy.usage.meter import Meter, meter_for
 from meshproxy_cli.store.events import Outcome
@@ -27,7 +28,7 @@ class Relay:
 
     __slots__ = (
         "_closes", "_exchange", "_forwarder", "_gateway", "_head", "_meter", "_pending", "_rechunks", "_transform",
-        "_unframed", "first_byte_at", "received",
+        "_unframed", "first_byte_at", "received", "status", "streamed",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", exchange: "Exchange", forwarder: "Forwarder") -> None:
@@ -43,11 +44,8 @@ class Relay:
         self._closes = False
         self.first_byte_at = 0.0
         self.received = 0
-
-    @property
-    def status(self) -> int:
-        """Status of the answer, 0 while there is none."""
-        return 0 if self._head is None else self._head.status
+        self.status = 0  # of the answer, 0 while there is none
+        self.streamed = False  # whether the answer is a stream of events
 
     @property
     def provider_request_id(self) -> str:
@@ -57,26 +55,24 @@ class Relay:
             return ""
         return (head.value(b"x-request-id") or head.value(b"request-id"))[:200].decode("latin-1")
 
-    @property
-    def streamed(self) -> bool:
-        """Whether the answer is a stream of events."""
-        return self._head is not None and b"event-stream" in self._head.value(b"content-type")
-
     def answer_started(self, head: AnswerHead) -> None:
         exchange = self._exchange
         if self._forwarder.declines(head):
             return
         self.first_byte_at = perf_counter()
         self._head = head
+        self.status = head.status
+        route, content_type = exchange.route, head.value(b"content-type")
+        self.streamed = b"event-stream" in content_type
         self._meter = meter_for(
-            protocol=exchange.route.protocol,
-            endpoint=exchange.route.endpoint.path,
+            protocol=route.protocol,
+            endpoint=route.endpoint.path,
             status=head.status,
-            content_type=head.value(b"content-type"),
+            content_type=content_type,
             content_encoding=head.value(b"content-encoding"),
         )
         self._closes = exchange.closes
-        if head.status == _OK:
+        if head.status == _OK and (exchange.ask.hides_usage or route.endpoint.reply not in PASSED_ON):
             self._transform = self._gateway.transform_for(exchange, head)
         self._pending = answer_head(head, exchange.request_id.encode(), self._framing(head), close=self._closes)
 
@@ -97,7 +93,10 @@ class Relay:
         return b"content-length: %d\r\n" % head.length
 
     def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
-        self.watch(pieces)
+        meter = self._meter
+        if meter is not None:
+            for piece in pieces:
+                meter.feed(piece)
         if self._transform is not None or self._unframed:
             try:
                 raw = self._reframed(pieces, last=last)
@@ -108,9 +107,9 @@ class Relay:
             raw, self._pending = self._pending + raw, b""
         self.received += len(raw)
         if not last:
-            self._forwarder.touched = self._gateway.loop.time()
+            self._forwarder.touched = monotonic()
             if raw:
-                self._exchange.client.send(raw)
+                self._exchange.client.transport.write(raw)
             return
         self._forwarder.done()
         self._record(Outcome.PROVIDER_ERROR if self.status >= _FIRST_ERROR else Outcome.OK)

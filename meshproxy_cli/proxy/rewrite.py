@@ -53,14 +53,11 @@ def request_lines(head: RequestHead, target: Target, *, without: frozenset[bytes
     return b"\r\n".join(kept) + b"\r\n" if kept else b""
 
 
-def request_head(
-    head: RequestHead, target: Target, path: bytes, framing: bytes, *, without: frozenset[bytes] = frozenset()
-) -> bytes:
-    """Return the head that goes upstream. `framing` is the header line that says where the body ends, or nothing."""
+def request_head(head: RequestHead, target: Target, path: bytes, *, without: frozenset[bytes] = frozenset()) -> bytes:
+    """Return the head that goes upstream, but for the header line that says where the body ends and the empty line."""
     _, mark, query = head.target.partition(b"?")
-    return b"%b %b%b%b HTTP/1.1\r\n%b%b%b\r\n" % (
-        head.method, target.url(path), mark, query, target.fixed, request_lines(head, target, without=without), framing,
-    )  # fmt: skip
+    lines = request_lines(head, target, without=without)
+    return b"%b %b%b%b HTTP/1.1\r\n%b%b" % (head.method, target.url(path), mark, query, target.fixed, lines)
 
 
 def trailer_lines(trailers: list[bytes]) -> bytes:
@@ -70,12 +67,8 @@ def trailer_lines(trailers: list[bytes]) -> bytes:
 
 def answer_head(head: AnswerHead, request_id: bytes, framing: bytes, *, close: bool) -> bytes:
     """Return the head that the client gets. `framing` is the header line that says where the body ends, or nothing."""
-    dropped = _named_by_connection(head)
-    kept = [
-        line
-        for name, line in zip(head.names, head.lines, strict=True)
-        if name not in _NOT_RETURNED and name not in dropped
-    ]
+    dropped = _NOT_RETURNED | _named_by_connection(head) if b"connection" in head.by_name else _NOT_RETURNED
+    kept = [line for name, line in zip(head.names, head.lines, strict=True) if name not in dropped]
     kept.append(b"meshproxy-request-id: " + request_id)
     if close:
         kept.append(b"connection: close")

@@ -35,6 +35,10 @@ class Reply(enum.Enum):
     BATCH = enum.auto()
 
 
+#: Replies whose body reaches the client as it is, whatever is read out of it.
+PASSED_ON = frozenset({Reply.PASS, Reply.RESPONSE, Reply.BATCH})
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One provider path: `path` as the provider has it, with `{id}` for a checked segment."""

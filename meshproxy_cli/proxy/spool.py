@@ -57,12 +57,15 @@ class Spool:
 
     def append(self, *events: UsageEvent) -> None:
         """Write events with one system call. Never raises: what the disk does not take is kept in memory."""
-        line = encode(events)
+        self.write(encode(events), len(events))
+
+    def write(self, lines: bytes, events: int = 1) -> None:
+        """Write the lines of so many events, as `append` does."""
         with self._lock:
-            if self._write_waiting() and self._write(line):
-                self.counters.spooled += len(events)
+            if (not self._waiting or self._write_waiting()) and self._write(lines):
+                self.counters.spooled += events
                 return
-            self._keep(line)
+            self._keep(lines)
 
     def rotate(self) -> None:
         """Close the current segment if it has anything, so that it can be shipped."""

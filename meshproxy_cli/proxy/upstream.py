@@ -91,7 +91,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = sink
         self._phase = _Phase.HEAD
         self._bodyless = head_only
-        self.transport.writelines(parts)
+        if len(parts) == 1:
+            self.transport.write(parts[0])
+        else:
+            self.transport.writelines(parts)
 
     def hand_over(self, sink: Sink) -> None:
         """Let another sink have what follows."""

@@ -22,9 +22,12 @@ class Outcome(enum.StrEnum):
     UNREACHABLE = "unreachable"  # no answer from the provider at all
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TokenCounts:
-    """Token numbers as the provider reported them, in our one meaning (see the module)."""
+    """Token numbers as the provider reported them, in our one meaning (see the module). Nobody changes one.
+
+    Not frozen: that would take four times as long to make, and one is made for every answer.
+    """
 
     input_tokens: int = 0
     cached_input_tokens: int = 0

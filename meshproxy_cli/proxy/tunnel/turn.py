@@ -4,14 +4,15 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from meshproxy_cli.proxy.entry import Entry, subject_of
+from meshproxy_cli.proxy.ids import new_event_id
 from meshproxy_cli.proxy.limits import ADMITTED, Admission
-from meshproxy_cli.store.events import UsageEvent
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.exchange import Exchange
     from meshproxy_cli.proxy.gateway import Gateway
     from meshproxy_cli.proxy.usage.reading import Reading
-    from meshproxy_cli.store.events import Outcome
+    from meshproxy_cli.store.events import Outcome, UsageEvent
 
 
 class Turn:
@@ -60,19 +61,12 @@ class Turn:
         caller = exchange.caller
         if caller is None:
             return
-        event = UsageEvent(
-            event_id=gateway.new_event_id(),
+        provider = exchange.provider.name if exchange.provider is not None else exchange.route.protocol
+        subject = subject_of(caller, provider, exchange.route.endpoint.path, "GET")
+        entry = Entry(
+            event_id=new_event_id(),
             request_id=exchange.request_id,
             started_at=self._started_at,
-            project_id=caller.project_id,
-            room=caller.room,
-            session=caller.session,
-            participant=caller.participant,
-            key_id=caller.key_id,
-            agent=caller.agent,
-            provider=exchange.provider.name if exchange.provider is not None else exchange.route.protocol,
-            endpoint=exchange.route.endpoint.path,
-            method="GET",
             streamed=True,
             status=status,
             outcome=outcome,
@@ -83,9 +77,9 @@ class Turn:
             response_bytes=self._response_bytes,
             error=error,
         )
-        event = gateway.ledger.record(event, reading)
-        gateway.recorded(event)
-        self._event = event
+        gateway.ledger.record(subject, entry, reading)
+        gateway.recorded(subject, entry)
+        self._event = entry.event(subject)
         self._settle()
         if reading is not None:
             gateway.owners.note(caller, reading.answer_id)

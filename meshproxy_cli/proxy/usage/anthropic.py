@@ -7,6 +7,8 @@ the totals so far. Of each field the last value counts, never the sum nor the ma
 import re
 from typing import Any
 
+import msgspec
+
 from meshproxy_cli.proxy.usage.dialect import (
     BLANK_LINE,
     TEXT,
@@ -14,10 +16,11 @@ from meshproxy_cli.proxy.usage.dialect import (
     error_code,
     parse,
     parse_clipped,
+    parse_outline,
     unfinished,
 )
 from meshproxy_cli.proxy.usage.iterations import split_by_model
-from meshproxy_cli.proxy.usage.numbers import Json, count, known_count, name_of, section
+from meshproxy_cli.proxy.usage.numbers import Json, Tokens, name_of, section, typed
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import TokenCounts
 
@@ -42,7 +45,9 @@ class AnthropicDialect:
         self._take_event(parse(data))
 
     def read_body(self, data: bytes) -> None:
-        self._take_message(parse(data))
+        message = parse_outline(data)
+        self._take_message(message or {})
+        self._found.ended = message is not None
 
     def read_clipped(self, data: bytes) -> None:
         document = parse_clipped(data)
@@ -104,24 +109,47 @@ class AnthropicDialect:
         return Reading(tokens=tokens, complete=True, shares=shares, **common)
 
 
+class _Written(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: Tokens = None
+    ephemeral_1h_input_tokens: Tokens = None
+
+
+class _Details(msgspec.Struct, gc=False):
+    thinking_tokens: Tokens = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: Tokens = None
+    cache_creation_input_tokens: Tokens = None
+    cache_read_input_tokens: Tokens = None
+    output_tokens: Tokens = None
+    cache_creation: _Written | None = None
+    output_tokens_details: _Details | None = None
+
+
 def tokens_of(usage: Json) -> TokenCounts:
     """Return one usage object in our meaning: input with its cached parts, iterations left aside."""
-    split = section(usage, "cache_creation")
-    written_1h = count(split, "ephemeral_1h_input_tokens")
-    written = known_count(usage, "cache_creation_input_tokens")
+    said = typed(usage, _Usage)
+    split = said.cache_creation or _NO_SPLIT
+    written_1h = split.ephemeral_1h_input_tokens or 0
+    written = said.cache_creation_input_tokens
     if written is None:
-        written = written_1h + count(split, "ephemeral_5m_input_tokens")
+        written = written_1h + (split.ephemeral_5m_input_tokens or 0)
     # A later total may be smaller than the split that came before it; the total is what counts.
     written_1h = min(written_1h, written)
-    read = count(usage, "cache_read_input_tokens")
+    read = said.cache_read_input_tokens or 0
+    details = said.output_tokens_details
     return TokenCounts(
-        input_tokens=count(usage, "input_tokens") + written + read,
+        input_tokens=(said.input_tokens or 0) + written + read,
         cached_input_tokens=read,
         cache_write_5m_tokens=written - written_1h,
         cache_write_1h_tokens=written_1h,
-        output_tokens=count(usage, "output_tokens"),
-        reasoning_tokens=count(section(usage, "output_tokens_details"), "thinking_tokens"),
+        output_tokens=said.output_tokens or 0,
+        reasoning_tokens=(details and details.thinking_tokens) or 0,
     )
+
+
+_NO_SPLIT = _Written()
 
 
 def tier_of(usage: Json) -> str:

@@ -17,11 +17,27 @@ TEXT = rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
 BLANK_LINE = rb"\r?\n\r?\n"
 
 _DOCUMENT = msgspec.json.Decoder()
+_NOTHING = msgspec.Raw()
 _LENIENT = json.JSONDecoder()
 _USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
 _ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
 _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,60})"')
+
+
+class _Outline(msgspec.Struct, gc=False):
+    """The members of a whole answer that matter; what was generated is passed over unread."""
+
+    id: msgspec.Raw = _NOTHING
+    type: msgspec.Raw = _NOTHING
+    model: msgspec.Raw = _NOTHING
+    service_tier: msgspec.Raw = _NOTHING
+    usage: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+
+
+_MEMBERS = _Outline.__struct_fields__
+_OUTLINE = msgspec.json.Decoder(_Outline)
 
 
 class Dialect(Protocol):
@@ -87,6 +103,15 @@ def parse(data: bytes) -> Json:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def parse_outline(data: bytes) -> Json | None:
+    """Return the members that matter of an answer that is one JSON object, None for anything else."""
+    try:
+        found = _OUTLINE.decode(data)
+        return {name: _DOCUMENT.decode(raw) for name in _MEMBERS if (raw := getattr(found, name)) is not _NOTHING}
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 def parse_clipped(data: bytes) -> Json:

@@ -4,6 +4,7 @@ A meter never raises and keeps a bounded number of bytes. It is told apart by en
 kind an answer needs.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -51,30 +52,31 @@ def meter_for(*, protocol: str, endpoint: str, status: int, content_type: bytes,
     `protocol` is "openai" or "anthropic"; `endpoint` the provider's path without its query ("/v1/messages");
     `content_type` and `content_encoding` are the answer's header values, empty where it has none.
     """
-    meter = _plain_meter(protocol, endpoint, status, content_type)
-    return DecodingMeter(meter, content_encoding) if content_encoding.strip() else meter
+    make = _maker(protocol, endpoint, status, content_type)
+    return DecodingMeter(make(), content_encoding) if content_encoding else make()
 
 
-def _plain_meter(protocol: str, endpoint: str, status: int, content_type: bytes) -> Meter:
+@functools.lru_cache(maxsize=1024)
+def _maker(protocol: str, endpoint: str, status: int, content_type: bytes) -> Callable[[], Meter]:
     if status >= _FIRST_ERROR:
-        return ErrorMeter(status)
+        return functools.partial(ErrorMeter, status)
     if endpoint.startswith(_BATCH_RESULTS[0]) and endpoint.endswith(_BATCH_RESULTS[1]):
-        return BatchMeter()
+        return BatchMeter
     if endpoint.startswith(_FREE):
-        return FreeMeter()
+        return FreeMeter
     dialect = _dialect(protocol, endpoint)
     if b"event-stream" in content_type.lower():
-        return StreamMeter(dialect)
-    return DocumentMeter(dialect)
+        return lambda: StreamMeter(dialect())
+    return lambda: DocumentMeter(dialect())
 
 
-def _dialect(protocol: str, endpoint: str) -> Dialect:
+def _dialect(protocol: str, endpoint: str) -> Callable[[], Dialect]:
     if protocol == "anthropic":
-        return AnthropicDialect()
+        return AnthropicDialect
     for start, dialect in _OPENAI_DIALECTS.items():
         if endpoint.startswith(start):
-            return dialect()
-    return OpenAIDialect()
+            return dialect
+    return OpenAIDialect
 
 
 class DocumentMeter:
@@ -92,7 +94,7 @@ class DocumentMeter:
         """Say what is known. Of a document that is not whole, nothing is."""
         clipped = self._held.clipped
         body = self._held.take(len(self._held))
-        if body.lstrip().startswith(_STREAM_STARTS):
+        if not body.startswith(b"{") and body.lstrip().startswith(_STREAM_STARTS):
             stream = StreamMeter(self._dialect)
             stream.feed(body)
             return stream.finish()

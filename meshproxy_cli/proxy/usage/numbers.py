@@ -1,7 +1,10 @@
 """Picking numbers and names out of JSON that a provider sent: whatever is odd counts as not there."""
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar
+
+import msgspec
 
 from meshproxy_cli.store.events import TokenCounts
 
@@ -10,6 +13,9 @@ Json = Mapping[str, Any]
 _EMPTY: Json = {}
 _MOST_TOKENS = 10**12
 _LONGEST_NAME = 200
+_Form = TypeVar("_Form", bound=msgspec.Struct)
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=_MOST_TOKENS)] | None
 
 
 def section(data: Json, *names: str) -> Json:
@@ -21,20 +27,33 @@ def section(data: Json, *names: str) -> Json:
     return _EMPTY
 
 
-def count(data: Json, *names: str) -> int:
-    """Return the first of these members that is a number of tokens; 0 where none is."""
-    for name in names:
-        if (value := known_count(data, name)) is not None:
-            return value
-    return 0
+def typed(data: Json, form: type[_Form]) -> _Form:
+    """Return the members of an object that a form of `Tokens` and nested forms names; what is odd is left out."""
+    try:
+        return msgspec.convert(data, form)
+    except msgspec.ValidationError:
+        return msgspec.convert(_fitting(_sensible(data), form), form)
 
 
-def known_count(data: Json, name: str) -> int | None:
-    """Return that member where it is a sensible number of tokens, else None."""
-    value = data.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if 0 <= value <= _MOST_TOKENS else None
+def _fitting(data: Json, form: type[_Form]) -> Json:
+    """Return the members that are of the form's types: a number where a number is meant, an object where one is."""
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        with suppress(msgspec.ValidationError):
+            msgspec.convert({name: value}, form)
+            found[name] = value
+    return found
+
+
+def _sensible(data: Json) -> Json:
+    """Return the members that are sensible numbers, or objects of such."""
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, dict):
+            found[name] = _sensible(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS:
+            found[name] = int(value)
+    return found
 
 
 def name_of(data: Json, key: str) -> str:
@@ -42,6 +61,8 @@ def name_of(data: Json, key: str) -> str:
     value = data.get(key)
     if not isinstance(value, str):
         return ""
+    if len(value) <= _LONGEST_NAME and value.isprintable():
+        return value
     return "".join(character for character in value[:_LONGEST_NAME] if character.isprintable())
 
 

@@ -8,8 +8,19 @@ import dataclasses
 import re
 from typing import Any
 
-from meshproxy_cli.proxy.usage.dialect import BLANK_LINE, TEXT, Findings, error_code, parse, parse_clipped, unfinished
-from meshproxy_cli.proxy.usage.numbers import Json, count, name_of, section
+import msgspec
+
+from meshproxy_cli.proxy.usage.dialect import (
+    BLANK_LINE,
+    TEXT,
+    Findings,
+    error_code,
+    parse,
+    parse_clipped,
+    parse_outline,
+    unfinished,
+)
+from meshproxy_cli.proxy.usage.numbers import Json, Tokens, name_of, section, typed
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import TokenCounts
 
@@ -46,9 +57,9 @@ class OpenAIDialect:
         self._take_event(parse(data))
 
     def read_body(self, data: bytes) -> None:
-        body = parse(data)
-        self._take_answer(body)
-        self._found.ended = bool(body)
+        body = parse_outline(data)
+        self._take_answer(body or {})
+        self._found.ended = body is not None
 
     def read_clipped(self, data: bytes) -> None:
         document = parse_clipped(data)
@@ -143,24 +154,60 @@ class SpeechDialect(OpenAIDialect):
         return dataclasses.replace(counts, output_audio_tokens=counts.output_tokens)
 
 
+class _Cached(msgspec.Struct, gc=False):
+    audio_tokens: Tokens = None
+    image_tokens: Tokens = None
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: Tokens = None
+    cache_write_tokens: Tokens = None
+    reasoning_tokens: Tokens = None
+    audio_tokens: Tokens = None
+    image_tokens: Tokens = None
+    cached_tokens_details: _Cached | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: Tokens = None
+    prompt_tokens: Tokens = None
+    output_tokens: Tokens = None
+    completion_tokens: Tokens = None
+    input_tokens_details: _Details | None = None
+    prompt_tokens_details: _Details | None = None
+    input_token_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    output_token_details: _Details | None = None
+
+
+_NO_DETAILS = _Details()
+_NOT_CACHED = _Cached()
+
+
 def tokens_of(usage: Json) -> TokenCounts:
     """Return OpenAI's usage in our meaning; its input already includes the cached part."""
-    read = section(usage, "input_tokens_details", "prompt_tokens_details", "input_token_details")
-    written = section(usage, "output_tokens_details", "completion_tokens_details", "output_token_details")
-    cached = section(read, "cached_tokens_details")
+    said = typed(usage, _Usage)
+    read = said.input_tokens_details or said.prompt_tokens_details or said.input_token_details or _NO_DETAILS
+    written = said.output_tokens_details or said.completion_tokens_details or said.output_token_details or _NO_DETAILS
+    cached = read.cached_tokens_details or _NOT_CACHED
     return TokenCounts(
-        input_tokens=count(usage, "input_tokens", "prompt_tokens"),
-        cached_input_tokens=count(read, "cached_tokens"),
-        cache_write_5m_tokens=count(read, "cache_write_tokens"),
-        output_tokens=count(usage, "output_tokens", "completion_tokens"),
-        reasoning_tokens=count(written, "reasoning_tokens"),
-        input_audio_tokens=count(read, "audio_tokens"),
-        output_audio_tokens=count(written, "audio_tokens"),
-        input_image_tokens=count(read, "image_tokens"),
-        output_image_tokens=count(written, "image_tokens"),
-        cached_audio_tokens=count(cached, "audio_tokens"),
-        cached_image_tokens=count(cached, "image_tokens"),
+        input_tokens=_first(said.input_tokens, said.prompt_tokens),
+        cached_input_tokens=read.cached_tokens or 0,
+        cache_write_5m_tokens=read.cache_write_tokens or 0,
+        output_tokens=_first(said.output_tokens, said.completion_tokens),
+        reasoning_tokens=written.reasoning_tokens or 0,
+        input_audio_tokens=read.audio_tokens or 0,
+        output_audio_tokens=written.audio_tokens or 0,
+        input_image_tokens=read.image_tokens or 0,
+        output_image_tokens=written.image_tokens or 0,
+        cached_audio_tokens=cached.audio_tokens or 0,
+        cached_image_tokens=cached.image_tokens or 0,
     )
+
+
+def _first(one: int | None, other: int | None) -> int:
+    return (other or 0) if one is None else one
 
 
 def _list(data: Json, name: str) -> list[Any]:

@@ -1,7 +1,8 @@
 """Usage on websockets: one reading for each turn of a connection to `/v1/responses` or `/v1/realtime`."""
 
-import dataclasses
 import re
+
+import msgspec
 
 from meshproxy_cli.proxy.usage.dialect import parse
 from meshproxy_cli.proxy.usage.numbers import Json, name_of, section
@@ -87,4 +88,4 @@ class TurnMeter:
 
 
 def _named(reading: Reading, model: str) -> Reading:
-    return reading if reading.model else dataclasses.replace(reading, model=model)
+    return reading if reading.model else msgspec.structs.replace(reading, model=model)

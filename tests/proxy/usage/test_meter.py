@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 
 import brotli
+import msgspec
 import pytest
 import zstandard
 from hypothesis import given
@@ -25,7 +26,7 @@ some_answer = st.sampled_from(ANSWERS)
 def told(reading: Reading) -> Reading:
     """Leave out of a reading what the files don't state: ids, and the text counted of finished answers."""
     text = reading.output_bytes_estimate if reading.estimated else 0
-    return dataclasses.replace(reading, answer_id="", event_ids=(), output_bytes_estimate=text)
+    return msgspec.structs.replace(reading, answer_id="", event_ids=(), output_bytes_estimate=text)
 
 
 def test_there_are_recorded_answers_of_both_providers() -> None:

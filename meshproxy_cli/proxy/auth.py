@@ -50,7 +50,11 @@ class Authenticator:
         self._tokens.clear()
         self._callers.clear()
 
-    def caller(self, head: RequestHead, route: ProviderRoute) -> tuple[Caller, float]:
+    def caller(self, head: RequestHead, route: ProviderRoute) -> Caller:
+        """Return who sent this request. Raises `RefusedError`."""
+        return self.identify(head, route)[0]
+
+    def identify(self, head: RequestHead, route: ProviderRoute) -> tuple[Caller, float]:
         """Return who sent this request, and the Unix time until which that holds. Raises `RefusedError`."""
         tokens = credentials(head)
         if not tokens:

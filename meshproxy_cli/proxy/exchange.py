@@ -108,7 +108,7 @@ class Exchange:
         self._refusal = None
         if standing is None or standing.generation != gateway.generation or time() >= standing.until:
             try:
-                caller, until = gateway.authenticator.caller(self.head, self.route)
+                caller, until = gateway.authenticator.identify(self.head, self.route)
             except RefusedError as problem:
                 self._refusal = problem.refusal
                 return

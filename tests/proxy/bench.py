@@ -14,6 +14,7 @@ import uvloop
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.connector import ProviderConnector
 from meshproxy_cli.proxy.directory import Directory
+from meshproxy_cli.proxy.entry import Entry, Subject
 from meshproxy_cli.proxy.gateway import Gateway
 from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limits import AdmitAll
@@ -46,10 +47,9 @@ class SeenLedger(Ledger):
         super().__init__(spool)
         self.seen: list[UsageEvent] = []
 
-    def record(self, event: UsageEvent, reading: Reading | None = None) -> UsageEvent:
-        written = super().record(event, reading)
-        self.seen.append(written)
-        return written
+    def record(self, subject: Subject, entry: Entry, reading: Reading | None = None) -> None:
+        super().record(subject, entry, reading)
+        self.seen.append(entry.event(subject))
 
 
 @dataclass

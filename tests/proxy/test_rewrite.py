@@ -18,7 +18,8 @@ def answered(*fields: str, status: str = "200 OK") -> AnswerHead:
 
 
 def sent(*fields: str, target: str = "/rooms/r/openai/v1/responses") -> list[str]:
-    return request_head(request(*fields, target=target), TARGET, b"/v1/responses", b"").decode("latin-1").split("\r\n")
+    whole = request_head(request(*fields, target=target), TARGET, b"/v1/responses") + b"\r\n"
+    return whole.decode("latin-1").split("\r\n")
 
 
 @pytest.mark.parametrize(

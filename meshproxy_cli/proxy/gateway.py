@@ -59,7 +59,7 @@ class Gateway:
         self.owners = owners
         self.refresh_directory = refresh
         self.directory = Directory()
-        self.generation = 0  # of what heads were judged by: the directory
+        self.generation = 0  # of what heads were judged by: the directory and the configuration
         self.authenticator = Authenticator(self.directory)
         self.authenticator.strict_rooms = config.strict_rooms
         self.authoriser = Authoriser(owners.owns, config.limits.largest_expanded)
@@ -83,6 +83,7 @@ class Gateway:
     def use_config(self, config: ServerConfig) -> None:
         """Go by this configuration from now on; requests that are under way may have begun with another."""
         self.config = config
+        self.generation += 1
         self.limits = config.limits
         self.authenticator.strict_rooms = config.strict_rooms
         self.authenticator.use(self.directory)  # it must not remember whom it let into which room

@@ -24,7 +24,7 @@ _LONGEST_LENGTH = 15
 
 @dataclass(slots=True)
 class Standing:
-    """Who sent a head: true for one generation of the directory, and `until` the token expires (Unix time)."""
+    """Who sent a head: true for one generation of the gateway, and `until` the token expires (Unix time)."""
 
     generation: int
     until: float

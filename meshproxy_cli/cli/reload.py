@@ -34,8 +34,8 @@ def reload(
     Nothing that runs is interrupted: answers under way end as they began. A file with a mistake is refused whole, with
     all its mistakes, and the server goes on with what it had. SIGHUP does the same; the server's log then tells.
 
-    What `meshproxy serve` was given as options or variables (host, port, workers, database, public URL) needs a
-    restart.
+    What belongs to the start needs a restart: options and variables of `meshproxy serve` (host, port, workers,
+    database), and `[server]` in the file.
 
     **Examples**
 
@@ -98,4 +98,3 @@ def _tell(report: ReloadReport) -> None:
     if not report.changes:
         output.note(f"nothing is new in {report.config_file}; keys and certificates were read again")
     output.success(f"all {report.processes} processes of the server go by it")
-    output.note("options and variables of `meshproxy serve` (host, port, workers, database) need a restart")

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
 from meshproxy_cli.cli.server_config import ServerFiles
 from meshproxy_cli.errors import ConflictError
-from meshproxy_cli.proxy.config import ServerConfig
+from meshproxy_cli.proxy.config import MOST_WORKERS, ServerConfig
 from meshproxy_cli.proxy.logs import LogOptions, log_as
 from meshproxy_cli.proxy.reload import Loaded, Outcome, Reloader
 from meshproxy_cli.proxy.workers import Plan, bind, in_use
@@ -31,20 +32,30 @@ _log = logging.getLogger(__name__)
 
 
 def serve(  # noqa: PLR0917 (Typer fills them by name)
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", "-p", help="Port; 0 takes any free one.", min=0, max=65535)] = 8765,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on (default 127.0.0.1); 0.0.0.0 or :: for all.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", help="Port (default 8765); 0 takes any free one.", min=0, max=65535)
+    ] = None,
     database_url: Annotated[
         str | None, typer.Option(envvar="MESHPROXY_DATABASE_URL", help="sqlite:///PATH or postgresql://…")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port (default 1).", min=1, max=MOST_WORKERS)
+    ] = None,
     config: Annotated[Path | None, options.file("--config", text="The server's configuration (TOML).")] = None,
     tls_cert: Annotated[
         Path | None, options.file("--tls-cert", text="Certificate chain (PEM): clients use https.")
     ] = None,
     tls_key: Annotated[Path | None, options.file("--tls-key", text="Its private key (PEM).")] = None,
     public_url: Annotated[str | None, typer.Option(help="URL by which others reach this server.")] = None,
-    drain: Annotated[float, typer.Option(help="Seconds that running answers get at the end.", min=0)] = 30.0,
-    web: Annotated[bool, typer.Option("--web/--no-web", help="Serve REST, dashboard and metrics too.")] = True,
+    drain: Annotated[
+        float | None, typer.Option(help="Seconds that running answers get at the end (default 30).", min=0)
+    ] = None,
+    web: Annotated[
+        bool | None, typer.Option("--web/--no-web", help="Serve REST, dashboard and metrics too (default: yes).")
+    ] = None,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="Log for people (default) or as JSON, one object a line.")
     ] = None,
@@ -57,7 +68,8 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
 
     Without any configuration it keeps its data in an SQLite database of this user, makes a project on its first
     start, and takes provider keys from OPENAI_API_KEY and ANTHROPIC_API_KEY. Where a key is missing, a built-in echo
-    provider answers, so that everything can be tried offline.
+    provider answers, so that everything can be tried offline. `server.toml` can hold most options under `[server]`;
+    `meshproxy reload` has it read again.
 
     **Examples**
 
@@ -66,27 +78,32 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
     - `meshproxy serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --database-url postgresql://db/meshproxy`
     """
     paths = context.paths()
-    files = ServerFiles(config, str(tls_cert or ""), str(tls_key or ""))
+    given = {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "public_url": public_url,
+        "tls_cert": None if tls_cert is None else str(tls_cert),
+        "tls_key": None if tls_key is None else str(tls_key),
+        "drain_s": drain,
+        "web": web,
+    }
+    files = ServerFiles(config, {name: value for name, value in given.items() if value is not None})
     loaded = files.read()
+    start = files.listening(loaded.config)
     url = database_url or f"sqlite:///{paths.database}"
-    if port and in_use("127.0.0.1" if host in _ANY else host, port):
+    if start.port and in_use("127.0.0.1" if start.host in _ANY else start.host, start.port):
         raise ConflictError(
-            f"something listens on port {port} already", hint="choose another one: meshproxy serve --port 0"
+            f"something listens on port {start.port} already", hint="choose another one: meshproxy serve --port 0"
         )
-    store = open_local_store(url)
-    project = store.ensure_project()
-    has_keys = bool(store.api_keys(project.id))
-    store.claim_master_key()
-    store.signing_keys()  # fails here, and not in a worker, where the master key is another one
-    master_keys = tuple(load_master_keys(store.master_key_id()))
-    store.close()
-    sockets = bind(host, port)
+    database = _prepare_database(url)
+    sockets = bind(start.host, start.port)
     listening = [one.getsockname()[:2] for one in sockets]
-    address = _url(host, listening[0][1], tls=tls_cert is not None)
+    address = _url(start.host, listening[0][1], tls=bool(start.tls_cert))
     runtime = ServerRuntime(
-        url=public_url or address,
+        url=start.public_url or address,
         pid=os.getpid(),
-        project_id=project.id,
+        project_id=database.project_id,
         database_url=public_database(url),
         started_at=time.time(),
     )
@@ -94,16 +111,16 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         addresses=tuple((str(name), number) for name, number in listening),
         public_url=runtime.url,
         database_url=url,
-        master_keys=master_keys,
+        master_keys=database.master_keys,
         load_master_keys=load_master_keys,
         config_text=loaded.config_text,
         secrets=loaded.secrets,
         environ=dict(os.environ),
         spool_dir=paths.spool_dir,
-        drain_s=drain,
-        tls_cert=files.tls_cert,
-        tls_key=files.tls_key,
-        web=web,
+        drain_s=start.drain_s,
+        tls_cert=start.tls_cert,
+        tls_key=start.tls_key,
+        web=start.web,
         log=LogOptions(json=None if log_format is None else log_format == "json", level=log_level, access=access_log),
     )
     log_as(loaded.config, loaded.secrets, plan, _PARENT)
@@ -112,14 +129,14 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
     def ready() -> None:
         write_runtime(paths, runtime)
         if for_machines:
-            _log_start(runtime, loaded.config, workers)
+            _log_start(runtime, loaded.config, start.workers)
         else:
-            _welcome(runtime, loaded.config, has_keys=has_keys, workers=workers)
+            _welcome(runtime, loaded.config, has_keys=database.has_keys, workers=start.workers)
 
     board = ReloadBoard(paths, runtime.pid)
     reloader = _reloader(files, loaded, board, plan)
     try:
-        serve_workers(plan, workers=workers, ready=ready, reload=reloader.reload)
+        serve_workers(plan, workers=start.workers, ready=ready, reload=reloader.reload)
     finally:
         board.close()
         for one in sockets:
@@ -128,6 +145,25 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         _log.info("stopped")
     else:
         output.note("stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    project_id: str
+    has_keys: bool
+    master_keys: tuple[bytes, ...] = field(repr=False)
+
+
+def _prepare_database(url: str) -> _Database:
+    """Migrate it, and make sure of a project and of the master key: what is wrong is told here, not in a worker."""
+    store = open_local_store(url)
+    project = store.ensure_project()
+    has_keys = bool(store.api_keys(project.id))
+    store.claim_master_key()
+    store.signing_keys()  # fails where the master key is another one
+    master_keys = tuple(load_master_keys(store.master_key_id()))
+    store.close()
+    return _Database(project.id, has_keys, master_keys)
 
 
 def _reloader(files: ServerFiles, loaded: Loaded, board: ReloadBoard, plan: Plan) -> Reloader:

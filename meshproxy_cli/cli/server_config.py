@@ -1,12 +1,14 @@
 """The configuration of this machine's server: read whole and checked, at the start and again for each reload."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from meshproxy_cli.cli import context
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.proxy.config import load_config
+from meshproxy_cli.proxy.config import Listening, ServerConfig, load_config
 from meshproxy_cli.proxy.reload import Loaded
 from meshproxy_cli.proxy.tls import tls_context
 from meshproxy_cli.proxy.usage.pricing import price_book
@@ -15,11 +17,13 @@ from meshproxy_cli.settings.references import check_reference, resolve_reference
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """Where the configuration lies: `chosen` is None where nobody named a file, and then there need be none."""
+    """Where the configuration lies: `chosen` is None where nobody named a file, and then there need be none.
+
+    `given`: the fields of `Listening` that were given as options, which come before the file.
+    """
 
     chosen: Path | None
-    tls_cert: str = ""
-    tls_key: str = ""
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -36,11 +40,16 @@ class ServerFiles:
                 secrets[reference] = resolve_reference(reference, store, os.environ)
             return secrets[reference]
 
-        tls_context(self.tls_cert, self.tls_key)
         text = self._text()
         config = load_config(text, os.environ, resolve)
+        listening = self.listening(config)
+        tls_context(listening.tls_cert, listening.tls_key)
         price_book(config)
         return Loaded(text, secrets, config)
+
+    def listening(self, config: ServerConfig) -> Listening:
+        """Return how to start, from the options and the file."""
+        return replace(config.server, **self.given)
 
     def check_form(self) -> None:
         """Check the file for another process: where references lead, that one alone knows. Raises `UsageError`."""

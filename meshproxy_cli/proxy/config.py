@@ -8,6 +8,8 @@
                                 on_disconnect = "cancel" | "drain"; drain_seconds = 60; drain_most = 64
     [metrics]                   open = false          /metrics without a token
     [log]                       format = "people" | "json"; level = "info"; access = false
+    [server]                    host, port, workers, public_url, tls_cert, tls_key, drain_seconds, web: as the options
+                                of `meshproxy serve`, which come first. Read at the start only.
 
 A key stands in the file as a reference, never as itself. What is not known here is an error, not ignored: a setting
 that was misspelt must not be missed.
@@ -28,9 +30,10 @@ _MIB = 1024 * 1024
 _PROTOCOLS: tuple[Protocol, Protocol] = ("openai", "anthropic")
 _DEFAULT_URLS: dict[Protocol, str] = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 ECHO = "echo"
-_SECTIONS = ("providers", "rooms", "limits", "usage", "metrics", "log")
+_SECTIONS = ("providers", "rooms", "limits", "usage", "metrics", "log", "server")
 _TABLES = ", ".join(f"[{name}]" for name in _SECTIONS)
 _PROVIDER_KEYS = ("protocol", "base_url", "keys", "headers", "default")
+MOST_WORKERS = 64
 LOG_FORMATS = ("people", "json")
 LOG_LEVELS = ("info", "debug", "warning", "error")
 
@@ -89,6 +92,20 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """How a server is started; `drain_s` is how many seconds running answers get at its end."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    workers: int = 1
+    public_url: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    drain_s: float = 30.0
+    web: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """What a worker goes by."""
 
@@ -100,6 +117,7 @@ class ServerConfig:
     open_metrics: bool = False  # /metrics without a token
     drain: Draining = field(default_factory=Draining)
     log: LogSettings = field(default_factory=LogSettings)
+    server: Listening = field(default_factory=Listening)
 
     def provider(self, protocol: Protocol, name: str | None) -> Provider | None:
         """Return the provider of that name, or without one the default of the protocol."""
@@ -148,6 +166,7 @@ def _config(document: Mapping[str, Any], providers: tuple[Provider, ...], proble
             most=usage.whole("drain_most", "") or draining.most,
         ),
         log=_log_settings(sections["log"]),
+        server=_listening(sections["server"]),
     )
     for section in sections.values():
         section.close()
@@ -159,6 +178,21 @@ def _log_settings(section: Section) -> LogSettings:
         json=section.choice("format", LOG_FORMATS) == "json",
         level=section.choice("level", LOG_LEVELS),
         access=section.flag("access"),
+    )
+
+
+def _listening(section: Section) -> Listening:
+    default = Listening()
+    port, drain_s = section.whole("port", "", least=0, most=65535), section.seconds("drain_seconds")
+    return Listening(
+        host=section.text("host") or default.host,
+        port=default.port if port is None else port,
+        workers=section.whole("workers", "", most=MOST_WORKERS) or default.workers,
+        public_url=section.text("public_url"),
+        tls_cert=section.text("tls_cert"),
+        tls_key=section.text("tls_key"),
+        drain_s=default.drain_s if drain_s is None else drain_s,
+        web=section.flag("web", default=True),
     )
 
 

@@ -21,7 +21,9 @@ _NAMES = {
     "drain.seconds": "usage.drain_seconds",
     "drain.most": "usage.drain_most",
     "log.json": "log.format",
+    "server.drain_s": "server.drain_seconds",
 }
+_AT_START = "server."
 _WORDS = {"usage.on_disconnect": ("cancel", "drain"), "log.format": ("people", "json")}
 
 
@@ -60,7 +62,8 @@ def _settings(old: object, new: object, prefix: str) -> Iterator[str]:
             yield from _settings(before, after, f"{prefix}{one.name}.")
         elif before != after:
             name = _NAMES.get(f"{prefix}{one.name}", f"{prefix}{one.name}")
-            yield f"{name}: {_shown(name, before)} → {_shown(name, after)}"
+            later = " (needs a restart)" if name.startswith(_AT_START) else ""
+            yield f"{name}: {_shown(name, before)} → {_shown(name, after)}{later}"
 
 
 def _shown(name: str, value: object) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from meshproxy_cli.cli.server_config import ServerFiles
 from meshproxy_cli.errors import MeshproxyError, UsageError
+from meshproxy_cli.proxy.config import Listening
 
 GOOD = '[providers.openai]\nkeys = ["env:TEAM_KEY"]\n'
 
@@ -45,8 +46,18 @@ def test_what_can_not_be_used_is_refused(file: Path, text: str) -> None:
 
 
 def test_a_certificate_is_read_too(file: Path) -> None:
+    file.write_text("")
     with pytest.raises(UsageError, match="TLS certificate"):
-        ServerFiles(file, str(file), str(file)).read()
+        ServerFiles(file, {"tls_cert": str(file), "tls_key": str(file)}).read()
+    file.write_text(f'[server]\ntls_cert = "{file}"\n')
+    with pytest.raises(UsageError, match="TLS certificate"):
+        ServerFiles(file).read()
+
+
+def test_options_come_before_the_file(file: Path) -> None:
+    file.write_text("[server]\nport = 9000\nworkers = 3\n")
+    files = ServerFiles(file, {"port": 0})
+    assert files.listening(files.read().config) == Listening(port=0, workers=3)
 
 
 def test_the_form_can_be_checked_without_secrets(file: Path) -> None:

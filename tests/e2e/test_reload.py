@@ -253,3 +253,13 @@ def test_a_window_that_is_closed_ends_the_server(team: Team) -> None:
     os.close(window)
     assert process.wait(PATIENCE_S) == 0
     assert team.home.processes() == []
+
+
+def test_how_it_starts_can_stand_in_the_file_and_needs_a_restart(team: Team) -> None:
+    team.write("[server]\nworkers = 2\nweb = false\n")
+    with team.serve("--web") as proxy:
+        assert len(workers(proxy.process.pid)) == 2
+        assert proxy.request("GET", "/healthz").status == 200  # the option comes first
+        team.write("[server]\nworkers = 3\n")
+        assert "server.workers: 2 → 3 (needs a restart)" in proxy.cli("reload").stdout
+        assert len(workers(proxy.process.pid)) == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from meshproxy_cli.errors import CredentialError
-from meshproxy_cli.proxy.config import ConfigError, LogSettings, ServerConfig, load_config
+from meshproxy_cli.proxy.config import ConfigError, Listening, LogSettings, ServerConfig, load_config
 from meshproxy_cli.proxy.target import split_base_url
 
 SECRETS = {"env:A": "key-a", "env:B": "key-b"}
@@ -77,6 +77,10 @@ def test_limits() -> None:
         '[providers.openai]\nkey="env:A"',
         '[providers.openai]\ndefault="yes"',
         '[log]\nformat="xml"',
+        "[server]\nport=65536",
+        "[server]\nworkers=0",
+        "[server]\ndrain_seconds=-1",
+        '[server]\ndatabase_url="postgresql://ann:secret@db/x"',
     ],
 )
 def test_what_is_wrong_is_refused(text: str) -> None:
@@ -98,6 +102,14 @@ def test_a_key_that_leads_nowhere_is_one_of_the_problems() -> None:
         load_config('[providers.openai]\nkeys=["env:NONE"]\n[rooms]\nstrict=1', {}, resolve)
     assert "providers.openai: env:NONE leads to nothing (set it)" in caught.value.message
     assert "rooms.strict" in caught.value.message
+
+
+def test_how_it_listens() -> None:
+    assert load().server == Listening()
+    chosen = load(
+        '[server]\nhost="::"\nport=0\nworkers=4\ndrain_seconds=0\nweb=false\ntls_cert="c"\ntls_key="k"'
+    ).server
+    assert chosen == Listening(host="::", port=0, workers=4, drain_s=0.0, web=False, tls_cert="c", tls_key="k")
 
 
 def test_how_it_logs() -> None:

@@ -60,6 +60,9 @@ def test_settings_are_called_as_in_the_file() -> None:
         on_disconnect = "drain"
         [log]
         format = "json"
+        [server]
+        port = 9000
+        web = false
     """
     assert diff("", new) == [
         "limits.max_body_mib: 32 → 1.5",
@@ -69,12 +72,14 @@ def test_settings_are_called_as_in_the_file() -> None:
         "usage.keep_days: none → 3",
         "usage.on_disconnect: cancel → drain",
         "log.format: people → json",
+        "server.port: 8765 → 9000 (needs a restart)",
+        "server.web: true → false (needs a restart)",
     ]
 
 
 def test_every_setting_has_the_name_that_the_file_knows() -> None:
     tables = {name.partition(".")[0] for name in names_of(ServerConfig(providers=()), "")}
-    assert tables <= {"limits", "rooms", "usage", "metrics", "log"}
+    assert tables <= {"limits", "rooms", "usage", "metrics", "log", "server"}
 
 
 def names_of(value: Any, prefix: str) -> Iterator[str]:

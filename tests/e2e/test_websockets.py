@@ -450,7 +450,7 @@ def test_a_revoked_key_ends_the_websocket_at_its_next_turn(stage: Stage) -> None
             assert provider.frame().payload == create()
             cli("api-key", "revoke", key.id, "--yes")
             client.send(masked(TEXT, create()))
-            while provider.socket in select([client.socket, provider.socket], [], [], 30)[0]:
+            while client.socket not in select([client.socket, provider.socket], [], [], 30)[0]:
                 assert provider.frame().payload == create()  # nobody has told the worker yet
                 client.send(masked(TEXT, create()))
             answer = client.frame().json()
@@ -568,7 +568,7 @@ def test_what_a_realtime_provider_begins_counts_towards_the_limits(stage: Stage)
     stage.proxy.cli("limit", "set", "requests-per-minute", "0", "--room", "limited")
     with stage.connected("limited", path=REALTIME) as (client, provider):
         client.send(masked(TEXT, create("gpt-realtime")))
-        while provider.socket in select([client.socket, provider.socket], [], [], 30)[0]:
+        while client.socket not in select([client.socket, provider.socket], [], [], 30)[0]:
             provider.frame()  # the limit is not known to the worker yet
             client.send(masked(TEXT, create("gpt-realtime")))
         assert b"has reached its limit of 0 requests a minute" in client.frame().payload

@@ -2,6 +2,7 @@
 
     python benchmarks/store.py --events 10000000
     python benchmarks/store.py --events 1000000 --database-url postgresql://…
+    python benchmarks/store.py --ship 100000          # only what an event costs from its spooled line to the commit
 
 A month (November 2026) of a team: sessions of about 80 requests, each of one participant in one room with one agent
 and model. Every query runs three times on the warm database; the best counts. The database stays where --keep says.
@@ -19,6 +20,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
+from meshproxy_cli.proxy.shipper import Shipper
+from meshproxy_cli.proxy.spool import SUFFIX, encode
+from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 from meshproxy_cli.store.records import GroupBy, UsageQuery
@@ -28,6 +33,8 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 SECONDS = 30 * 24 * 3600
 BATCH = 5000
 SESSION_REQUESTS = 80
+SEGMENT = 1000  # events of a worker in 0.2 s, at 5,000 a second
+SMALL, SMALL_RUNS = 5, 200
 ROOMS, PARTICIPANTS = 100, 1000
 MODELS = (
     ("openai", "gpt-5.4"),
@@ -105,6 +112,40 @@ def fill(store: SqlStore, count: int) -> None:
     print(f"{count:,} events stored in {spent:.0f} s: {count / spent:,.0f} a second")
 
 
+def ship(store: SqlStore, count: int) -> None:
+    """Ship spooled events as the server does, and say what each costs: processor time of this process alone.
+
+    They are of half an hour, as of a machine under load; and once more a few at a time, as of a quiet one.
+    """
+    made = (replace(event, cost_usd=None, price_snapshot="") for event in events(count + SMALL * SMALL_RUNS))
+    spooled = [
+        replace(event, started_at=START + timedelta(seconds=number * 1800 / count)) for number, event in enumerate(made)
+    ]
+    with tempfile.TemporaryDirectory() as directory:
+        shipper = Shipper(Path(directory), ObservedSink(store, (UsageCounters(),)), PriceBook())
+        _spool(Path(directory), 0, spooled[:1])
+        shipper.run_once()  # loads the price list
+        for start in range(1, count, SEGMENT):
+            _spool(Path(directory), start, spooled[start : min(count, start + SEGMENT)])
+        cost, stored = _cpu_us(shipper.run_once)
+        print(f"shipping: {cost / stored:.1f} µs an event in large batches", flush=True)
+        cost = 0.0
+        for start in range(count, len(spooled), SMALL):
+            _spool(Path(directory), start, spooled[start : start + SMALL])
+            cost += _cpu_us(shipper.run_once)[0]
+        print(f"shipping: {cost / SMALL_RUNS / 1000:.2f} ms for {SMALL} events at a time")
+
+
+def _spool(directory: Path, number: int, batch: list[UsageEvent]) -> None:
+    (directory / f"{number:020d}{SUFFIX}").write_bytes(encode(batch))
+
+
+def _cpu_us(work: Callable[[], int]) -> tuple[float, int]:
+    began = time.process_time()
+    result = work()
+    return (time.process_time() - began) * 1_000_000, result
+
+
 def best(work: Callable[[], object]) -> float:
     """Return the best of three times in seconds."""
     times = []
@@ -148,11 +189,16 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--database-url")
     parser.add_argument("--keep", type=Path, help="keep the SQLite database here; one that is there is asked only")
+    parser.add_argument("--ship", type=int, help="ship so many spooled events, and measure nothing else")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         path = given.keep or Path(directory) / "meshproxy.db"
         full = path.exists()
         store = open_store(given.database_url or f"sqlite:///{path}")
+        if given.ship:
+            ship(store, given.ship)
+            store.close()
+            return
         print(f"{store.database.engine.dialect.name}, {given.events:,} events")
         if not full:
             fill(store, given.events)

@@ -20,6 +20,13 @@ from meshproxy_cli.store.session import StoreSession
 _ROWS_AT_ONCE = 500
 _NOTED_ONCE_IN = 60 * 1_000_000  # microseconds
 _PRUNED_AT_ONCE = 10_000
+_USED = sa.bindparam("used", type_=sa.BigInteger)
+_NOTED = (
+    sa.update(api_keys)
+    .where(api_keys.c.id == sa.bindparam("key"))
+    .where(sa.or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= _USED - _NOTED_ONCE_IN))
+    .values(last_used_at=_USED)
+)
 _began = itemgetter(PLACES["started_at"])
 _use = itemgetter(PLACES["key_id"], PLACES["started_at"])
 
@@ -103,11 +110,4 @@ def _note_use(connection: Connection, rows: Rows) -> None:
     for key, used in map(_use, rows):
         if used > latest.get(key, 0):
             latest[key] = used
-    last = api_keys.c.last_used_at
-    noted = (
-        sa.update(api_keys)
-        .where(api_keys.c.id == sa.bindparam("key"))
-        .where(sa.or_(last.is_(None), last <= sa.bindparam("used", type_=sa.BigInteger) - _NOTED_ONCE_IN))
-        .values(last_used_at=sa.bindparam("used", type_=sa.BigInteger))
-    )
-    connection.execute(noted, [{"key": key, "used": latest[key]} for key in sorted(latest)])
+    connection.execute(_NOTED, [{"key": key, "used": latest[key]} for key in sorted(latest)])

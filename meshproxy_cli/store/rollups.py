@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -80,9 +81,13 @@ def by_day(hours: Sums) -> Sums:
 def to_rows(sums: Sums) -> list[tuple[Any, ...]]:
     """Return rows of a roll-up, in the order of its key: two writers then wait for each other and never deadlock."""
     return sorted(
-        (bucket, series_of(dimensions), *dimensions, *(min(amount, FULL) for amount in amounts))
+        (bucket, series_of(dimensions), *dimensions, *(amounts if max(amounts) <= FULL else _cut(amounts)))
         for (bucket, dimensions), amounts in sums.items()
     )
+
+
+def _cut(amounts: Iterable[int]) -> list[int]:
+    return [min(amount, FULL) for amount in amounts]
 
 
 def added(old: sa.ColumnElement[int], new: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
@@ -91,6 +96,7 @@ def added(old: sa.ColumnElement[int], new: sa.ColumnElement[int]) -> sa.ColumnEl
     return sa.case((old > full - new, full), else_=old + new)
 
 
+@lru_cache(maxsize=4096)
 def series_of(dimensions: tuple[str, ...]) -> bytes:
     """Return the key of a roll-up's dimensions: each with its length in front, so that no two texts run together."""
     text = "".join(f"{len(part)}:{part}" for part in dimensions).encode()

@@ -11,7 +11,8 @@ _SHORTEST = 6  # what is shorter turns up by chance in words that are no secret
 _PATTERNS = re.compile(
     r"ma-[\w.]{22}-[\w.]{22}-[\w.~+/=-]+"  # API keys
     r"|eyJ[\w-]{8,}\.[\w-]+\.?[\w-]*"  # participant tokens
-    r"|\b(?:sk|pk|rk|mat)-[\w-]{8,}"  # providers' keys, access tokens
+    r"|\b(?:sk|pk|rk)-[\w-]{8,}"  # providers' keys
+    r"|\bmpa_[\w-]{8,}"  # access tokens
     r"|(?<=://)[^/@\s'\"]+(?=@)"  # who logs in with what, in a URL
     r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"
 )

@@ -4,7 +4,7 @@ Methods are synchronous and may block; the proxy calls them from a thread of its
 Every method may raise `StoreUnavailableError` when the database is away, slow beyond its time limit or locked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol, Self
@@ -120,7 +120,20 @@ class LimitStore(Protocol):
         """Take back what dead workers held; return how many leases that were. To be called every few seconds."""
 
 
-class Store(KeyStore, RoomStore, UsageStore, AccessStore, LimitStore, Protocol):
+class OwnerStore(Protocol):
+    """Whose the answers of providers are. Ids and owners are hashes."""
+
+    def add_owners(self, owners: Mapping[str, str]) -> None:
+        """Note owners by id; of an id that has one already the first one stays."""
+
+    def owners(self, ids: Iterable[str]) -> Mapping[str, str]:
+        """Return the owners of those ids that have one."""
+
+    def prune_owners(self, before: datetime) -> int:
+        """Forget owners that were noted before that time; return how many."""
+
+
+class Store(KeyStore, RoomStore, UsageStore, AccessStore, LimitStore, OwnerStore, Protocol):
     """All of it, over one database."""
 
     def acting_as(self, actor: Actor) -> Self:

@@ -184,6 +184,15 @@ def _rollup(name: str) -> Table:
 usage_hours = _rollup("usage_hours")
 usage_days = _rollup("usage_days")
 
+# Whose an answer of a provider is: `id` and `owner` are hashes (see `proxy/owners.py`).
+answer_owners = Table(
+    "answer_owners",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+)
+
 # What a limit has left in a window: `spent` for good, `reserved` by the leases of workers.
 limit_counters = Table(
     "limit_counters",

@@ -19,7 +19,7 @@ TOKEN = mint(TokenSpec.for_room("ann", "room"), KEY, now=1_800_000_000)
         TOKEN,
         "sk-proj-abcdefgh12345678",
         "sk-ant-api03-abc_def-123",
-        "mat-0123456789abcdef",
+        "mpa_0123456789abcdef-_0123456789",
     ],
     ids=["API key", "token", "OpenAI", "Anthropic", "access token"],
 )

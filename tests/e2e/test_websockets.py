@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from select import select
 from typing import Any
@@ -34,7 +35,10 @@ from e2e.websocket_peers import (
     message,
     switch,
 )
+from e2e.wire import Reported, responses_stream
+from fixtures.agents import Agents
 from fixtures.commands import Home
+from fixtures.people import Person, Question
 from fixtures.proxies import RoomProxy, running_proxy
 from meshproxy_cli.tokens.apikey import ApiKey
 from meshproxy_cli.tokens.participant import mint
@@ -578,6 +582,71 @@ def test_what_a_realtime_provider_begins_counts_towards_the_limits(stage: Stage)
         assert any(b"has reached its limit of 0 requests a minute" in one.payload for one in heard)
         assert (heard[-1].opcode, heard[-1].code) == (CLOSE, 1008)
         assert provider.has_ended()
+
+
+# Codex
+
+LOST_CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "no_such_tool", "arguments": "{}"}
+
+
+def answer_codex(provider: Peer, item: dict[str, Any] | None, text: str = "") -> None:
+    """Send the events of a response that holds an item, or else a text."""
+    numbers = Reported(endpoint="/v1/responses", model="gpt-5.4", input_tokens=40, output_tokens=4)
+    events = responses_stream(numbers, text, "gpt-5.4")
+    if item is not None:
+        events = [
+            events[0],
+            {"type": "response.output_item.done", "output_index": 0, "item": item},
+            {**events[-1], "response": {**events[-1]["response"], "output": [item]}},
+        ]
+    provider.send(*(frame(TEXT, json.dumps(event).encode()) for event in events))
+
+
+def asked_by_codex(provider: Peer) -> dict[str, Any]:
+    """Return the next turn that Codex asks for, after the warming up that it begins a websocket with."""
+    while True:
+        heard = provider.frame()
+        if heard.opcode == TEXT:
+            turn: dict[str, Any] = heard.json()
+            if turn.get("generate") is not False:
+                return turn
+            provider.send(frame(TEXT, created("resp_warm")), frame(TEXT, completed(0, 0, "resp_warm")))
+
+
+def test_codex_fetches_a_new_token_in_the_middle_of_its_work(stage: Stage, agents: Agents) -> None:
+    cli = stage.proxy.cli
+    key = ApiKey.parse(cli("api-key", "create", "rotated").stdout.strip())
+    old, new = stage.token("open", key=key), stage.token("open")
+    person = Person(stage.proxy, agents, "codex-websocket")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(person.ask, "rotating", Question(tokens=(old, new), prompt="ping"))
+        head, provider = stage.provider.meet()
+        with provider:
+            provider.send(switch(key=fields_of(head, "sec-websocket-key")[0]))
+            asked_by_codex(provider)
+            cli("api-key", "revoke", key.id, "--yes")
+            listing = {"authorization": f"Bearer {old}", "meshagent-session": "tests"}
+            wait_for(
+                lambda: (
+                    stage.proxy.request("GET", "/rooms/open/openai/v1/models?client_version=1", listing).status == 401
+                )
+            )
+            answer_codex(provider, LOST_CALL)
+            assert provider.has_ended()
+        head, provider = stage.provider.meet()
+        with provider:
+            provider.send(switch(key=fields_of(head, "sec-websocket-key")[0]))
+            assert asked_by_codex(provider)["input"][-1]["type"] == "function_call_output"
+            answer_codex(provider, None, "all done")
+            done = asked.result()
+    assert done.result.code == 0, done.shown
+    assert done.result.stdout.strip() == "all done"
+    assert {request.token for request in done.tries} == {old, new}
+    assert {request.websocket for request in done.tries} == {True}
+    counted = [event for event in stage.events("open", 4) if event["outcome"] == "ok" and event["input_tokens"]]
+    assert [(event["input_tokens"], event["output_tokens"], event["agent"]) for event in counted] == [
+        (40, 4, "codex_exec")
+    ] * 2
 
 
 # The end

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from websockets.frames import Close, Opcode
 from websockets.frames import Frame as Wire
+from websockets.utils import accept_key
 
 PATIENCE_S = 30
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -166,13 +167,13 @@ def call(url: str, path: str, token: str, *fields: str, session: str | None = "t
     return peer
 
 
-def switch(*fields: str) -> bytes:
-    """Return the answer that accepts."""
+def switch(*fields: str, key: str = KEY) -> bytes:
+    """Return the answer that accepts a request with that key."""
     lines = [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
         "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {ACCEPT}",
+        f"Sec-WebSocket-Accept: {accept_key(key)}",
         *fields,
     ]
     return "\r\n".join([*lines, "", ""]).encode()

@@ -30,7 +30,7 @@ from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.report import metric_families
 from meshproxy_cli.proxy.rescue import Rescue
 from meshproxy_cli.proxy.spool import Spool
-from meshproxy_cli.proxy.supervisor import orphaned
+from meshproxy_cli.proxy.supervisor import AT_ONCE, orphaned
 from meshproxy_cli.proxy.tls import ServerTls
 from meshproxy_cli.proxy.usage.pricing import PriceBook, price_book
 from meshproxy_cli.proxy.web.peers import WORKERS, Peers
@@ -127,19 +127,23 @@ class Worker:
         self._rotate()
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until `stop`, or SIGTERM or SIGINT; then finish what runs. `ready` is called once it listens."""
+        """Serve until `stop`, or SIGTERM or SIGINT; then finish what runs, until `AT_ONCE`. `ready`: it listens."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop)
+        self._loop.add_signal_handler(AT_ONCE, self.stop_at_once)
         await self.start()
         ready()
         await self._stopping.wait()
         await self.close()
 
     def stop(self) -> None:
-        """Begin to end; a second time: at once."""
-        if self._stopping.is_set():
-            self._drop_all()
+        """Begin to end; once is enough, and more often changes nothing."""
         self._stopping.set()
+
+    def stop_at_once(self) -> None:
+        """End, and cut off what runs."""
+        self._stopping.set()
+        self._drop_all()
 
     async def close(self) -> None:
         """Stop accepting, let running answers end, close everything."""

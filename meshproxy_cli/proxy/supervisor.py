@@ -32,6 +32,7 @@ _KILL_AFTER_S = 5.0
 _SHIP_AT_END_S = 15.0
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _TOLD = (*_ENDING, signal.SIGHUP)
+AT_ONCE = signal.SIGUSR1  #: a worker that gets it cuts off what runs
 _TERMINAL = "/dev/tty"
 _log = logging.getLogger(__name__)
 
@@ -113,6 +114,11 @@ class Child:
         if self._process is not None:
             self._process.terminate()
 
+    def hurry(self) -> None:
+        """Have it end at once. SIGTERM can't say that: a service manager may send one to each process of a group."""
+        if self._process is not None and self._process.pid is not None and self._process.is_alive():
+            os.kill(self._process.pid, AT_ONCE)
+
     def join(self, deadline: float) -> None:
         """Wait for its end until then (`time.monotonic`), and end it by force after that."""
         if self._process is None:
@@ -179,8 +185,9 @@ class Supervisor:
                 raise UnavailableError(f"{worker.name} ends as soon as it starts; what it says is above")
 
     def _stop(self, _number: int, _frame: object) -> None:
-        if self._stopping:  # a second time: at once
-            self._terminate()
+        if self._stopping:  # a second time
+            for worker in self._workers:
+                worker.hurry()
         self._stopping = True
 
     def _hang_up(self, number: int, frame: object) -> None:

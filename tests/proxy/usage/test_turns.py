@@ -153,3 +153,26 @@ def test_no_message_makes_it_raise(messages: list[bytes]) -> None:
     for each in messages:
         meter.feed(each)
     meter.finish()
+
+
+def test_an_error_beside_a_realtime_response_does_not_end_it() -> None:
+    meter = TurnMeter(realtime=True)
+    error = message("error", error={"type": "invalid_request_error", "code": "invalid_value"})
+    assert feed(meter, CREATED, error) == []
+    (reading,) = feed(meter, completed(10, 5, kind="response.done"))
+    assert (reading.error, reading.complete) == ("", True)
+    (reading,) = feed(meter, error)
+    assert reading.error == "invalid_value"
+
+
+def test_a_transcription_is_beside_the_turns() -> None:
+    meter = TurnMeter(realtime=True)
+    heard = message(
+        "conversation.item.input_audio_transcription.completed",
+        usage={"type": "tokens", "input_tokens": 8, "output_tokens": 1},
+    )
+    feed(meter, CREATED, heard)
+    assert meter.beside
+    assert meter.open
+    feed(meter, completed(10, 5, kind="response.done"))
+    assert not meter.beside

@@ -5,10 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, unknown
+from meshproxy_cli.doctor.redact import without_secrets
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
 
@@ -87,7 +88,7 @@ def _run(scene: Scene, job: Job, futures: dict[Job, "Future[CheckResult]"]) -> N
         futures[job].set_result(CheckResult(job.id, job.title, outcome, consequence_of=root))
         return
     start = time.monotonic()
-    outcome = _outcome(scene, job)
+    outcome = _told(scene, _outcome(scene, job))
     futures[job].set_result(CheckResult(job.id, job.title, outcome, int((time.monotonic() - start) * 1000)))
 
 
@@ -99,6 +100,12 @@ def _outcome(scene: Scene, job: Job) -> Outcome:
         return bad(problem.message, advice=problem.hint or "")
     except Exception as problem:  # noqa: BLE001 (a defect in one check must not hide the others; its text may hold anything)
         return unknown(f"the check itself failed ({type(problem).__name__})", advice="please report it")
+
+
+def _told(scene: Scene, outcome: Outcome) -> Outcome:
+    """Take secrets out: an agent's or a server's own words may hold one."""
+    known = scene.known_secrets
+    return replace(outcome, found=without_secrets(outcome.found, known), advice=without_secrets(outcome.advice, known))
 
 
 def _of(receipt: Receipt) -> str:

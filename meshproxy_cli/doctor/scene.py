@@ -14,9 +14,11 @@ from meshproxy_cli.agents.base import Target
 from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.agents.receipts import Receipt, load_all
 from meshproxy_cli.client.base import ServerClient
+from meshproxy_cli.doctor.redact import secrets_of
 from meshproxy_cli.errors import CredentialError, MeshproxyError
 from meshproxy_cli.settings.credentials import Credential, active_api_key, find_room_token
 from meshproxy_cli.settings.paths import Paths
+from meshproxy_cli.settings.secretfile import SecretsFileError, read_document
 from meshproxy_cli.settings.secrets import SecretStore, open_secrets
 from meshproxy_cli.settings.servers import Server, Settings, load_settings
 from meshproxy_cli.tokens.apikey import ApiKey
@@ -105,6 +107,17 @@ class Scene:
     def secrets(self) -> SecretStore:
         """This user's secrets."""
         return self.once("secrets", lambda: open_secrets(self.paths, self.environ))
+
+    @property
+    def known_secrets(self) -> tuple[str, ...]:
+        """The texts that no output may show: of variables, and of the secrets file."""
+        return self.once("known", lambda: secrets_of(self.environ, self._in_file()))
+
+    def _in_file(self) -> tuple[str | None, ...]:
+        try:
+            return tuple(record.value for record in read_document(self.paths.secrets_file).records.values())
+        except SecretsFileError:
+            return ()
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:

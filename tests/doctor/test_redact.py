@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from doctor.ward import Patient
-from meshproxy_cli.doctor.redact import redact_all, redacted
+from meshproxy_cli.doctor.redact import redact_all, redacted, secrets_of, without_secrets
 from meshproxy_cli.tokens.apikey import ApiKey
 
 HOME = Path("/home/ada")
@@ -14,6 +16,40 @@ def test_secrets_users_hosts_and_names_are_taken_out() -> None:
     text = f"{key} eyJhbGciOi.eyJzdWIi.c2ln sk-proj-abcdefgh /home/ada/x https://u:p@mesh.example.com/v1 ada"
     cleaned = redacted(text, HOME, {"ada": "USER"})
     assert cleaned == "(secret) (secret) (secret) ~/x https://HOST/v1 USER"
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("mpa_abcdefghijklmno", "(secret)"),
+        ("of ada.l+x@mesh.example.com: no", "of EMAIL: no"),
+        ("mesh is 10.1.2.3, 2001:db8:0:1::7", "mesh is ADDRESS, ADDRESS"),
+        ("127.0.0.1 port 8765, Python 3.11.7, meshproxy 0.1.0", "127.0.0.1 port 8765, Python 3.11.7, meshproxy 0.1.0"),
+        ("it can go on from 24 November 2026, 00:00 UTC", "it can go on from 24 November 2026, 00:00 UTC"),
+    ],
+)
+def test_what_looks_like_one(text: str, cleaned: str) -> None:
+    assert redacted(text, HOME, {}) == cleaned
+
+
+def test_known_secrets_need_not_look_like_one() -> None:
+    known = secrets_of(
+        {"TEAM_PASSWORD": "open sesame", "SHORT_KEY": "abc", "HOME": "/home/ada"}, [None, "hunter2hunter2"]
+    )
+    assert sorted(known) == ["hunter2hunter2", "open sesame"]
+    assert without_secrets("open sesame, hunter2hunter2 and abc", known) == "(secret), (secret) and abc"
+
+
+def test_secrets_in_other_programs_words_are_not_shown(patient: Patient) -> None:
+    patient.configure("codex")
+    patient.environ |= {"PYTHONPATH": str(patient.home.root), "TEAM_PASSWORD": "open sesame and more"}
+    planted = f"open sesame and more, {patient.proxy.key.encode()}, mpa_abcdefghijklmnop, sk-proj-abcdefghijkl"
+    (patient.home.root / "sitecustomize.py").write_text(
+        f"import sys\nprint({planted!r}, file=sys.stderr)\nsys.exit(3)\n"
+    )
+    found = patient.doctor()  # which looks through all it prints for the API key
+    assert found.first == "agent-helper/codex"
+    assert found.check("agent-helper/codex")["found"] == "(secret), (secret), (secret), (secret)"
 
 
 def test_this_machine_may_be_named() -> None:

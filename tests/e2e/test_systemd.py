@@ -76,7 +76,7 @@ def test_there_is_time_to_end_in_order() -> None:
     drain = float(command.partition("--drain ")[2].split()[0])
     after = supervisor._KILL_AFTER_S + supervisor._SHIP_AT_END_S
     assert seconds("TimeoutStopSec") >= drain + after
-    assert settings("KillMode") == ["mixed"], "workers that hear of SIGTERM twice end at once"
+    assert settings("KillMode") == ["mixed"]
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,8 @@ def test_secrets_in_other_programs_words_are_not_shown(patient: Patient) -> None
     patient.configure("codex")
     patient.environ |= {"PYTHONPATH": str(patient.home.root), "TEAM_PASSWORD": "open sesame and more"}
     planted = f"open sesame and more, {patient.proxy.key.encode()}, mpa_abcdefghijklmnop, sk-proj-abcdefghijkl"
-    (patient.home.root / "sitecustomize.py").write_text(
-        f"import sys\nprint({planted!r}, file=sys.stderr)\nsys.exit(3)\n"
-    )
+    fail = f"import os, sys\nprint({planted!r}, file=sys.stderr, flush=True)\nos._exit(3)\n"
+    (patient.home.root / "sitecustomize.py").write_text(fail)
     found = patient.doctor()  # which looks through all it prints for the API key
     assert found.first == "agent-helper/codex"
     assert found.check("agent-helper/codex")["found"] == "(secret), (secret), (secret), (secret)"

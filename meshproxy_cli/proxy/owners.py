@@ -1,20 +1,39 @@
 """Which room an id of the provider belongs to: all rooms share the provider's account, so the proxy has to know.
 
 Ids are appended to a file per worker before the client sees the end of the answer that has them, and read by every
-worker of the machine: so a follow-up finds its answer whichever worker it reaches, also after a restart.
+worker of the machine: so a follow-up finds its answer whichever worker it reaches, also after a restart. Machines that
+share a database hand in what they noted (`ownershipper`), and look up what they have not seen (`ownerlookup`).
 """
 
 import hashlib
 import os
 from collections import OrderedDict
 from pathlib import Path
+from typing import NamedTuple
 
 from meshproxy_cli.proxy.caller import Caller
 
 SUFFIX = ".owners"
 _MOST_IDS = 200_000
 _LARGEST_FILE = 16 * 1024 * 1024
-_LINE_BYTES = 65  # 32 hex digits of the id, a space, 31 of the owner, a line end
+LINE_BYTES = 65  # 32 hex digits of the id, a mark, 31 of the owner, a line end
+#: Marks of a line: for other machines, too, or for this one only.
+SHARED, OWN = b" ", b"-"
+_HEX = frozenset(b"0123456789abcdef")
+
+
+class Line(NamedTuple):
+    """A line of a file: hashes of an id and its owner, in hex digits."""
+
+    key: bytes
+    mark: bytes
+    owner: bytes
+
+
+def read_line(data: bytes) -> Line | None:
+    """Return what a line of `LINE_BYTES` says, None for one that a crash tore."""
+    line = Line(data[:32], data[32:33], data[33:64])
+    return line if line.mark in {SHARED, OWN} and _HEX.issuperset(line.key + line.owner) else None
 
 
 class Owners:
@@ -28,18 +47,26 @@ class Owners:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = self._open()
         self._size = os.fstat(self._file).st_size
-        if torn := self._size % _LINE_BYTES:  # a crash, or a full disk: later lines must stay in step
-            self._size += os.write(self._file, b" " * (_LINE_BYTES - torn - 1) + b"\n")
+        if torn := self._size % LINE_BYTES:  # a crash, or a full disk: later lines must stay in step
+            self._size += os.write(self._file, b" " * (LINE_BYTES - torn - 1) + b"\n")
         self._refresh()
 
-    def note(self, caller: Caller, ident: str) -> None:
-        """Remember that an id belongs to the caller's room; nothing for ""."""
+    @staticmethod
+    def key(ident: str) -> bytes:
+        """Return the hash by which an id is known."""
+        return _hash(ident)[:32]
+
+    def note(self, caller: Caller, ident: str, *, shared: bool = True) -> None:
+        """Remember that an id belongs to the caller's room; nothing for "".
+
+        `shared`: the provider keeps the answer, so a follow-up may come to another machine.
+        """
         if not ident:
             return
-        key, owner = _hash(ident)[:32], _owner(caller)[:31]
+        key, owner = self.key(ident), _owner(caller)[:31]
         self._remember(key, owner)
         try:
-            self._size += os.write(self._file, key + b" " + owner + b"\n")
+            self._size += os.write(self._file, key + (SHARED if shared else OWN) + owner + b"\n")
             if self._size > _LARGEST_FILE:
                 self._rotate()
         except OSError:
@@ -47,10 +74,18 @@ class Owners:
 
     def owns(self, caller: Caller, ident: str) -> bool:
         """Whether an id belongs to the caller's room."""
-        key = _hash(ident)[:32]
+        return self.knows(ident) and self._known[self.key(ident)] == _owner(caller)[:31]
+
+    def knows(self, ident: str) -> bool:
+        """Whether this machine has seen an id, whosever it is."""
+        key = self.key(ident)
         if key not in self._known:
             self._refresh()
-        return self._known.get(key) == _owner(caller)[:31]
+        return key in self._known
+
+    def learn(self, key: bytes, owner: bytes) -> None:
+        """Remember what another machine noted, both as in `Line`."""
+        self._remember(key, owner)
 
     def close(self) -> None:
         """Close the file."""
@@ -79,9 +114,9 @@ class Owners:
                     data = file.read()
             except OSError:
                 continue
-            whole = len(data) - len(data) % _LINE_BYTES
+            whole = len(data) - len(data) % LINE_BYTES
             self._read_to[path.name] = start + whole
-            for place in range(0, whole, _LINE_BYTES):
+            for place in range(0, whole, LINE_BYTES):
                 self._remember(data[place : place + 32], data[place + 33 : place + 64])
 
     def _remember(self, key: bytes, owner: bytes) -> None:

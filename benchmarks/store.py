@@ -15,14 +15,15 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from meshproxy_cli.proxy.entry import Entry, Subject, encode
 from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
 from meshproxy_cli.proxy.shipper import Shipper
-from meshproxy_cli.proxy.spool import SUFFIX, encode
+from meshproxy_cli.proxy.spool import SUFFIX
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
@@ -127,6 +128,7 @@ def ship(store: SqlStore, count: int) -> None:
         shipper.run_once()  # loads the price list
         for start in range(1, count, SEGMENT):
             _spool(Path(directory), start, spooled[start : min(count, start + SEGMENT)])
+        gc.freeze()  # the events made up here are no part of a server
         cost, stored = _cpu_us(shipper.run_once)
         print(f"shipping: {cost / stored:.1f} µs an event in large batches", flush=True)
         cost = 0.0
@@ -137,7 +139,14 @@ def ship(store: SqlStore, count: int) -> None:
 
 
 def _spool(directory: Path, number: int, batch: list[UsageEvent]) -> None:
-    (directory / f"{number:020d}{SUFFIX}").write_bytes(encode(batch))
+    (directory / f"{number:020d}{SUFFIX}").write_bytes(b"".join(map(_line, batch)))
+
+
+def _line(event: UsageEvent) -> bytes:
+    """Return an event as the request path writes it."""
+    entry = Entry(**{name: getattr(event, name) for name in Entry.__struct_fields__})
+    names = [member.name for member in fields(Subject) if member.init]
+    return encode(entry, Subject(**{name: getattr(event, name) for name in names}))
 
 
 def _cpu_us(work: Callable[[], int]) -> tuple[float, int]:

@@ -39,21 +39,12 @@ class PlainTokens(msgspec.Struct, frozen=True, gc=False):
 _NOTHING = PlainTokens()
 
 
-class PlainEvent(msgspec.Struct, frozen=True, gc=False):
-    """A `UsageEvent` as it is spooled, where it is a plain one."""
+class PlainEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A `UsageEvent` as it is spooled, where it is a plain one. In the order of a line's members, which is quickest."""
 
     event_id: str
     request_id: str
     started_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    project_id: str
-    room: str
-    session: str
-    participant: str
-    key_id: str
-    agent: str
-    provider: str
-    endpoint: str
-    method: str
     streamed: bool
     status: Number
     outcome: Literal["ok", "provider_error", "refused", "client_closed", "provider_closed", "unreachable"]
@@ -72,6 +63,15 @@ class PlainEvent(msgspec.Struct, frozen=True, gc=False):
     request_bytes: Number = 0
     response_bytes: Number = 0
     error: str = ""
+    project_id: str
+    room: str
+    session: str
+    participant: str
+    key_id: str
+    agent: str
+    provider: str
+    endpoint: str
+    method: str
 
 
 _PLAIN = msgspec.json.Decoder(PlainEvent)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from itertools import accumulate
-from operator import add, itemgetter
+from operator import itemgetter
 from typing import Protocol, overload
 
 from meshproxy_cli.proxy.web.services import Metric, MetricKind, Sample
@@ -24,22 +24,17 @@ _MOST_MODELS = 200  # names come from requests: without a bound a client could g
 _OTHER = "other"
 _DURATION_BUCKETS_MS = tuple(limit * 1000 for limit in DURATION_BUCKETS_S)
 _KINDS = ("input", "cached_input", "cache_write", "cache_write", "output", "reasoning")
-_counted = itemgetter(
-    *(
-        PLACES[name]
-        for name in (
-            "provider",
-            "model",
-            "outcome",
-            "cost",
-            "duration_ms",
-            "input_tokens",
-            "cached_input_tokens",
-            "cache_write_5m_tokens",
-            "cache_write_1h_tokens",
-            "output_tokens",
-            "reasoning_tokens",
-        )
+_group = itemgetter(PLACES["provider"], PLACES["model"], PLACES["outcome"])
+_cost, _duration = itemgetter(PLACES["cost"]), itemgetter(PLACES["duration_ms"])
+_TOKENS = tuple(
+    itemgetter(PLACES[name])
+    for name in (
+        "input_tokens",
+        "cached_input_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
+        "output_tokens",
+        "reasoning_tokens",
     )
 )
 Labels = tuple[str, ...]
@@ -119,8 +114,12 @@ class UsageCounters:
 
     def observe(self, events: StoredEvents) -> None:
         """Count a batch."""
+        groups: dict[Labels, list[EventRow]] = {}
         for row in events.rows:
-            self._count(row)
+            groups.setdefault(_group(row), []).append(row)
+        for (provider, model, outcome), rows in groups.items():
+            self._outcomes[provider, outcome] += len(rows)
+            self._count(self._models.get((provider, model)) or self._totals(provider, model), rows)
 
     def families(self) -> tuple[Metric, ...]:
         """Return the metrics now. May be called from another thread than `observe`."""
@@ -156,18 +155,18 @@ class UsageCounters:
             ),
         )
 
-    def _count(self, row: EventRow) -> None:
-        provider, model, outcome, cost, duration, *tokens = _counted(row)
-        totals = self._models.get((provider, model)) or self._totals(provider, model)
-        totals.tokens = list(map(add, totals.tokens, tokens))
-        if cost is not None:
-            totals.priced += 1
-            totals.picodollars += cost
-        elif any(tokens):
-            totals.unpriced += 1
-        self._outcomes[provider, outcome] += 1
-        self._durations[bisect_left(_DURATION_BUCKETS_MS, duration)] += 1
-        self._milliseconds += duration
+    def _count(self, totals: _ModelTotals, rows: Sequence[EventRow]) -> None:
+        for place, column in enumerate(_TOKENS):
+            totals.tokens[place] += sum(map(column, rows))
+        costs = [cost for cost in map(_cost, rows) if cost is not None]
+        totals.priced += len(costs)
+        totals.picodollars += sum(costs)
+        if len(costs) < len(rows):
+            totals.unpriced += sum(_cost(row) is None and any(column(row) for column in _TOKENS) for row in rows)
+        durations = list(map(_duration, rows))
+        self._milliseconds += sum(durations)
+        for duration in durations:
+            self._durations[bisect_left(_DURATION_BUCKETS_MS, duration)] += 1
 
     def _totals(self, provider: str, model: str) -> _ModelTotals:
         if len(self._models) >= _MOST_MODELS:

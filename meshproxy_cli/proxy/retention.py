@@ -1,4 +1,7 @@
-"""Drops single events that are older than the configuration keeps them; sums stay for ever."""
+"""Drops what is old: events beyond the days that the configuration keeps them, and whose answers were whose.
+
+Sums stay for ever.
+"""
 
 import logging
 import random
@@ -11,6 +14,7 @@ from meshproxy_cli.store.base import Store
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 3600.0
+_OWNERS_KEPT = timedelta(days=40)  # OpenAI keeps responses for 30 days, Anthropic batches for 29
 
 
 class Retention:
@@ -50,7 +54,16 @@ class Retention:
             _log.info("dropped %d usage events older than %d days", dropped, days)
         return dropped
 
+    def prune_owners(self) -> int:
+        """Forget whose old answers are and return how many that were."""
+        try:
+            return self._store.prune_owners(self._clock() - _OWNERS_KEPT)
+        except MeshproxyError as problem:
+            _log.warning("whose old answers are stays for now: %s", problem.message)
+            return 0
+
     def _run(self) -> None:
         # Workers and machines that start together should not all prune at the same moment.
         while not self._stop.wait(_EVERY_S * random.uniform(0.01, 1)):  # noqa: S311 (spreads load, hides nothing)
             self.prune()
+            self.prune_owners()

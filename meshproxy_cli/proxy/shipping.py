@@ -19,6 +19,7 @@ from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.control import Change, Control
 from meshproxy_cli.proxy.logs import LogOptions, log_as
 from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
+from meshproxy_cli.proxy.ownershipper import OwnerShipper, is_shared
 from meshproxy_cli.proxy.report import shipping_families
 from meshproxy_cli.proxy.retention import Retention
 from meshproxy_cli.proxy.shipper import Shipper
@@ -103,6 +104,7 @@ class Shipping:
         self._access = AccessLog(wanted=plan.log.over(config.log).access)
         observers = (self._counters, self._access, *((self._telemetry,) if self._telemetry else ()))
         self._shipper = Shipper(self._directory, ObservedSink(store, observers), price_book(config))
+        self._owner_shipper = OwnerShipper(self._directory, store) if is_shared(plan.database_url) else None
         self._retention = Retention(store, config.keep_events_days)
         self._peers = Peers(self._directory / WORKERS, NAME)
         self._ended = threading.Event()
@@ -127,7 +129,7 @@ class Shipping:
         self._retention.start()
         self._publisher.start()
         while not told.poll(_POLL_S):
-            self._try(self._shipper.run_once)
+            self._try(self._ship_once)
         self._try(lambda: self._shipper.run_to_end(_LAST_TRIES_S))
         self._retention.stop()
         self._ended.set()
@@ -135,6 +137,11 @@ class Shipping:
         if self._telemetry is not None:
             self._telemetry.close()
         self._peers.withdraw()
+
+    def _ship_once(self) -> None:
+        self._shipper.run_once()
+        if self._owner_shipper is not None:
+            self._owner_shipper.run_once()
 
     def _try(self, work: Callable[[], object]) -> None:
         try:

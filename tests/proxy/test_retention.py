@@ -54,6 +54,20 @@ def test_without_a_setting_everything_is_kept(store: SqlStore) -> None:
     assert len(store.events(UsageQuery())) == 5
 
 
+def test_whose_old_answers_are_is_forgotten(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> int:
+        raise StoreUnavailableError("away")
+
+    store.add_owners({"id": "owner"})
+    now = datetime.now(UTC)
+    assert Retention(store, None, clock=lambda: now + timedelta(days=39)).prune_owners() == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlStore, "prune_owners", away)
+        assert Retention(store, None, clock=lambda: now + timedelta(days=41)).prune_owners() == 0
+    assert Retention(store, None, clock=lambda: now + timedelta(days=41)).prune_owners() == 1
+    assert store.owners(["id"]) == {}
+
+
 def test_a_store_that_is_away_is_asked_again_later(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> int:
         raise StoreUnavailableError("away")

@@ -118,10 +118,10 @@ def more_answers(load: Load, number: int = CLIENTS) -> None:
 
 
 def cut_the_power(replica: Replica, load: Load) -> float:
-    """Kill it, and start it again a little later; return when that was."""
+    """Kill it, and start it again a little later; return when it was dead."""
     more_answers(load)
-    at = time.monotonic()
     replica.kill()
+    at = time.monotonic()
     more_answers(load, 3 * CLIENTS)
     replica.start()
     replica.wait()
@@ -157,8 +157,8 @@ def take_the_database_away(postgres: Postgres, running: Sequence[Replica], load:
 def failed_only_by_the_kill(load: Load, nginx: Nginx, killed: Replica, at: float) -> None:
     """Check that every failed request had been sent to the replica that was killed."""
     went = {line.split(" ", 1)[0]: line for line in nginx.log.read_text(encoding="utf-8").splitlines()}
-    others = [one for one in load.failures if one.began > at + 1 or killed.address not in went[one.test_id]]
-    assert [(one, went.get(one.test_id)) for one in others] == []
+    failures = [(one, went.get(one.test_id, "")) for one in load.failures]
+    assert [(one, line) for one, line in failures if one.began > at + 1 or killed.address not in line] == []
     assert len(load.failures) <= CLIENTS, "each client had one request under way at most"
 
 

@@ -5,9 +5,13 @@ import sys
 
 def main() -> None:
     """Run the command line in `sys.argv` and exit with its code."""
-    from meshproxy_cli.cli.app import run  # noqa: PLC0415 (keeps `import meshproxy_cli.__main__` free of work)
+    try:
+        from meshproxy_cli.cli.app import run  # noqa: PLC0415 (keeps `import meshproxy_cli.__main__` free of work)
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before `run` could take care of it
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

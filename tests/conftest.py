@@ -7,6 +7,8 @@ pytest_plugins = [
     "fixtures.commands",
     "fixtures.forkserver",
     "fixtures.in_process",
+    "fixtures.furnished",
+    "fixtures.own_store",
     "fixtures.proxies",
     "fixtures.agents",
     "fixtures.secret_service",

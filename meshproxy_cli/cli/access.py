@@ -89,9 +89,7 @@ def revoke(
     client = connect(server)
     try:
         found = _find(client.access_tokens(), token)
-        if not yes and not output.confirm(f"Revoke the access token {found.name} ({found.id})?", flag="--yes"):
-            output.note("nothing was revoked")
-            return
+        output.agree(f"Revoke the access token {found.name} ({found.id})?", yes=yes)
         client.revoke_access_token(found.id)
     finally:
         client.close()

@@ -166,7 +166,7 @@ def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
     if "--no-color" in arguments and not {"-h", "--help"}.isdisjoint(arguments):
         os.environ["NO_COLOR"] = "1"  # Typer draws its help without asking us
     try:
-        result = root.main(args=list(arguments), prog_name="meshproxy", standalone_mode=False)
+        return _invoke(root, arguments)
     except MeshproxyError as problem:
         output.error(problem)
         return problem.exit_code
@@ -175,7 +175,7 @@ def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
 
         output.error(mistake(problem))
         return ExitCode.USAGE
-    except (typer.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt, EOFError):
         output.note("stopped")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -184,6 +184,15 @@ def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
     except Exception as problem:  # noqa: BLE001 (the boundary: whatever gets here is a defect of ours)
         output.defect(problem)
         return ExitCode.FAILURE
+
+
+def _invoke(root: LazyGroup, arguments: Sequence[str]) -> int:
+    """Parse and run. `root.main` would do it too, and take Ctrl-C and a broken pipe for itself."""
+    try:
+        with root.make_context("meshproxy", list(arguments)) as context:
+            result = root.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
     return result if isinstance(result, int) else ExitCode.OK
 
 

@@ -154,8 +154,7 @@ def _show(plan: Plan) -> None:
 def _apply(agent: Agent, plan: Plan, *, yes: bool) -> None:
     if not yes:
         output.note(show.diff(plan.edits))
-        if not output.confirm(f"Make these changes for {agent.title}?", flag="--yes"):
-            raise typer.Abort
+    output.agree(f"Make these changes for {agent.title}?", yes=yes)
     receipt = applying.apply(plan, _desk())
     for edit, record in zip(plan.edits, receipt.files, strict=True):
         if edit.changes:
@@ -200,8 +199,7 @@ def _take_back(agent: Agent, plan: UndoPlan, *, yes: bool) -> None:
     edits = [item.edit for item in plan.files]
     if not yes:
         output.note(show.diff(edits))
-        if not output.confirm(f"Take back the room {plan.receipt.room} from {agent.title}?", flag="--yes"):
-            raise typer.Abort
+    output.agree(f"Take back the room {plan.receipt.room} from {agent.title}?", yes=yes)
     applying.undo(plan, _desk())
     for item in plan.files:
         if item.edit.changes:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from meshproxy_cli.cli import context, output
-from meshproxy_cli.cli.secret import MASTER_KEY, confirm_master_key, forget_all
+from meshproxy_cli.cli.secret import MASTER_KEY, agree_to_lose_master_key, forget_all
 from meshproxy_cli.errors import UnavailableError
 
 _OF_THE_SERVER = (MASTER_KEY, "provider/")
@@ -34,8 +34,8 @@ def logout(
     names = [entry.name for entry in secrets.names()]
     if keep_server:
         names = [name for name in names if not name.startswith(_OF_THE_SERVER)]
-    if MASTER_KEY in names and not confirm_master_key(yes=yes):
-        raise typer.Abort
+    if MASTER_KEY in names:
+        agree_to_lose_master_key(yes=yes)
     problems = forget_all(secrets, names)
     if problems:
         left = ", ".join(name for name in names if name in {entry.name for entry in secrets.names()})

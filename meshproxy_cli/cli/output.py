@@ -202,6 +202,12 @@ def confirm(question: str, *, flag: str) -> bool:
     return typer.confirm(question, err=True)
 
 
+def agree(question: str, *, yes: bool) -> None:
+    """Ask before something is changed, unless `--yes` was given; an answer of no raises `typer.Abort`."""
+    if not yes and not confirm(question, flag="--yes"):
+        raise typer.Abort
+
+
 def ask_secret(prompt: str, *, hint: str) -> str:
     """Ask for a secret without echo; without a terminal raise `UsageError` with `hint`."""
     if not interactive():

@@ -159,9 +159,7 @@ def remove(
     client = connect(server)
     try:
         _find(client, name)
-        if not yes and not output.confirm(f"Remove the room {name}?", flag="--yes"):
-            output.note("nothing was removed")
-            return
+        output.agree(f"Remove the room {name}?", yes=yes)
         client.remove_room(name)
     finally:
         client.close()

@@ -91,20 +91,19 @@ def forget(
             f"there is no secret named {name!r}{did_you_mean(name, known)}",
             hint=f"there are: {', '.join(known)}" if known else "nothing is kept on this machine",
         )
-    if name == MASTER_KEY and not confirm_master_key(yes=yes):
-        raise typer.Abort
+    if name == MASTER_KEY:
+        agree_to_lose_master_key(yes=yes)
     secrets.delete(name)
     output.success(f"removed {name}")
 
 
-def confirm_master_key(*, yes: bool) -> bool:
+def agree_to_lose_master_key(*, yes: bool) -> None:
     """Ask before the master key goes, where a database needs it."""
     database = context.paths().database
-    if yes or not database.exists():
-        return True
-    return output.confirm(
-        f"This removes the master key: the API keys in {database} can never be used again. Go on?", flag="--yes"
-    )
+    if database.exists():
+        output.agree(
+            f"This removes the master key: the API keys in {database} can never be used again. Go on?", yes=yes
+        )
 
 
 def forget_all(secrets: SecretStore, names: list[str]) -> list[KeyringUnusableError]:

@@ -1,71 +1,25 @@
-"""`meshproxy usage` on a real store: tables that add up, JSON, CSV, times, live, single events."""
+"""`meshproxy usage` on a real store: tables that add up, JSON, CSV, filters."""
 
 import csv
 import io
 import json
 import re
-from collections import deque
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
-import pexpect
 import pytest
 
-from fixtures.commands import MESHPROXY, Home
+from fixtures.own_store import meshproxy, seed
 from fixtures.webserver import Site, event
 from meshproxy_cli.cli import output
-from meshproxy_cli.cli.app import run
-from meshproxy_cli.cli.usage import filters, follow, render, watch
-from meshproxy_cli.client.local import LocalClient
-from meshproxy_cli.errors import ExitCode, UsageError
-from meshproxy_cli.store import open_store
-from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
-from meshproxy_cli.store.records import GroupBy, UsageQuery, UsageReport, UsageRow, UsageTotals
+from meshproxy_cli.cli.usage import render
+from meshproxy_cli.errors import ExitCode
+from meshproxy_cli.store.records import GroupBy, UsageReport, UsageRow, UsageTotals
 from meshproxy_cli.store.wire import report_to_json
 
-NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 COLUMNS = (
     "requests", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
     "cost_usd", "estimated_requests",
 )  # fmt: skip
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    found = Home(tmp_path)
-    monkeypatch.setenv("MESHPROXY_HOME", str(found.state))
-    return found
-
-
-@pytest.fixture
-def site(home: Home) -> Iterator[Site]:
-    """Return this user's own store, where events can be written."""
-    store = open_store(f"sqlite:///{home.state / 'data' / 'meshproxy.db'}", master_key=b"k" * 32)
-    yield Site(store, store.ensure_project(), "", "", None, None)  # type: ignore[arg-type]  # only the store is used
-    store.close()
-
-
-def meshproxy(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> tuple[str, str]:
-    assert run(arguments) == code
-    captured = capsys.readouterr()
-    return captured.out, captured.err
-
-
-def seed(site: Site) -> list[UsageEvent]:
-    events = [
-        event(site),
-        event(site, session="claude-ana", provider="anthropic", model_served="claude-sonnet-4-5",
-              tokens=TokenCounts(input_tokens=2_000_000, cache_write_5m_tokens=7, cache_write_1h_tokens=5,
-                                 output_tokens=9), cost_usd=Decimal("6.000000045")),
-        event(site, room="ci", model_served="mystery", cost_usd=None, estimated=True),
-        event(site, room="ci", status=529, outcome=Outcome.PROVIDER_ERROR, tokens=TokenCounts(), cost_usd=None,
-              error="overloaded_error"),
-    ]  # fmt: skip
-    site.store.add_events(events)
-    return events
 
 
 def test_json_has_the_documented_shape_and_adds_up(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,9 +143,18 @@ def test_a_name_cannot_steer_the_terminal(site: Site, capsys: pytest.CaptureFixt
 
 
 def test_nothing_yet(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    assert meshproxy(capsys, "usage") == ("", "No usage yet.\n")
-    assert meshproxy(capsys, "usage", "--room", "x") == ("", "No usage for this room yet.\n")
+    assert meshproxy(capsys, "usage") == ("", "no usage yet\n")
+    assert meshproxy(capsys, "usage", "--room", "x") == ("", "no usage for this room yet\n")
     assert json.loads(meshproxy(capsys, "usage", "--json")[0])["totals"]["requests"] == 0
+
+
+def test_a_misspelt_name_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    seed(site)
+    assert meshproxy(capsys, "usage", "--room", "backnd") == ("", "no usage for this room yet; did you mean backend?\n")
+    _, err = meshproxy(capsys, "usage", "--room", "ci", "--model", "claude-sonet-4-5")
+    assert err == "no usage for this room, model yet; did you mean claude-sonnet-4-5?\n"
+    _, err = meshproxy(capsys, "usage", "--room", "ci", "--session", "claude-ana")
+    assert err == "no usage for this room, session yet\n"
 
 
 @pytest.mark.parametrize("arguments", [("--json", "--csv"), ("--since", "soon"), ("--since", "today", "--until", "7d")])
@@ -199,164 +162,6 @@ def test_wrong_options(site: Site, capsys: pytest.CaptureFixture[str], arguments
     out, err = meshproxy(capsys, "usage", *arguments, code=ExitCode.USAGE)
     assert out == ""
     assert "error:" in err
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("30m", NOW - timedelta(minutes=30)),
-        ("24h", NOW - timedelta(hours=24)),
-        ("7d", NOW - timedelta(days=7)),
-        ("2W", NOW - timedelta(weeks=2)),
-        ("today", datetime(2026, 11, 23, tzinfo=UTC)),
-        ("yesterday", datetime(2026, 11, 22, tzinfo=UTC)),
-        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
-        ("2026-11-01T09:30Z", datetime(2026, 11, 1, 9, 30, tzinfo=UTC)),
-        ("2026-11-01 09:30", datetime(2026, 11, 1, 9, 30, tzinfo=UTC)),
-        ("2026-11-01T09:30+02:00", datetime(2026, 11, 1, 7, 30, tzinfo=UTC)),
-    ],
-)
-def test_times(text: str, expected: datetime) -> None:
-    assert filters.parse_time(text, "--since", NOW) == expected
-
-
-@pytest.mark.parametrize("text", ["", "7", "d", "-7d", "7 years", "2026-13-01", "999999w", "1e3d", "\x00"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(UsageError, match="no time"):
-        filters.parse_time(text, "--since", NOW)
-
-
-def test_tail_shows_the_last_events(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    events = seed(site)
-    out, _ = meshproxy(capsys, "usage", "tail", "--once", "-n", "2")
-    first, second = out.splitlines()
-    assert "mystery  200  in 1,000  out 50  no price  1.5s  estimated" in first
-    assert "529  in 0  out 0  -  1.5s  provider_error (overloaded_error)" in second
-    out, _ = meshproxy(capsys, "usage", "tail", "--once", "--json", "--session", "claude-ana")
-    row = json.loads(out)
-    assert (row["event_id"], row["cache_write_1h_tokens"], row["cost_usd"]) == (events[1].event_id, 5, 6.000000045)
-
-
-def test_follower_gives_each_event_once_whatever_the_order(site: Site, home: Home) -> None:
-    client = LocalClient(f"sqlite:///{home.state / 'data' / 'meshproxy.db'}", "default", "", b"k" * 32)
-    events = [event(site) for _ in range(1500)]
-    site.store.add_events(events[:10])
-    follower = follow.Follower(client, UsageQuery())
-    assert [item.event_id for item in follower.start(3)] == [item.event_id for item in events[7:10]]
-    assert follower.poll() == ()
-    site.store.add_events(events[20:])
-    seen = [item.event_id for item in follower.poll()]
-    site.store.add_events(events[10:20])  # another worker was slower
-    seen += [item.event_id for item in follower.poll()]
-    assert len(seen) == len(set(seen))
-    assert {item.event_id for item in events[20:]} <= set(seen)
-    late = [event(site) for _ in range(3)]
-    held_back, later = late[0], late[1:]
-    site.store.add_events(later)
-    assert {item.event_id for item in follower.poll()} == {item.event_id for item in later}
-    site.store.add_events([held_back])
-    assert [item.event_id for item in follower.poll()] == [held_back.event_id]
-    assert follower.poll() == ()
-    client.close()
-
-
-def test_rates_are_those_of_the_last_minute(site: Site) -> None:
-    def at(seconds: float, **changes: Any) -> UsageEvent:
-        return event(site, started_at=NOW - timedelta(seconds=seconds), duration_ms=1000.0, **changes)
-
-    events = deque([at(100), at(61.5), at(60), at(5), at(4, cost_usd=None)])
-    now = watch.rates(events, NOW)
-    assert (now.requests_a_minute, now.tokens_a_second, now.cost_usd, now.unpriced) == (
-        3, 3 * 1050 / 60, Decimal("0.0246"), 1,
-    )  # fmt: skip
-    assert len(events) == 3
-
-
-def test_watch_redraws_on_a_terminal(site: Site, home: Home) -> None:
-    site.store.add_events([event(site, started_at=datetime.now(UTC)) for _ in range(4)])
-    environ = home.environ({"TERM": "xterm", "COLUMNS": "120", "LINES": "40"})
-    child = pexpect.spawn(
-        str(MESHPROXY), ["usage", "--watch"], env=environ, encoding="utf-8", dimensions=(40, 120), timeout=30
-    )
-    try:
-        child.expect("4 requests/min")
-        child.expect("tokens/s")
-        site.store.add_events([event(site, started_at=datetime.now(UTC))])
-        child.expect("5 requests/min")
-        # A person presses Ctrl-C again where the first one falls into code that swallows it.
-        while child.isalive():
-            child.sendintr()
-            child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=2)
-    finally:
-        child.close(force=True)
-    assert child.exitstatus == ExitCode.INTERRUPTED
-
-
-def test_watch_without_a_terminal(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    _, err = meshproxy(capsys, "usage", "--watch", code=ExitCode.USAGE)
-    assert "usage tail" in err
-
-
-def test_streams_open_come_from_the_running_workers(site: Site, home: Home) -> None:
-    workers = home.state / "workers"
-    workers.mkdir()
-    now = datetime.now(UTC).timestamp()
-    client = LocalClient(f"sqlite:///{home.state / 'data' / 'meshproxy.db'}", "default", "", None, workers_dir=workers)
-    assert client.streams_open() is None
-    (workers / "0.json").write_text(json.dumps({"streams_open": 3, "written_at": now}))
-    (workers / "1.json").write_text(json.dumps({"streams_open": 4, "written_at": now}))
-    (workers / "2.json").write_text(json.dumps({"streams_open": 100, "written_at": now - 60}))
-    (workers / "3.json").write_text("{")
-    assert client.streams_open() == 7
-    client.close()
-
-
-def test_export_then_prune(site: Site, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    events = seed(site)
-    old = event(site, started_at=datetime.now(UTC) - timedelta(days=100), session="old")
-    site.store.add_events([old])
-    target = tmp_path / "usage.jsonl"
-    _, err = meshproxy(capsys, "usage", "export", "-o", str(target))
-    assert "5 events written" in err
-    rows = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
-    assert [row["event_id"] for row in rows] == [old.event_id, *(item.event_id for item in events)]
-    assert "tokens" not in rows[0]
-    out, _ = meshproxy(capsys, "usage", "export", "--format", "csv", "--session", "claude-ana")
-    assert next(csv.DictReader(io.StringIO(out)))["input_tokens"] == "2000000"
-    _, err = meshproxy(capsys, "usage", "export", "-o", str(target), code=ExitCode.USAGE)
-    assert "--force" in err
-    assert len(target.read_text("utf-8").splitlines()) == 5
-
-    before = json.loads(meshproxy(capsys, "usage", "--json")[0])
-    _, err = meshproxy(capsys, "usage", "prune", "--keep", "30d", code=ExitCode.USAGE)
-    assert "--yes" in err
-    _, err = meshproxy(capsys, "usage", "prune", "--keep", "30d", "--yes")
-    assert "1 events dropped" in err or "1 event dropped" in err
-    assert json.loads(meshproxy(capsys, "usage", "--json")[0]) == before
-    assert "old" not in meshproxy(capsys, "usage", "export")[0]
-
-
-@pytest.mark.parametrize("arguments", [(), ("--keep", "30d", "--before", "today"), ("--before", "2999-01-01", "--yes")])
-def test_prune_wants_one_past_time(site: Site, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
-    events = seed(site)
-    meshproxy(capsys, "usage", "prune", *arguments, code=ExitCode.USAGE)
-    assert site.store.events(UsageQuery()) == tuple(events)
-
-
-def test_a_failed_export_leaves_nothing(
-    site: Site, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seed(site)
-    _, err = meshproxy(capsys, "usage", "export", "-o", str(tmp_path / "no" / "dir"), code=ExitCode.FAILURE)
-    assert "can't be written" in err
-
-    def break_off(*_: Any) -> Iterator[UsageEvent]:
-        yield event(site)
-        raise UsageError("the server went away")
-
-    monkeypatch.setattr(LocalClient, "export_events", break_off)
-    meshproxy(capsys, "usage", "export", "-o", str(tmp_path / "half.jsonl"), code=ExitCode.USAGE)
-    assert [path.name for path in tmp_path.iterdir() if "half" in path.name] == []
 
 
 def test_report_reads_back() -> None:

@@ -79,9 +79,7 @@ def revoke(
     try:
         found = _find(client.api_keys(), key)
         question = f"Revoke the key {found.name} ({found.id})? Every token signed with it stops working."
-        if not yes and not output.confirm(question, flag="--yes"):
-            output.note("nothing was revoked")
-            return
+        output.agree(question, yes=yes)
         client.revoke_api_key(found.id)
     finally:
         client.close()

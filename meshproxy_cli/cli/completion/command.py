@@ -49,8 +49,7 @@ def completion(
         return
     if not yes:
         output.note(diff(edits))
-        if not output.confirm("Make these changes?", flag="--yes"):
-            raise typer.Abort
+    output.agree("Make these changes?", yes=yes)
     scripts.apply(edits)
     for edit in edits:
         if edit.changes:

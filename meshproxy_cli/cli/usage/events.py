@@ -28,7 +28,7 @@ from meshproxy_cli.cli.usage.filters import (
     parse_time,
 )
 from meshproxy_cli.cli.usage.follow import Follower
-from meshproxy_cli.cli.usage.render import printable, to_csv
+from meshproxy_cli.cli.usage.render import count, printable, to_csv
 from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.wire import event_to_row
@@ -116,7 +116,7 @@ def export(
             written = _write(_counted(client.export_events(query), tell), form, stream)
     finally:
         client.close()
-    output.note(f"{written:,} events written{f' to {to}' if to else ''}.")
+    output.note(f"{count(written, 'event')} written{f' to {to}' if to else ''}")
 
 
 def prune(
@@ -138,23 +138,19 @@ def prune(
     - `meshproxy usage prune --before 2026-01-01 --yes`
     """
     if (before is None) == (keep is None):
-        raise UsageError("Give either --before or --keep.", hint="meshproxy usage prune --keep 90d")
+        raise UsageError("give either --before or --keep", hint="meshproxy usage prune --keep 90d")
     now = datetime.now(UTC)
     moment = parse_time(before or keep or "", "--before" if before else "--keep", now)
     if moment > now:
-        raise UsageError("That time is still to come: nothing was dropped.")
-    if not yes and not output.confirm(
-        f"Drop every single event from before {moment:%Y-%m-%d %H:%M} UTC?", flag="--yes"
-    ):
-        output.note("Nothing was dropped.")
-        return
+        raise UsageError("that time is still to come: nothing was dropped")
+    output.agree(f"Drop every single event from before {moment:%Y-%m-%d %H:%M} UTC?", yes=yes)
     client = connect(server)
     try:
         with output.progress("dropping events"):
             dropped = client.prune_events(moment)
     finally:
         client.close()
-    output.success(f"{dropped:,} events dropped; sums by hour are kept.")
+    output.success(f"{count(dropped, 'event')} dropped; sums by hour are kept")
 
 
 def _print(events: Iterable[UsageEvent], line: Callable[[UsageEvent], str]) -> None:
@@ -187,7 +183,7 @@ def _destination(path: Path | None, *, force: bool) -> Iterator[IO[str]]:
         sys.stdout.flush()
         return
     if path.exists() and not force:
-        raise UsageError(f"{path} exists.", hint="--force replaces it")
+        raise UsageError(f"{path} exists", hint="--force replaces it")
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="") as stream:
@@ -196,7 +192,7 @@ def _destination(path: Path | None, *, force: bool) -> Iterator[IO[str]]:
             os.fsync(stream.fileno())
         partial.replace(path)
     except OSError as problem:
-        raise MeshproxyError(f"{path} can't be written: {problem.strerror}.") from None
+        raise MeshproxyError(f"{path} can't be written: {problem.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
 

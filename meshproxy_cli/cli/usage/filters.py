@@ -61,7 +61,7 @@ def parse_time(text: str, option: str, now: datetime) -> datetime:
         return time_from_text(text.strip())
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{option} {text!r} is no time.", hint="write 7d, 24h, 30m, 2w, today, 2026-11-01 or 2026-11-01T09:30Z"
+            f"{option} {text!r} is no time", hint="write 7d, 24h, 30m, 2w, today, 2026-11-01 or 2026-11-01T09:30Z"
         ) from None
 
 
@@ -94,7 +94,7 @@ def build_query(
     start = parse_time(since, "--since", now) if since else None
     end = parse_time(until, "--until", now) if until else None
     if start and end and start >= end:
-        raise UsageError("--since is not before --until: no time lies between.")
+        raise UsageError("--since is not before --until: no time lies between")
     return UsageQuery(
         room=room,
         session=session,

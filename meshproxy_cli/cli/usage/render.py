@@ -75,6 +75,11 @@ def cost_text(totals: UsageTotals, places: int | None = None) -> str:
     return f"{mark}${totals.cost_usd:,.{_places(totals.cost_usd) if places is None else places}f}"
 
 
+def count(number: int, noun: str) -> str:
+    """Return "1 event", "2,000 events"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Return `text` with everything that could steer a terminal made visible."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -20,9 +20,11 @@ from meshproxy_cli.cli.usage.filters import (
     build_query,
     parse_groups,
 )
+from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.store.records import UsageQuery, UsageReport
+from meshproxy_cli.store.records import GroupBy, UsageQuery, UsageReport
 from meshproxy_cli.store.wire import report_to_json
+from meshproxy_cli.suggest import did_you_mean
 
 By = Annotated[
     list[str] | None,
@@ -34,6 +36,8 @@ By = Annotated[
         autocompletion=names.groups,
     ),
 ]
+
+_NAMED = (GroupBy.ROOM, GroupBy.SESSION, GroupBy.PARTICIPANT, GroupBy.MODEL, GroupBy.PROVIDER)
 
 
 def show(
@@ -64,7 +68,7 @@ def show(
     - `meshproxy usage --watch`
     """
     if sum((as_json, as_csv, watch)) > 1:
-        raise UsageError("--json, --csv and --watch can't go together.")
+        raise UsageError("--json, --csv and --watch can't go together")
     query = build_query(
         room=room,
         session=session,
@@ -83,6 +87,7 @@ def show(
             run_watch(client, query)
             return
         report = client.usage(query)
+        near = "" if report.rows else _near(client, query)
     finally:
         client.close()
     if as_json:
@@ -90,30 +95,37 @@ def show(
     elif as_csv:
         output.text(render.report_to_csv(report))
     else:
-        _print_table(report, query)
+        _print_table(report, query, near)
 
 
-def _print_table(report: UsageReport, query: UsageQuery) -> None:
+def _print_table(report: UsageReport, query: UsageQuery, near: str) -> None:
     if not report.rows:
-        output.note(f"No usage{_narrowed(query)} yet.")
+        output.note(f"no usage{_narrowed(query)} yet{near}")
         return
     table = render.build_table(report, output.width())
     output.table(table.columns, table.rows, footer=table.footer)
     totals = report.totals
     if totals.unpriced_requests:
         output.warn(
-            f"{_count(totals.unpriced_requests, 'request')} of models without a known price: counted above, "
+            f"{render.count(totals.unpriced_requests, 'request')} of models without a known price: counted above, "
             "but not in the cost (`--by model` shows which)"
         )
     if totals.estimated_requests:
-        output.note(f"{_count(totals.estimated_requests, 'request')} broke off: tokens are estimated there.")
+        output.note(f"{render.count(totals.estimated_requests, 'request')} broke off: tokens are estimated there")
+
+
+def _near(client: ServerClient, query: UsageQuery) -> str:
+    """Name what was meant, where there is no usage because a name is misspelt."""
+    for group in _NAMED:
+        wanted = getattr(query, group)
+        if wanted is not None:
+            rows = client.usage(UsageQuery(by=(group,))).rows
+            known = {row.keys[group] for row in rows}
+            if wanted not in known and (meant := did_you_mean(wanted, known)):
+                return meant
+    return ""
 
 
 def _narrowed(query: UsageQuery) -> str:
-    names = ("room", "session", "participant", "model", "provider", "since", "until")
-    given = [name for name in names if getattr(query, name) is not None]
+    given = [name for name in (*_NAMED, "since", "until") if getattr(query, name) is not None]
     return f" for this {', '.join(given)}" if given else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -42,7 +42,7 @@ def rates(events: deque[UsageEvent], now: datetime) -> Rates:
 def watch(client: ServerClient, query: UsageQuery) -> None:
     """Redraw until Ctrl-C; raise `UsageError` where there is no terminal to draw on."""
     if output.width() is None:
-        raise UsageError("--watch draws on a terminal, and there is none.", hint="`meshproxy usage tail` can be piped")
+        raise UsageError("--watch draws on a terminal, and there is none", hint="`meshproxy usage tail` can be piped")
     follower = Follower(client, query)
     recent = deque(follower.start(show=500))
     with output.live() as draw:

@@ -16,10 +16,12 @@ from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.agents.state import State, state_of
 from meshproxy_cli.doctor.check import Outcome, again, bad, doubtful, good, quoted
+from meshproxy_cli.doctor.programs import version_of
 from meshproxy_cli.doctor.scene import Scene
 
 _SLOW_S = 3.0
 _HELPER_LIMIT_S = 15.0
+_MOST_SHOWN = 300
 _TO_FILE = "meshproxy secret move --to file"
 _KEYRING = "a keyring that is slow holds it up; a file that only you can read does not, and is not encrypted:"
 _NOT_YET = "was not set up on this machine yet"
@@ -37,7 +39,7 @@ def installed(scene: Scene, receipt: Receipt) -> Outcome:
             Finding(f"`{agent.program}` is not on the PATH", f"install {agent.title}"),
         )
         return bad(finding.problem, finding.remedy.removeprefix("install it: "))
-    version = scene.machine.version(agent.program)
+    version = scene.once(f"version/{agent.program}", lambda: version_of(scene.machine, agent.program))
     if version is None:
         return doubtful(f"{path} does not say its version", f"{agent.program} --version")
     return good(f"{'.'.join(map(str, version))} at {path}")
@@ -106,6 +108,10 @@ def helper(scene: Scene, receipt: Receipt) -> Outcome:
     program = _written_helper(receipt) or command[0]
     if scene.machine.find(program) is None:
         return bad(f"the agent runs {program} for a token, which is not there", again(receipt), safe=True)
+    return scene.once(f"helper/{command}", lambda: _try(scene, command))
+
+
+def _try(scene: Scene, command: tuple[str, ...]) -> Outcome:
     start = time.monotonic()
     try:
         done = subprocess.run(  # noqa: S603 (our own command, as it stands in the agent's settings)
@@ -120,9 +126,8 @@ def helper(scene: Scene, receipt: Receipt) -> Outcome:
         return bad(f"`{' '.join(command[-4:])}` took more than {_HELPER_LIMIT_S:.0f} s", _TO_FILE, advice=_KEYRING)
     seconds = time.monotonic() - start
     if done.returncode:
-        return bad(
-            done.stderr.decode(errors="replace").strip().removeprefix("error: ")[:300], " ".join(map(quoted, command))
-        )
+        said = done.stderr.decode(errors="replace").strip().removeprefix("error: ")[:_MOST_SHOWN]
+        return bad(said or f"it ended with {done.returncode}", " ".join(map(quoted, command)))
     if seconds > _SLOW_S:
         return doubtful(f"works, in {seconds:.1f} s: agents wait for it", _TO_FILE, advice=_KEYRING)
     return good(f"prints a token in {seconds * 1000:.0f} ms")

@@ -7,6 +7,7 @@ import pty
 import signal
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from fixtures.proxies import running_proxy
 PATIENCE_S = 30.0
 PATH = "/rooms/my-room/openai/v1/responses"
 SECOND = "sk-the-second-key-of-the-team"
+_tokens: dict[tuple[int, str], str] = {}
 
 
 def config(url: str, key: str, more: str = "") -> str:
@@ -86,8 +88,11 @@ def team(tmp_path: Path, provider: RecordingProvider) -> Team:
 
 
 def headers(proxy: Any) -> dict[str, str]:
+    """Return the headers of a request, with one token for a whole test: each takes a process."""
+    if (proxy.process.pid, proxy.url) not in _tokens:
+        _tokens[proxy.process.pid, proxy.url] = proxy.token("my-room")
     return {
-        "Authorization": f"Bearer {proxy.token('my-room')}",
+        "Authorization": f"Bearer {_tokens[proxy.process.pid, proxy.url]}",
         "Meshagent-Session": "s",
         "Content-Type": "application/json",
     }
@@ -263,3 +268,38 @@ def test_how_it_starts_can_stand_in_the_file_and_needs_a_restart(team: Team) -> 
         team.write("[server]\nworkers = 3\n")
         assert "server.workers: 2 → 3 (needs a restart)" in proxy.cli("reload").stdout
         assert len(workers(proxy.process.pid)) == 2
+
+
+def test_under_load_no_request_fails_while_providers_come_and_go(
+    team: Team, provider: RecordingProvider, second: RecordingProvider
+) -> None:
+    over = threading.Event()
+    statuses: list[int] = []
+    with team.serve("--workers", "2") as proxy:
+        fields = headers(proxy)
+
+        def ask() -> None:
+            connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc, timeout=PATIENCE_S)
+            while not over.is_set():
+                connection.request("POST", PATH, body(stream=True), fields)
+                answer = connection.getresponse()
+                whole = b"response.completed" in answer.read()
+                statuses.append(answer.status if whole else 0)
+            connection.close()
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        try:
+            for number in range(6):
+                chosen = (second, provider)[number % 2]
+                before = len(chosen.requests)
+                team.write(config(chosen.origin, str(team.key)))
+                assert "provider openai: base URL" in proxy.cli("reload").stdout
+                until(lambda chosen=chosen, before=before: len(chosen.requests) > before + 20, "it is used")  # type: ignore[misc]
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        assert set(statuses) == {200}
+        assert proxy.usage(requests=len(statuses))["totals"]["requests"] == len(statuses)

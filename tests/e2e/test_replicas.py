@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from fixtures.postgres import Postgres
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.events import Outcome, UsageEvent
-from meshproxy_cli.store.records import Project, UsageQuery
+from meshproxy_cli.store.records import Limit, LimitKind, LimitScope, Project, UsageQuery
 from meshproxy_cli.tokens.participant import mint
 from meshproxy_cli.tokens.spec import TokenSpec
 
@@ -30,6 +31,7 @@ MASTER_KEY = b"0123456789abcdef0123456789abcdef"
 CLIENTS = 32
 PAUSE_S = 0.2
 OUTAGE_S = 20
+BUDGET_USD = Decimal(4)
 LIMIT_S = 60
 STREAM = json.dumps({"model": "gpt-5.4", "input": "ping", "stream": True})
 PATH = "/rooms/load/openai/v1/responses"
@@ -170,6 +172,42 @@ def every_answer_is_in_the_ledger_once(load: Load, events: Sequence[UsageEvent])
     assert complete - set(counted) == set()
     # What was cut off by the kill may have its event all the same: it is written before an answer's last byte leaves.
     assert len(set(counted) - complete) <= len(load.failures)
+
+
+def test_a_budget_holds_across_replicas(tmp_path: Path, postgres_url: str, provider: RecordingProvider) -> None:
+    provider.behaviour = Behaviour()
+    with replicas(tmp_path, 3, postgres_url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as running:
+        store = open_store(postgres_url, master_key=MASTER_KEY)
+        project = store.ensure_project()
+        _, token = new_token(store, project, "tester")
+        store.put_limit(
+            Limit(
+                project_id=project.id,
+                scope=LimitScope.ROOM,
+                subject="load",
+                kind=LimitKind.USD_PER_MONTH,
+                amount=BUDGET_USD,
+            )
+        )
+        with running_nginx(tmp_path / "nginx", [replica.port for replica in running]) as nginx:
+            load = Load(CLIENTS, nginx.port, nginx.tls(), token, pause_s=0)
+            load.start()
+            try:
+                until(lambda: len(load.failures) >= 2 * CLIENTS, "the budget was never used up")
+            finally:
+                load.stop()
+        for replica in running:
+            replica.terminate()
+        assert [replica.drained() for replica in running] == [0, 0, 0]
+        spent = sum((event.cost_usd or Decimal(0) for event in all_events(store, project)), Decimal(0))
+        store.close()
+    assert [
+        one
+        for one in load.failures
+        if not (one.reason.startswith("429") and f"${BUDGET_USD:.2f} a month" in one.reason)
+    ] == []
+    _log.info("$%s spent of $%s in %d answers", spent, BUDGET_USD, len(load.complete))
+    assert BUDGET_USD * Decimal("0.9") <= spent <= BUDGET_USD * Decimal("1.05")
 
 
 def test_a_rolling_upgrade_ends_no_stream(tmp_path: Path, postgres_url: str, provider: RecordingProvider) -> None:

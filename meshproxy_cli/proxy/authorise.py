@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, unquote_plus
 
+from meshproxy_cli.proxy.aliases import with_real_models
 from meshproxy_cli.proxy.bodies import BodyError, BodyTooLargeError, UnknownCodingError, expand, form_field
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.document import Document, DocumentError, read_document
@@ -25,12 +26,14 @@ _JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;|$)", re.IGNORECASE)
 class Ask:
     """What a request asks for. `body` replaces the client's where it had to be changed, None leaves it as it is.
 
-    `hides_usage`: usage was asked for on the client's behalf, so the chunk with it is not for the client.
+    So does `target` with the client's, for its query. `hides_usage`: usage was asked for on the client's behalf, so the
+    chunk with it is not for the client.
     """
 
     model: str = ""
     stream: bool = False
     body: bytes | None = None
+    target: bytes | None = None
     hides_usage: bool = False
 
 
@@ -65,7 +68,7 @@ class Authoriser:
                 case Body.MULTIPART | Body.JSON_OR_MULTIPART:
                     return self._form(caller, route, room, head, self._plain(head, body))
                 case Body.QUERY:
-                    return Ask(model=self._permitted(caller, route.protocol, room, _query_model(head.target)))
+                    return self._query(caller, room, head.target)
                 case _:
                     return Ask()
         except BodyTooLargeError as problem:
@@ -107,7 +110,10 @@ class Authoriser:
         document = read_document(body)
         named = document.text("model")
         if route.endpoint.path.startswith(_REALTIME):
-            return self._session(caller, room, document)
+            plain = body if room is None else with_real_models(body, room.aliases)
+            ask = self._session(caller, room, read_document(plain))
+            ask.body = None if plain == body else plain
+            return ask
         real = _alias(room, named)
         ask = Ask(model=self._permitted(caller, route.protocol, room, real), stream=document.is_true("stream"))
         if route.endpoint.path.startswith("/v1/responses"):
@@ -136,6 +142,14 @@ class Authoriser:
         for model in [*models, *others] or (None,):
             self._permitted(caller, "openai", room, model)
         return Ask(model=(models or others or [""])[0])
+
+    def _query(self, caller: Caller, room: Room | None, target: bytes) -> Ask:
+        named = _query_model(target)
+        real = _alias(room, named)
+        ask = Ask(model=self._permitted(caller, "openai", room, real))
+        if real != named:
+            ask.target = _with_query_model(target, ask.model)
+        return ask
 
     def _batch(self, caller: Caller, protocol: Protocol, room: Room | None, body: bytes) -> Ask:
         entries = read_document(body).children("requests")
@@ -232,3 +246,13 @@ def _query_model(target: bytes) -> str | None:
     if len(models) > 1:
         raise DocumentError("the query names 'model' twice")
     return models[0] if models else None
+
+
+def _with_query_model(target: bytes, model: str) -> bytes:
+    """Return the target with another model in its query, everything else as it was."""
+    path, _, query = target.partition(b"?")
+    pairs = [
+        f"model={quote(model, safe='')}".encode() if unquote_plus(pair.partition("=")[0]) == "model" else pair.encode()
+        for pair in query.decode("ascii").split("&")
+    ]
+    return path + b"?" + b"&".join(pairs)

@@ -1,5 +1,6 @@
 """The way to the provider: which base URL and credential, which connection, and what is tried when that fails."""
 
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,8 @@ class Forwarder:
         """Return the head that goes upstream, up to the lines that say where the body ends."""
         exchange = self._exchange
         prepared, ask = exchange.prepared, exchange.ask
+        if ask.target is not None:
+            return request_head(replace(prepared.head, target=ask.target), target, exchange.route.path)
         if ask.body is None and not ask.hides_usage:
             if prepared.sent is None or prepared.sent[0] is not target:
                 without = _ACCEPT_ENCODING if exchange.route.endpoint.reply in _READ_HERE else frozenset()

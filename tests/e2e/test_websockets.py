@@ -429,6 +429,15 @@ def test_an_alias_reaches_the_provider_as_the_models_name(stage: Stage) -> None:
         assert provider.frame().payload == create()
 
 
+def test_an_alias_in_the_query_reaches_the_provider_as_the_models_name(stage: Stage) -> None:
+    with stage.call("aliased", path="/openai/v1/realtime?a=%20b&model=voice") as client:
+        head, provider = stage.provider.meet()
+        with provider:
+            provider.send(switch())
+            assert client.head().startswith("HTTP/1.1 101 ")
+    assert head.startswith("GET /v1/realtime?a=%20b&model=gpt-realtime HTTP/1.1\r\n")
+
+
 def test_a_response_can_be_built_upon_in_its_own_room_alone(stage: Stage) -> None:
     with stage.connected("home") as (client, provider):
         client.send(masked(TEXT, create()))

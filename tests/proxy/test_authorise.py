@@ -181,6 +181,20 @@ def test_the_model_of_a_path_and_of_a_query() -> None:
     assert refused("/openai/v1/realtime", b"", only, method="GET").status == 400
 
 
+def test_an_alias_in_a_query_and_in_a_realtime_session() -> None:
+    where = room(aliases={"voice": "gpt-realtime", "odd": "a&b c"})
+    path, only = "/openai/v1/realtime", caller("openai/gpt-realtime")
+    found = ask(f"{path}?x=%20&mod%65l=voice&y", b"", only, where, method="GET")
+    assert (found.model, found.target) == ("gpt-realtime", b"/rooms/r/openai/v1/realtime?x=%20&model=gpt-realtime&y")
+    assert ask(f"{path}?model=gpt-realtime", b"", only, where, method="GET").target is None
+    odd = ask(f"{path}?model=odd", b"", caller(), where, method="GET")
+    assert odd.target == b"/rooms/r/openai/v1/realtime?model=a%26b%20c"
+    assert refused(f"{path}?model=voice", b"", caller("openai/voice"), where, method="GET").status == 403
+    made = ask(f"{path}/client_secrets", b'{"session": {"model":"voice"}}', only, where)
+    assert (made.model, made.body) == ("gpt-realtime", b'{"session": {"model":"gpt-realtime"}}')
+    assert ask(f"{path}/client_secrets", b'{"session": {"model":"gpt-realtime"}}', only, where).body is None
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -8,10 +8,10 @@ from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from meshproxy_cli.proxy.aliases import with_real_models
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending
 from meshproxy_cli.proxy.refusal import Refusal, RefusedError, reader_of, refused_turn, too_large
-from meshproxy_cli.proxy.tunnel.aliases import with_real_models
 from meshproxy_cli.proxy.tunnel.downstream import Downstream
 from meshproxy_cli.proxy.tunnel.frames import (
     FrameError,

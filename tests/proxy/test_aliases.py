@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshproxy_cli.proxy.tunnel.aliases import with_real_models
+from meshproxy_cli.proxy.aliases import with_real_models
 
 ALIASES = {"best": "gpt-5.4", "voice": "gpt-realtime", "\u00e4": 'q"\u00fc'}
 

@@ -117,10 +117,13 @@ def as_a_service(directory: Path, provider: RecordingProvider) -> Iterator[Servi
     for name, secret in secrets.items():
         (credentials / name).write_text(secret, encoding="utf-8")
         (credentials / name).chmod(0o400)
+    port = free_port()
     [reference] = re.findall(r'keys = (\["file:.*?"\])', UNIT.read_text(encoding="utf-8"))
     key = reference.replace("/run/credentials/meshproxy.service", str(credentials))
     (state / "config" / "server.toml").write_text(
-        f'[providers.openai]\nprotocol = "openai"\nbase_url = "{provider.origin}/v1"\nkeys = {key}\n', encoding="utf-8"
+        f'[server]\nport = {port}\nworkers = 4\npublic_url = "https://mesh.example.com"\n'
+        f'[providers.openai]\nprotocol = "openai"\nbase_url = "{provider.origin}/v1"\nkeys = {key}\n',
+        encoding="utf-8",
     )
     database = f"sqlite:///{state}/data/meshproxy.db"
     store = open_store(database, master_key=master_key)
@@ -132,9 +135,8 @@ def as_a_service(directory: Path, provider: RecordingProvider) -> Iterator[Servi
     variables = {name: value.replace("%d", str(credentials)) for name, value in variables.items()}
     system = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8"}
     environ = system | variables | {"MESHPROXY_DATABASE_URL": database}
-    port = free_port()
     [line] = settings("ExecStart")
-    command = installed(line.replace("--port 8765", f"--port {port}"))
+    command = installed(line)
     limits = ["sh", "-c", f'umask {settings("UMask")[0]}; ulimit -n "$1"; shift; exec "$@"', "sh", str(descriptors())]
     with (directory / "serve.log").open("wb") as log:
         process = subprocess.Popen(

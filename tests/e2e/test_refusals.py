@@ -151,6 +151,7 @@ RUNS = [
     *((agent, name) for name in CASES for agent in ("codex", "claude")),
     *((agent, name) for name in SOME for agent in ("codex-old", "codex-websocket")),
     ("codex-websocket", "too-large"),
+    *((agent, name) for name in ("expired", "wrong-room") for agent in ("codex-env", "claude-env")),
 ]  # fmt: skip
 #: A token that is refused, and one that is not: the agent has to fetch the second one itself.
 RENEWED: dict[str, Callable[[Keys], tuple[str, str]]] = {

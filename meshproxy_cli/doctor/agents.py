@@ -84,7 +84,8 @@ def overrides(scene: Scene, receipt: Receipt) -> Outcome:
         return bad(broken[0].problem, _as_command(broken[0].remedy), advice=_as_advice(broken[0].remedy))
     if others:
         return doubtful(others[0].problem, advice=others[0].remedy)
-    return good("nothing wins over them")
+    read = ", ".join(record.path.name for record in receipt.files)
+    return good(f"it goes by {read}: no managed or project's settings and no variable come before")
 
 
 def elsewhere(scene: Scene, receipt: Receipt) -> Outcome:

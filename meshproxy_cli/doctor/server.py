@@ -189,7 +189,8 @@ def _distrusted(scene: Scene, host: str, problem: ssl.SSLCertVerificationError) 
     return bad(
         f"the certificate of {host} is not trusted here ({reason})",
         "export SSL_CERT_FILE=/path/to/your-ca.pem",
-        advice="for a private certificate authority; agents need it too (NODE_EXTRA_CA_CERTS, CODEX_CA_CERTIFICATE)",
+        advice="for a private certificate authority; Codex and Claude Code read it too, and agents on Node want the "
+        "same file in NODE_EXTRA_CA_CERTS",
     )
 
 

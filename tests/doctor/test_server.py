@@ -176,6 +176,10 @@ def test_certificate_of_a_real_server_has_expired(patient: Patient) -> None:
         certificate(patient.home.root, days=60)  # its admin renewed it
         well = patient.doctor(remedy=ill.check("tls")["remedy"])
         assert (well.code, well.status("tls"), well.status("accepted")) == (0, "ok", "ok"), well.broken
+        patient.configure("codex", "--model", "gpt-5.4")
+        patient.configure("claude")
+        agents = patient.doctor("--no-live", "--agent", "codex", "--agent", "claude", "--yes")
+        assert (agents.code, agents.status("run-codex"), agents.status("run-claude")) == (0, "ok", "ok"), agents.broken
 
 
 @contextmanager

@@ -5,19 +5,23 @@ API keys, and none of our own pages (`/readyz`, `/accounts/status`, ids of reque
 """
 
 import http.client
+import io
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pexpect
 import pytest
 
 from fixtures.agents import Agents
-from fixtures.commands import Cli, Home
+from fixtures.commands import MESHPROXY, Cli, Home
 from fixtures.proxies import RoomProxy
 
 pytestmark = pytest.mark.e2e
+
+LIMIT_S = 90
 
 
 def test_team_with_an_access_token(room_proxy: RoomProxy, agents: Agents, tmp_path: Path) -> None:
@@ -50,6 +54,35 @@ def test_access_token_that_is_refused_is_not_kept(room_proxy: RoomProxy, agents:
     done = cli(*flags, stdin="mpa_of-nobody-who-is-known-here", environ=agents.path(home, "codex"), code=3)
     assert "refused the access token" in done.stderr
     assert cli("secret", "list", "--json").json()["secrets"] == []
+
+
+def test_team_at_a_terminal(room_proxy: RoomProxy, agents: Agents, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    environ = home.environ(agents.path(home, "codex")) | {"COLUMNS": "200"}
+    environ["PATH"] = f"{home.directory}/bin:{MESHPROXY.parent}:/usr/bin:/bin"
+    url = room_proxy.url.replace("127.0.0.1", "localhost")
+    shown = io.StringIO()
+    terminal = pexpect.spawn(
+        str(MESHPROXY), ["setup"], env=environ, cwd=str(home.directory), timeout=LIMIT_S, encoding="utf-8"
+    )
+    terminal.logfile_read = shown
+    for question, answer in (
+        (r"Server \[local\]", url),
+        (r"Room .*\[my-room\]", "team"),
+        ("Configure Codex CLI", "y"),
+        ("An API key, a participant token or your access token for", room_proxy.key.encode()),
+        ("Do it", "y"),
+    ):
+        terminal.expect(question)
+        if answer.startswith("ma-"):
+            assert terminal.waitnoecho(LIMIT_S)
+        terminal.sendline(answer)
+    terminal.expect("Codex CLI, run once: answered")
+    terminal.expect("codex --profile meshproxy")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert room_proxy.key.secret not in shown.getvalue()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from meshproxy_cli.proxy.leaving import accept_waiting, drain
 from meshproxy_cli.proxy.server import Worker, WorkerSettings
 from meshproxy_cli.proxy.workers import bind
 from meshproxy_cli.store import open_store
-from proxy.bench import bench, plain, provider, read_request, request, run, until
+from proxy.bench import STREAM, bench, plain, provider, read_request, request, run, until
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 PROVIDER = '[providers.openai]\nbase_url="http://127.0.0.1:{port}/v1"\nkeys=["one"]\n'
@@ -52,6 +52,35 @@ def test_a_kept_connection_is_served_once_more(tmp_path: Path) -> None:
             assert b"connection: close" not in first.lower()
             assert second.startswith(b"HTTP/1.1 200 ")
             assert b"connection: close" in second.lower()
+
+    run(play())
+
+
+def test_an_answer_that_did_not_say_close_is_not_followed_by_one(tmp_path: Path) -> None:
+    """A load balancer may have sent its next request already, as it was told nothing."""
+    begun = asyncio.Event()
+
+    async def slow(reader: Reader, writer: Writer) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(STREAM)
+            await begun.wait()
+            writer.write(b"0\r\n\r\n")
+
+    async def play() -> None:
+        async with provider(slow) as port, bench(tmp_path, PROVIDER.format(port=port)) as running:
+            reader, writer = await running.connect()
+            writer.write(request(close=False))
+            first = await reader.readuntil(b"\r\n\r\n")
+            running.gateway.draining = True
+            draining = asyncio.create_task(drain(running.gateway, 30))
+            begun.set()
+            assert b"connection: close" not in first.lower()
+            assert await reader.readuntil(b"0\r\n\r\n") == b"0\r\n\r\n"
+            writer.write(request(close=False))
+            second = await reader.read()
+            await draining
+            assert second.startswith(b"HTTP/1.1 200 ")
 
     run(play())
 

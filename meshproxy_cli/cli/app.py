@@ -16,15 +16,33 @@ from meshproxy_cli.cli.lazy import Command, Group, LazyGroup, build
 from meshproxy_cli.errors import ExitCode, MeshproxyError
 
 _START = "Start here"
-_CREDENTIALS = "Keys, tokens, secrets"
 _AGENTS = "Agents"
-_SERVER = "Server"
-_SHELL = "Shell"
+_CREDENTIALS = "Keys, tokens, secrets"
+_MACHINE = "This machine"
+_PEOPLE = "Rooms and people"
+_HOST = "Hosting a Room Proxy"
+
+_INTRODUCTION = """Coding agents through a Room Proxy: no provider keys on developer machines, and usage that adds up.
+
+Begin with `meshproxy setup` and work with your agent as ever; `meshproxy usage` shows what it took, and
+`meshproxy doctor` finds out why something does not work.
+"""
 
 TREE = Group(
-    help="Coding agents through a Room Proxy: no provider keys on developer machines, and usage that adds up.",
+    help=_INTRODUCTION,
     commands={
         "setup": Command("setup:setup", "Go from nothing to a working agent, step by step.", _START),
+        "usage": Group(
+            help="Tokens and cost by room, session, participant and model.",
+            panel=_START,
+            default="show",
+            commands={
+                "show": Command("usage.show:show", "Show a table of usage (also without `show`)."),
+                "tail": Command("usage.events:tail", "Print events as they come."),
+                "export": Command("usage.events:export", "Write single events as JSON lines or CSV."),
+                "prune": Command("usage.events:prune", "Drop old single events; totals stay."),
+            },
+        ),
         "doctor": Command("doctor:doctor", "Find out why an agent does not work, and mend it.", _START),
         "configure": Command("configure:configure", "Make an agent use a room (or undo that).", _AGENTS),
         "launch": Command(
@@ -32,7 +50,7 @@ TREE = Group(
         ),
         "env": Command("env:env", "Print variables for any OpenAI- or Anthropic-compatible program.", _AGENTS),
         "token": Group(
-            help="Participant tokens.",
+            help="Participant tokens: each lets somebody into a room.",
             panel=_CREDENTIALS,
             commands={
                 "generate": Command("token.generate:generate", "Sign a participant token from a token spec."),
@@ -56,7 +74,7 @@ TREE = Group(
             },
         ),
         "secret": Group(
-            help="What meshproxy keeps in the keyring.",
+            help="What meshproxy keeps in the OS keyring, or in a file.",
             panel=_CREDENTIALS,
             commands={
                 "list": Command("secret:list_", "List names and places of secrets, never values."),
@@ -67,8 +85,8 @@ TREE = Group(
         ),
         "logout": Command("logout:logout", "Remove every secret of meshproxy from this machine.", _CREDENTIALS),
         "server": Group(
-            help="Which Room Proxy is used.",
-            panel=_SERVER,
+            help="Which Room Proxy the commands use.",
+            panel=_MACHINE,
             commands={
                 "add": Command("server:add", "Add a server by name and URL."),
                 "use": Command("server:use", "Choose the current server."),
@@ -76,39 +94,21 @@ TREE = Group(
                 "remove": Command("server:remove", "Forget a server."),
             },
         ),
-        "provider": Group(
-            help="The providers of this machine's Room Proxy.",
-            panel=_SERVER,
-            commands={
-                "add": Command("provider:add", "Add a provider; its key goes to the keyring."),
-                "list": Command("provider:list_", "List the providers, never their keys."),
-                "test": Command("provider:try_", "Ask a provider for its models with the team's key."),
-                "remove": Command("provider:remove", "Remove a provider and its key."),
-            },
-        ),
         "config": Group(
-            help="The settings file.",
-            panel=_SERVER,
+            help="The settings of your commands.",
+            panel=_MACHINE,
             commands={
                 "show": Command("config:show", "Show the settings and where each comes from."),
                 "path": Command("config:path", "Print where the settings file lies."),
                 "set": Command("config:set_", "Change one setting."),
             },
         ),
-        "usage": Group(
-            help="Tokens and cost by room, session, participant and model.",
-            panel=_SERVER,
-            default="show",
-            commands={
-                "show": Command("usage.show:show", "Show a table of usage (also: `meshproxy usage`)."),
-                "tail": Command("usage.events:tail", "Print events as they come."),
-                "export": Command("usage.events:export", "Write single events as JSON lines or CSV."),
-                "prune": Command("usage.events:prune", "Drop old single events; totals stay."),
-            },
+        "completion": Command(
+            "completion.command:completion", "Complete commands, rooms and more with the Tab key.", _MACHINE
         ),
         "room": Group(
             help="Rooms with settings of their own: providers, models, aliases.",
-            panel=_SERVER,
+            panel=_PEOPLE,
             commands={
                 "create": Command("room:create", "Create a room."),
                 "list": Command("room:list_", "List the rooms that were created."),
@@ -119,7 +119,7 @@ TREE = Group(
         ),
         "limit": Group(
             help="How much a project, room, session or participant may use.",
-            panel=_SERVER,
+            panel=_PEOPLE,
             commands={
                 "set": Command("limit:set_", "Set a limit: requests, tokens, streams or dollars."),
                 "list": Command("limit:list_", "List the limits."),
@@ -128,28 +128,35 @@ TREE = Group(
         ),
         "access": Group(
             help="Access tokens of the REST API and the dashboard.",
-            panel=_SERVER,
+            panel=_PEOPLE,
             commands={
                 "create": Command("access:create", "Create an access token; it is shown once."),
                 "list": Command("access:list_", "List access tokens and their last use."),
                 "revoke": Command("access:revoke", "Revoke an access token."),
             },
         ),
-        "audit": Command("audit:audit", "Show who changed what.", _SERVER),
+        "audit": Command("audit:audit", "Show who changed what.", _PEOPLE),
+        "serve": Command("serve:serve", "Run the Room Proxy.", _HOST),
+        "reload": Command("reload:reload", "Have the running server go by a changed server.toml.", _HOST),
+        "provider": Group(
+            help="The providers of this machine's Room Proxy.",
+            panel=_HOST,
+            commands={
+                "add": Command("provider:add", "Add a provider; its key goes to the keyring."),
+                "list": Command("provider:list_", "List the providers, never their keys."),
+                "test": Command("provider:try_", "Ask a provider for its models with the team's key."),
+                "remove": Command("provider:remove", "Remove a provider and its key."),
+            },
+        ),
         "database": Group(
             help="Upkeep of the server's database.",
-            panel=_SERVER,
+            panel=_HOST,
             commands={
                 "migrate": Command("database:migrate", "Bring the database to this version's schema."),
                 "rotate-master-key": Command(
                     "database:rotate_master_key", "Encrypt signing secrets with a new master key."
                 ),
             },
-        ),
-        "serve": Command("serve:serve", "Run the Room Proxy.", _SERVER),
-        "reload": Command("reload:reload", "Have the running server go by a changed server.toml.", _SERVER),
-        "completion": Command(
-            "completion.command:completion", "Complete commands, rooms and more with the Tab key.", _SHELL
         ),
     },
 )

@@ -45,7 +45,9 @@ def configure(
         str | None, options.session("The name under which usage is grouped (default: agent and host name).")
     ] = None,
     model: Annotated[str | None, options.model("The model to ask for (default: the agent's own).")] = None,
-    profile: Annotated[str | None, typer.Option(help="The profile's or provider's name (default: meshproxy).")] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The profile's or provider's name (default: meshproxy).")
+    ] = None,
     default: Annotated[bool, typer.Option("--default", help="The agent's default, not only a profile.")] = False,
     standalone: Annotated[
         bool, typer.Option("--standalone", help="Codex: all in the profile's own file; config.toml is left alone.")

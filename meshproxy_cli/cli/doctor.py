@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import typer
 
 from meshproxy_cli import __version__
-from meshproxy_cli.cli import context, output
+from meshproxy_cli.cli import context, options, output
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.doctor_desk import CliDesk
 from meshproxy_cli.doctor.check import Check, CheckResult, Status
 from meshproxy_cli.doctor.registry import CHECKS
@@ -30,18 +31,26 @@ _SCHEMA = 1
 
 def doctor(
     *,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="The room (default: the configured one).")] = None,
-    server: Annotated[str | None, typer.Option("--server", "-s", help="Name or URL of the server.")] = None,
+    room: Annotated[str | None, options.room("The room (default: the configured one).")] = None,
+    server: options.Server = None,
     agent: Annotated[
-        list[str] | None, typer.Option("--agent", help="Run this agent once too, after asking (may cost a little).")
+        list[str] | None,
+        typer.Option(
+            "--agent",
+            metavar="AGENT",
+            help="Run this agent once too, after asking (may cost a little).",
+            autocompletion=names.agents,
+        ),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only what needs no network.")] = False,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Send a short request for each protocol.")] = True,
-    limit: Annotated[float, typer.Option(help="Seconds that the server may take for one answer.", min=0.1)] = 2.0,
+    limit: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Seconds that the server may take for one answer.", min=0.1)
+    ] = 2.0,
     fix: Annotated[bool, typer.Option("--fix", help="Run the safe commands, after showing them.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fix or --agent.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Write a redacted report into this file.")] = None,
+    as_json: options.Json = False,
+    report: Annotated[Path | None, options.file("--report", text="Write a redacted report into this file.")] = None,
 ) -> int:
     """Find out why an agent does not work, and mend it.
 

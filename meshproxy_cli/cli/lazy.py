@@ -12,6 +12,7 @@ import typer.main
 
 from meshproxy_cli.cli import output
 
+_METAVARS = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "path": "FILE"}
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -78,13 +79,22 @@ def load(name: str, entry: Command | Group) -> Any:  # noqa: ANN401 (Typer's own
     if entry.passes_arguments:
         context |= {"allow_extra_args": True, "ignore_unknown_options": True}
     command = _single(name, target, context)
+    for parameter in command.params:
+        parameter.metavar = parameter.metavar or _metavar(parameter)
     command.params.extend(_common_parameters())
     return command
 
 
 def build(name: str, group: Group, callback: Callable[..., None] | None = None) -> LazyGroup:
     """Return the Typer group for `group`; nothing of its commands is imported."""
-    app = typer.Typer(cls=LazyGroup, name=name, help=group.help, no_args_is_help=True, add_completion=False)
+    app = typer.Typer(
+        cls=LazyGroup,
+        name=name,
+        help=group.help,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+    )
     app.callback(context_settings=CONTEXT)(callback or _nothing)
     made = typer.main.get_command(app)
     if not isinstance(made, LazyGroup):
@@ -97,6 +107,15 @@ def build(name: str, group: Group, callback: Callable[..., None] | None = None) 
     for child, entry in group.commands.items():
         made.commands[child] = _placeholder(child, entry)
     return made
+
+
+def _metavar(parameter: Any) -> str | None:  # noqa: ANN401 (Typer's own types are private)
+    """Return what stands for a value in help, where the command names nothing better: Typer has `<int range>`."""
+    if getattr(parameter, "is_flag", False) or getattr(parameter.type, "choices", None):
+        return None  # there is no value, or all are listed
+    if parameter.param_type_name == "argument":
+        return str(parameter.name).upper()
+    return _METAVARS.get(str(parameter.type.name).partition(" ")[0])
 
 
 def _placeholder(name: str, entry: Command | Group) -> typer.core.TyperCommand:

@@ -10,27 +10,31 @@ from meshproxy_cli.cli.completion import names
 
 def room(text: str, *, panel: str | None = None, offer: Callable[..., Any] = names.rooms) -> Any:  # noqa: ANN401 (as typer.Option itself)
     """Return `--room`."""
-    return typer.Option("--room", "-r", help=text, rich_help_panel=panel, autocompletion=offer)
+    return typer.Option("--room", "-r", metavar="ROOM", help=text, rich_help_panel=panel, autocompletion=offer)
 
 
 def server(text: str = "Name or URL of the server.", *, panel: str | None = None) -> Any:  # noqa: ANN401 (as above)
     """Return `--server`."""
-    return typer.Option("--server", "-s", help=text, rich_help_panel=panel, autocompletion=names.servers)
+    return typer.Option(
+        "--server", "-s", metavar="SERVER", help=text, rich_help_panel=panel, autocompletion=names.servers
+    )
 
 
 def session(text: str, *, panel: str | None = None) -> Any:  # noqa: ANN401 (as above)
     """Return `--session`."""
-    return typer.Option("--session", help=text, rich_help_panel=panel, autocompletion=names.sessions)
+    return typer.Option("--session", metavar="SESSION", help=text, rich_help_panel=panel, autocompletion=names.sessions)
 
 
 def participant(text: str, *, panel: str | None = None) -> Any:  # noqa: ANN401 (as above)
     """Return `--participant`."""
-    return typer.Option("--participant", help=text, rich_help_panel=panel, autocompletion=names.participants)
+    return typer.Option(
+        "--participant", metavar="NAME", help=text, rich_help_panel=panel, autocompletion=names.participants
+    )
 
 
 def model(text: str, *, panel: str | None = None) -> Any:  # noqa: ANN401 (as above)
     """Return `--model`."""
-    return typer.Option("--model", help=text, rich_help_panel=panel, autocompletion=names.models)
+    return typer.Option("--model", metavar="MODEL", help=text, rich_help_panel=panel, autocompletion=names.models)
 
 
 def file(*flags: str, text: str, panel: str | None = None) -> Any:  # noqa: ANN401 (as above)
@@ -43,5 +47,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Database = Annotated[
     str | None,
-    typer.Option("--database-url", envvar="MESHPROXY_DATABASE_URL", help="sqlite:///PATH or postgresql://…"),
+    typer.Option(
+        "--database-url",
+        envvar="MESHPROXY_DATABASE_URL",
+        metavar="URL",
+        show_envvar=False,
+        help="sqlite:///PATH or postgresql://…; default: MESHPROXY_DATABASE_URL",
+    ),
 ]

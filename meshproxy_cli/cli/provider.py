@@ -27,12 +27,15 @@ def add(
         typer.Option(
             "--api-key",
             metavar="-",
-            help="- reads the key from standard input; env:NAME or file:PATH refers to it. Asked for if left out.",
+            help="`-` reads the key from standard input; env:NAME or file:PATH refers to it. Asked for if left out.",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Its name here (default: the protocol).")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Its name here (default: the protocol).")
+    ] = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="Its base URL, as its SDK has it (OpenAI's ends in /v1).")
+        str | None,
+        typer.Option("--base-url", metavar="URL", help="Its base URL, as its SDK has it (OpenAI's ends in /v1)."),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Change one that has another URL.")] = False,
     insecure_http: Annotated[

@@ -39,7 +39,13 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         int | None, typer.Option("--port", "-p", help="Port (default 8765); 0 takes any free one.", min=0, max=65535)
     ] = None,
     database_url: Annotated[
-        str | None, typer.Option(envvar="MESHPROXY_DATABASE_URL", help="sqlite:///PATH or postgresql://…")
+        str | None,
+        typer.Option(
+            envvar="MESHPROXY_DATABASE_URL",
+            metavar="URL",
+            show_envvar=False,
+            help="sqlite:///PATH or postgresql://…; default: MESHPROXY_DATABASE_URL",
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that share the port (default 1).", min=1, max=MOST_WORKERS)
@@ -57,11 +63,19 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         bool | None, typer.Option("--web/--no-web", help="Serve REST, dashboard and metrics too (default: yes).")
     ] = None,
     log_format: Annotated[
-        LogFormat | None, typer.Option(help="Log for people (default) or as JSON, one object a line.")
+        LogFormat | None,
+        typer.Option(help="Log for people (default) or as JSON, one object a line.", rich_help_panel="Log"),
     ] = None,
-    log_level: Annotated[LogLevel | None, typer.Option(help="Log from this level on (default: info).")] = None,
+    log_level: Annotated[
+        LogLevel | None, typer.Option(help="Log from this level on (default: info).", rich_help_panel="Log")
+    ] = None,
     access_log: Annotated[
-        bool | None, typer.Option("--access-log/--no-access-log", help="Log a line for each request (default: no).")
+        bool | None,
+        typer.Option(
+            "--access-log/--no-access-log",
+            help="Log a line for each request (default: no).",
+            rich_help_panel="Log",
+        ),
     ] = None,
 ) -> None:
     """Run the Room Proxy until it is stopped (Ctrl-C, SIGTERM).

@@ -17,7 +17,7 @@ def add(
     name: Annotated[str, typer.Argument(help="A short name: letters, digits, - and _.")],
     url: Annotated[str, typer.Argument(help="The base URL, such as https://mesh.example.com.")],
     *,
-    project_id: Annotated[str | None, typer.Option("--project-id", help="The project there.")] = None,
+    project_id: Annotated[str | None, typer.Option("--project-id", metavar="ID", help="The project there.")] = None,
     room: Annotated[str | None, options.room("The room where none is given.")] = None,
     session: Annotated[str | None, options.session("How sessions are named.")] = None,
     access_token: Annotated[

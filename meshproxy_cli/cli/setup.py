@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from meshproxy_cli.agents.registry import AGENTS
-from meshproxy_cli.cli import context, output, service
+from meshproxy_cli.cli import context, options, output, service
+from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.doctor_desk import CliDesk
 from meshproxy_cli.cli.setup_answers import Answers, Flags, ask
 from meshproxy_cli.cli.setup_plan import Step, next_commands, plan
@@ -25,14 +26,15 @@ _RUNNABLE = ("codex", "claude", "opencode", "pi")
 
 def setup(
     *,
-    server: Annotated[
-        str | None, typer.Option("--server", "-s", help="local (this machine), a team's URL, or meshagent.")
+    server: Annotated[str | None, options.server("local (this machine), a team's URL, or meshagent.")] = None,
+    room: Annotated[str | None, options.room("The room that the agents are to use.")] = None,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option("--agent", metavar="AGENT", help=f"An agent, repeatable: {_NAMES}.", autocompletion=names.agents),
     ] = None,
-    room: Annotated[str | None, typer.Option("--room", "-r", help="The room that the agents are to use.")] = None,
-    agent: Annotated[list[str] | None, typer.Option("--agent", help=f"An agent, repeatable: {_NAMES}.")] = None,
     key_file: Annotated[
         Path | None,
-        typer.Option(help="A file with an API key, token or access token from your admin; - is standard input."),
+        options.file("--key-file", text="API key, token or access token from your admin; `-` is standard input."),
     ] = None,
     as_service: Annotated[
         bool, typer.Option("--service", help="Run this machine's Room Proxy as a service of your user.")

@@ -8,7 +8,7 @@ def test_limits_are_set_listed_and_removed(cli: Cli) -> None:
     cli("limit", "set", "concurrent-streams", "4", "--session", "*", "--warn")
     rows = [line.split("  ") for line in cli("limit", "list").stdout.splitlines()]
     assert [[cell.strip() for cell in row if cell.strip()] for row in rows] == [
-        ["on", "limit"],
+        ["On", "Limit"],
         ["the project", "$1,500.00 a month"],
         ["room lab", "90 requests a minute"],
         ["each session", "4 requests at the same time (warns only)"],

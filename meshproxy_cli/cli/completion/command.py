@@ -13,7 +13,10 @@ from meshproxy_cli.errors import UsageError
 
 
 def completion(
-    shell: Annotated[Shell | None, typer.Argument(help="The shell (default: the one in $SHELL).")] = None,
+    shell: Annotated[
+        Shell | None,
+        typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell (default: the one in $SHELL)."),
+    ] = None,
     install: Annotated[bool, typer.Option("--install", help="Install it for every new shell.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take back what --install did.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes as a diff; write nothing.")] = False,

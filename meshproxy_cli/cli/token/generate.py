@@ -35,12 +35,18 @@ def generate(
     identity: Annotated[
         str | None,
         typer.Option(
-            "--identity", help="The participant's name.", rich_help_panel=_SPEC, autocompletion=names.participants
+            "--identity",
+            metavar="NAME",
+            help="The participant's name.",
+            rich_help_panel=_SPEC,
+            autocompletion=names.participants,
         ),
     ] = None,
     role: Annotated[
         str | None,
-        typer.Option("--role", help="user, agent or tool.", rich_help_panel=_SPEC, autocompletion=names.roles),
+        typer.Option(
+            "--role", metavar="ROLE", help="user, agent or tool.", rich_help_panel=_SPEC, autocompletion=names.roles
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,

@@ -29,7 +29,10 @@ def get(
     identity: Annotated[
         str | None,
         typer.Option(
-            "--identity", help="The participant's name (default: your login name).", autocompletion=names.participants
+            "--identity",
+            metavar="NAME",
+            help="The participant's name (default: your login name).",
+            autocompletion=names.participants,
         ),
     ] = None,
     expires_in: Annotated[

@@ -23,7 +23,13 @@ Participant = Annotated[str | None, options.participant("This participant only."
 Model = Annotated[str | None, options.model("This model, as served, only.", panel=_PANEL)]
 Provider = Annotated[
     str | None,
-    typer.Option("--provider", help="This provider only.", rich_help_panel=_PANEL, autocompletion=names.used_providers),
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="This provider only.",
+        rich_help_panel=_PANEL,
+        autocompletion=names.used_providers,
+    ),
 ]
 Since = Annotated[
     str | None,

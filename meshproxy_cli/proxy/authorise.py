@@ -10,7 +10,7 @@ from meshproxy_cli.proxy.bodies import BodyError, BodyTooLargeError, UnknownCodi
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.document import Document, DocumentError, read_document
 from meshproxy_cli.proxy.guard import RequestHead
-from meshproxy_cli.proxy.refusal import refuse
+from meshproxy_cli.proxy.refusal import UnknownIdError, refuse
 from meshproxy_cli.proxy.routes import Body, Protocol, ProviderRoute, Reply
 from meshproxy_cli.store.records import Room
 from meshproxy_cli.tokens.models import model_allowed
@@ -35,21 +35,30 @@ class Ask:
     body: bytes | None = None
     target: bytes | None = None
     hides_usage: bool = False
+    stored: bool = True  # the provider keeps the answer, so another request may go on from it
 
 
 @dataclass(frozen=True, slots=True)
 class ClientEvent:
-    """An event of a websocket's client: `creates` a response, with a model where it names one."""
+    """An event of a websocket's client: `creates` a response, with a model where it names one; see `Ask.stored`."""
 
     model: str
     creates: bool
+    stored: bool = True
 
 
 class Authoriser:
     """Reads a request's body as far as deciding about it needs. Every refusal is a `RefusedError`."""
 
-    def __init__(self, owns: Callable[[Caller, str], bool], largest_expanded: int) -> None:
+    def __init__(
+        self,
+        owns: Callable[[Caller, str], bool],
+        largest_expanded: int,
+        knows: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Take `owns`: whether an id is the caller's room's; and `knows`: whether this machine has seen it at all."""
         self._owns = owns
+        self._knows = knows
         self._largest = largest_expanded
 
     def ask(self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes) -> Ask:
@@ -100,7 +109,8 @@ class Authoriser:
             self._refuse_conversation()
         for one in previous:
             self._check_owner(caller, one)
-        return ClientEvent(model=models[0] if models else "", creates=creates)
+        stored = not any(part is not None and part.is_false("store") for part in parts)
+        return ClientEvent(model=models[0] if models else "", creates=creates, stored=stored)
 
     def _plain(self, head: RequestHead, body: bytes) -> bytes:
         codings = head.by_name.get(b"content-encoding")
@@ -118,6 +128,7 @@ class Authoriser:
         ask = Ask(model=self._permitted(caller, route.protocol, room, real), stream=document.is_true("stream"))
         if route.endpoint.path.startswith("/v1/responses"):
             self._check_references(caller, document)
+            ask.stored = not document.is_false("store")
         changes: dict[str, object] = {}
         if real != named:
             changes["model"] = real
@@ -181,7 +192,9 @@ class Authoriser:
 
     def _check_owner(self, caller: Caller, ident: str) -> None:
         if not self._owns(caller, ident):
-            raise refuse(404, "not_found", f"Room Proxy: there is no '{ident[:80]}' in the room '{caller.room}'.")
+            message = f"Room Proxy: there is no '{ident[:80]}' in the room '{caller.room}'."
+            refused = refuse(404, "not_found", message)
+            raise refused if self._knows(ident) else UnknownIdError(refused.refusal, ident)
 
     def _permitted(self, caller: Caller, protocol: Protocol, room: Room | None, model: str | None) -> str:
         """Return the model, once token and room allow it; one that is not named is allowed where all are."""

@@ -57,6 +57,11 @@ class Document(msgspec.Struct, frozen=True):
         raw = self.members.get(name)
         return raw is not None and bytes(raw) == b"true"
 
+    def is_false(self, name: str) -> bool:
+        """Whether a member is `false`."""
+        raw = self.members.get(name)
+        return raw is not None and bytes(raw) == b"false"
+
     def has(self, name: str) -> bool:
         """Whether there is a member of that name with a value other than null."""
         raw = self.members.get(name)

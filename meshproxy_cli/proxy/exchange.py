@@ -14,9 +14,10 @@ from meshproxy_cli.proxy.forward import Forwarder
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.ids import as_uuid
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
+from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.prepared import Prepared, Standing
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError, answer, reader_of, render, too_large
+from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError, answer, reader_of, render, too_large
 from meshproxy_cli.proxy.rewrite import switch_head
 from meshproxy_cli.proxy.routes import Reply
 from meshproxy_cli.proxy.tunnel.websocket import Tunnel
@@ -39,9 +40,9 @@ class Exchange:
     """A request and its answer; the listener's `Handler`."""
 
     __slots__ = (
-        "_admission", "_begun", "_gateway", "_pending", "_refusal", "_size", "_standing", "_started_at", "ask",
-        "caller", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider", "request_id", "route",
-        "trailers", "websocket",
+        "_admission", "_begun", "_gateway", "_looked_up", "_pending", "_refusal", "_size", "_standing", "_started_at",
+        "ask", "caller", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider", "request_id",
+        "route", "trailers", "websocket",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", client: "ClientConnection", prepared: Prepared) -> None:
@@ -66,6 +67,7 @@ class Exchange:
         self._refusal: Refusal | None = None
         self._admission: Admission = ADMITTED
         self._pending: Pending | None = None
+        self._looked_up = False
 
     # The request comes in
 
@@ -150,6 +152,9 @@ class Exchange:
             self.provider = standing.provider
             if self.provider is None:
                 self.provider = standing.provider = gateway.provider_for(route.protocol, standing.room)
+        except UnknownIdError as problem:
+            self._look_up(problem)
+            return
         except RefusedError as problem:
             self.refuse(problem.refusal)
             return
@@ -164,6 +169,23 @@ class Exchange:
             verdict.add_done_callback(lambda done: gateway.loop.call_soon_threadsafe(self._decided, done))
         else:
             self._admitted(verdict)
+
+    def _look_up(self, problem: UnknownIdError) -> None:
+        """Ask for an id that another machine may know, once, and then authorise again."""
+        lookup = self._gateway.lookup
+        if lookup is None or self._looked_up:
+            self.refuse(problem.refusal)
+        else:
+            self._looked_up = True
+            lookup.ask(problem.ident, self._found)
+
+    def _found(self, found: Found) -> None:
+        if self.client.transport.is_closing():
+            return
+        if found is Found.AWAY:
+            self.refuse(NO_LOOKUP)
+        else:
+            self._authorise()
 
     def _decided(self, done: Pending) -> None:
         if self._pending is done:
@@ -269,7 +291,7 @@ class Exchange:
         if self._admission is not ADMITTED:
             gateway.limiter.settle(self._admission, entry.event(subject))
         if reading is not None and reading.answer_id and self.route.endpoint.reply is _RESPONSE:
-            gateway.owners.note(self._standing.caller, reading.answer_id)
+            gateway.owners.note(self._standing.caller, reading.answer_id, shared=self.ask.stored)
 
     def _subject(self, standing: Standing) -> Subject:
         if standing.subject is not None and self.provider is standing.provider:

@@ -17,6 +17,7 @@ from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limits import Limiter
 from meshproxy_cli.proxy.local import LocalAnswer
 from meshproxy_cli.proxy.metrics import Metrics
+from meshproxy_cli.proxy.ownerlookup import OwnerLookup
 from meshproxy_cli.proxy.owners import Owners
 from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.prepared import Prepared
@@ -28,6 +29,7 @@ from meshproxy_cli.proxy.transforms import Collector, Transform, UsageChunkFilte
 from meshproxy_cli.store.records import Room
 
 if TYPE_CHECKING:
+    from meshproxy_cli.proxy.caller import Caller
     from meshproxy_cli.proxy.drain import Drain
     from meshproxy_cli.proxy.listener import ClientConnection, Handler
     from meshproxy_cli.proxy.tunnel.websocket import Tunnel
@@ -48,8 +50,9 @@ class Gateway:
         limiter: Limiter,
         owners: Owners,
         refresh: Callable[[Callable[[], None]], None],
+        lookup: OwnerLookup | None = None,
     ) -> None:
-        """Take the parts; `refresh` reads the directory anew and calls back, soon."""
+        """Take the parts; `refresh` reads the directory anew and calls back, soon. `lookup`: of other machines' ids."""
         self.loop = loop
         self.config = config
         self.limits: Limits = config.limits
@@ -57,12 +60,13 @@ class Gateway:
         self.ledger = ledger
         self.limiter = limiter
         self.owners = owners
+        self.lookup = lookup
         self.refresh_directory = refresh
         self.directory = Directory()
         self.generation = 0  # of what heads were judged by: the directory and the configuration
         self.authenticator = Authenticator(self.directory)
         self.authenticator.strict_rooms = config.strict_rooms
-        self.authoriser = Authoriser(owners.owns, config.limits.largest_expanded)
+        self.authoriser = Authoriser(owners.owns, config.limits.largest_expanded, owners.knows)
         self.routes = Routes()
         self.sticky = StickySessions()
         self.metrics = Metrics()
@@ -87,7 +91,7 @@ class Gateway:
         self.limits = config.limits
         self.authenticator.strict_rooms = config.strict_rooms
         self.authenticator.use(self.directory)  # it must not remember whom it let into which room
-        self.authoriser = Authoriser(self.owners.owns, config.limits.largest_expanded)
+        self.authoriser = Authoriser(self.owners.owns, config.limits.largest_expanded, self.owners.knows)
         self.pool.use_only(target.address for provider in config.providers for target in provider.targets)
 
     def use_directory(self, directory: Directory) -> None:
@@ -152,11 +156,17 @@ class Gateway:
             )
         if reply is Reply.BATCHES and exchange.head.method != b"POST":
             return Collector(
-                lambda body: DIALECTS[route.protocol].narrow(body, lambda ident: self.owners.owns(caller, ident))
+                lambda body: DIALECTS[route.protocol].narrow(body, lambda ident: self._owns(caller, ident))
             )
         if reply is Reply.BATCHES:
             return Collector(lambda body: self._noting(exchange, body))
         return None
+
+    def _owns(self, caller: "Caller", ident: str) -> bool:
+        """Whether a list shows an id; one of another machine from the next time on."""
+        if self.lookup is not None and not self.owners.knows(ident):
+            self.lookup.ask(ident, lambda _: None)
+        return self.owners.owns(caller, ident)
 
     def _noting(self, exchange: Exchange, body: bytes) -> bytes:
         from meshproxy_cli.proxy.document import read_document  # noqa: PLC0415 (batches only)

@@ -10,12 +10,21 @@ from dataclasses import dataclass
 
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.owners import Owners
+from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store.base import OwnerStore
 
 #: How long an id is looked for: another machine hands in what it has noted a moment after its answer.
 PATIENCE_S = 2.0
 _AGAIN_S = 0.2
 _MOST_WAITING = 1000
+#: For an id that would have to be looked up, where it can't be.
+NO_LOOKUP = Refusal(
+    status=503,
+    code="answer_not_found_now",
+    message="Room Proxy: whose answer this request goes on from can't be looked up now, since the proxy's database is "
+    "away. Try again in a moment.",
+    retry=True,
+)
 _log = logging.getLogger(__name__)
 
 

@@ -50,6 +50,14 @@ class RefusedError(Exception):
         self.refusal = refusal
 
 
+class UnknownIdError(RefusedError):
+    """The refusal of an id that this machine has not seen; another one may have."""
+
+    def __init__(self, refusal: Refusal, ident: str) -> None:
+        super().__init__(refusal)
+        self.ident = ident
+
+
 def refuse(status: int, code: str, message: str, *, retry: bool = False, new_token: bool = False) -> RefusedError:
     """Return the exception with which a stage refuses."""
     return RefusedError(Refusal(status=status, code=code, message=message, retry=retry, new_token=new_token))

@@ -25,6 +25,7 @@ from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.proxy.limits import Limiter
 from meshproxy_cli.proxy.listener import ClientConnection
+from meshproxy_cli.proxy.ownerlookup import OwnerLookup
 from meshproxy_cli.proxy.owners import Owners
 from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.report import metric_families
@@ -57,6 +58,7 @@ class WorkerSettings:
     drain_s: float = 30.0
     tls: ssl.SSLContext | None = None
     web: bool = True
+    shared: bool = False  # other machines may work on the same database
     session_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)  # signs dashboard logins
 
 
@@ -85,6 +87,7 @@ class Worker:
         self._pool = Pool(self._connector)
         self._ledger = Ledger(self._spool)
         self._limiter = limiter or StoreLimiter(store, f"{settings.worker}@{uuid4()}", self._price)
+        self._lookup = OwnerLookup(store, self._owners, self._loop) if settings.shared else None
         self.gateway = Gateway(
             loop=self._loop,
             config=config,
@@ -93,6 +96,7 @@ class Worker:
             limiter=self._limiter,
             owners=self._owners,
             refresh=self._refresh,
+            lookup=self._lookup,
         )
         self._janitor = Janitor(store, self._loop, self._use_directory, (self._rescue.run, self._publish))
         self._servers: list[asyncio.Server] = []
@@ -115,6 +119,8 @@ class Worker:
         """Read the directory and listen. Raises `StoreUnavailableError`."""
         self._janitor.start()
         self._limiter.start()
+        if self._lookup is not None:
+            self._lookup.start()
         if self._settings.web:
             self.gateway.app = AppHost(self._web_app(self.gateway.config))
         tls = self._tls.front if self._tls is not None else None
@@ -165,6 +171,8 @@ class Worker:
                 await asyncio.wait_for(server.wait_closed(), 2)
         await self._loop.run_in_executor(None, self._janitor.stop)
         await self._loop.run_in_executor(None, self._limiter.stop)
+        if self._lookup is not None:
+            await self._loop.run_in_executor(None, self._lookup.stop)
         self._peers.withdraw()
         if self._rotation is not None:
             self._rotation.cancel()

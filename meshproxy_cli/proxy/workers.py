@@ -15,6 +15,7 @@ from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.control import Change, Control
 from meshproxy_cli.proxy.logs import LogOptions, log_as, uncaught_in_loop
+from meshproxy_cli.proxy.ownershipper import is_shared
 from meshproxy_cli.proxy.server import Worker, WorkerSettings
 from meshproxy_cli.proxy.shipping import ShippingPlan, shipping_process
 from meshproxy_cli.proxy.supervisor import CONTEXT, Child, Supervisor
@@ -130,6 +131,7 @@ def run_worker(
         drain_s=plan.drain_s,
         tls=tls_context(plan.tls_cert, plan.tls_key),
         web=plan.web,
+        shared=is_shared(plan.database_url),
         session_key=hmac.digest(plan.master_keys[0], b"dashboard sessions", "sha256"),
     )
 

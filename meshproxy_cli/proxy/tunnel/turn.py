@@ -25,6 +25,7 @@ class Turn:
         self._gateway = gateway
         self._exchange = exchange
         self.model = model
+        self.stored = True  # by the provider, so that another websocket may go on from it
         self._admission: Admission = ADMITTED
         self._event: UsageEvent | None = None
         self._request_bytes = request_bytes
@@ -82,4 +83,4 @@ class Turn:
         self._event = entry.event(subject)
         self._settle()
         if reading is not None:
-            gateway.owners.note(caller, reading.answer_id)
+            gateway.owners.note(caller, reading.answer_id, shared=self.stored)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from meshproxy_cli.proxy.aliases import with_real_models
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError, reader_of, refused_turn, too_large
+from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
+from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError, reader_of, refused_turn, too_large
 from meshproxy_cli.proxy.tunnel.downstream import Downstream
 from meshproxy_cli.proxy.tunnel.frames import (
     FrameError,
@@ -42,6 +43,7 @@ _TOO_BIG = 1009
 _INTERNAL = 1011
 _UNAUTHORIZED = 401
 _IDLE_WITHOUT_TURN_S = 3600.0
+_WAITING_BYTES = 64 * 1024  # read on up to there, since a client that leaves is only heard of while it is read from
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
 _REALTIME = "/v1/realtime"
 
@@ -61,6 +63,8 @@ class Tunnel:
         self._turns: deque[Turn] = deque()
         self._waiting: deque[Message] = deque()  # of the client, while the limits decide about the first
         self._pending: Pending | None = None
+        self._looking_up = False
+        self._looked_up = ""  # the id last asked for that another machine may know
         self._congested = False
         self._closer: Outcome | None = None  # what it means for a turn that is under way that one side says goodbye
         self._over = False
@@ -100,15 +104,20 @@ class Tunnel:
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._waiting and self._pending is None and not self._over:
+        while self._waiting and not self._undecided and not self._over:
             self._take(self._waiting.popleft())
         self._hold_client()
 
+    @property
+    def _undecided(self) -> bool:
+        return self._pending is not None or self._looking_up
+
     def _hold_client(self) -> None:
-        """Read no more from the client while a decision is awaited, or the provider does not keep up."""
+        """Read no more from the client while much waits for a decision, or the provider does not keep up."""
         transport = self._client.transport
         if not transport.is_closing():
-            held = self._congested or self._pending is not None
+            waiting = sum(len(message.raw) for message in self._waiting)
+            held = self._congested or waiting > _WAITING_BYTES
             (transport.pause_reading if held else transport.resume_reading)()
 
     def _take(self, message: Message) -> None:
@@ -124,13 +133,37 @@ class Tunnel:
             payload = message.payload if room is None else with_real_models(message.payload, room.aliases)
             event = gateway.authoriser.event(caller, room, payload, named=exchange.ask.model)
         except RefusedError as problem:
-            self._refuse(problem.refusal)
+            if not self._looks_up(problem, message):
+                self._refuse(problem.refusal)
             return
         raw = message.raw if payload == message.payload else client_frame(message.opcode, payload)
         if not event.creates:
             self._connection.write(raw)
             return
-        self._admit(Turn(gateway, exchange, event.model or exchange.ask.model, len(message.payload)), raw)
+        turn = Turn(gateway, exchange, event.model or exchange.ask.model, len(message.payload))
+        turn.stored = event.stored
+        self._admit(turn, raw)
+
+    def _looks_up(self, problem: RefusedError, message: Message) -> bool:
+        """Whether an id is asked for first that another machine may know; the message is then taken once more."""
+        lookup = self._gateway.lookup
+        if lookup is None or not isinstance(problem, UnknownIdError) or problem.ident == self._looked_up:
+            self._looked_up = ""
+            return False
+        self._looked_up, self._looking_up = problem.ident, True
+        self._waiting.appendleft(message)
+        lookup.ask(problem.ident, self._found)
+        return True
+
+    def _found(self, found: Found) -> None:
+        self._looking_up = False
+        if self._over:
+            return
+        if found is Found.AWAY:
+            self._looked_up = ""
+            self._waiting.popleft()
+            self._refuse(NO_LOOKUP)
+        self._go_on()
 
     def _admit(self, turn: Turn, raw: bytes) -> None:
         verdict = self._ask_limits(turn)

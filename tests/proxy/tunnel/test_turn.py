@@ -22,7 +22,7 @@ class Gateway:
         self.noted: list[str] = []
         self.ledger = SimpleNamespace(record=lambda _, entry, reading: entry.take(reading) if reading else None)
         self.limiter = SimpleNamespace(settle=lambda admission, event: self.settled.append((admission, event)))
-        self.owners = SimpleNamespace(note=lambda _, ident: self.noted.append(ident))
+        self.owners = SimpleNamespace(note=lambda _, ident, **__: self.noted.append(ident))
 
     def recorded(self, subject: Subject, entry: Entry) -> None:
         self.last = entry.event(subject)

@@ -1,0 +1,116 @@
+"""Two machines on one PostgreSQL: a follow-up finds its answer at either, in its own room only."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from e2e.provider import Behaviour, RecordingProvider
+from e2e.replicas import Replica, replicas
+from fixtures.postgres import Postgres
+from meshproxy_cli.store import open_store
+from meshproxy_cli.tokens.apikey import ApiKey
+from meshproxy_cli.tokens.participant import mint
+from meshproxy_cli.tokens.spec import TokenSpec
+
+pytestmark = pytest.mark.e2e
+
+MASTER_KEY = b"0123456789abcdef0123456789abcdef"
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Site:
+    """Two machines, and the database that they share."""
+
+    machines: Sequence[Replica]
+    postgres: Postgres
+    key: ApiKey
+
+    def headers(self, room: str) -> dict[str, str]:
+        token = mint(TokenSpec.for_room("ann", room), self.key, now=int(time.time()))
+        return {"Authorization": f"Bearer {token}", "Meshagent-Session": "s", "Content-Type": "application/json"}
+
+    def ask(self, machine: int, room: str = "lab", **more: Any) -> tuple[int, Mapping[str, Any]]:
+        body = json.dumps({"model": "gpt-5.4", "input": "hello", **more})
+        path = f"/rooms/{room}/openai/v1/responses"
+        status, content = self.machines[machine].ask("POST", path, self.headers(room), body)
+        return status, json.loads(content)
+
+    def answer(self, machine: int, **more: Any) -> str:
+        """Return the id of a new answer."""
+        status, content = self.ask(machine, **more)
+        assert status == 200
+        return str(content["id"])
+
+
+@pytest.fixture
+def site(tmp_path: Path, own_postgres: Postgres, provider: RecordingProvider) -> Iterator[Site]:
+    provider.behaviour = Behaviour()
+    url = own_postgres.create_database()
+    with replicas(tmp_path, 2, url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as machines:
+        store = open_store(url, master_key=MASTER_KEY)
+        key = store.create_api_key(store.ensure_project().id, "ann's")
+        store.close()
+        yield Site(machines, own_postgres, key)
+
+
+def test_a_follow_up_may_reach_either_machine(site: Site, provider: RecordingProvider) -> None:
+    first = site.answer(0)
+    status, second = site.ask(1, previous_response_id=first)  # at once: the other has not handed it in yet
+    assert status == 200
+    assert site.ask(0, previous_response_id=second["id"])[0] == 200
+    reached = len(provider.requests)
+
+    status, refused = site.ask(1, "other", previous_response_id=first)
+    assert status == 404
+    assert "in the room 'other'" in refused["error"]["message"]
+    assert site.ask(1, previous_response_id="resp_of_nobody")[0] == 404
+    kept_by_nobody = site.answer(0, store=False)
+    assert site.ask(1, previous_response_id=kept_by_nobody)[0] == 404
+    assert site.ask(0, previous_response_id=kept_by_nobody)[0] == 200
+    assert len(provider.requests) == reached + 2
+
+    socket = f"ws://{site.machines[1].address}/rooms/lab/openai/v1/responses"
+    fresh = site.answer(0)
+    with connect(socket, additional_headers=site.headers("lab")) as websocket:
+        for previous, kind in (
+            (fresh, "response.completed"),
+            ("resp_of_nobody", "error"),
+            (first, "response.completed"),
+        ):
+            event = {"type": "response.create", "model": "gpt-5.4", "input": "x", "previous_response_id": previous}
+            websocket.send(json.dumps(event))
+            assert last_event(websocket) == kind
+
+
+def last_event(websocket: Any) -> str:
+    """Read events to the end of a turn and return the kind of the last one."""
+    while True:
+        kind = str(json.loads(websocket.recv(timeout=PATIENCE_S))["type"])
+        if kind in {"response.completed", "response.failed", "error"}:
+            return kind
+
+
+def test_while_the_database_is_away_what_is_known_goes_on(site: Site) -> None:
+    known, unknown = site.answer(1), site.answer(0)
+    assert site.ask(0, previous_response_id=known)[0] == 200
+    site.postgres.stop()
+    site.machines[1].wait("degraded")
+    assert site.ask(1, previous_response_id=known)[0] == 200
+    assert site.ask(0, previous_response_id=known)[0] == 200, "it was looked up before"
+    status, refused = site.ask(1, previous_response_id=unknown)
+    assert status == 503
+    assert "database is away" in refused["error"]["message"]
+    site.postgres.start()
+    site.machines[1].wait("ok")
+    deadline = time.monotonic() + PATIENCE_S
+    while site.ask(1, previous_response_id=unknown)[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -10,7 +10,7 @@ import pytest
 from meshproxy_cli.proxy.authorise import Ask, Authoriser
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.guard import RequestHead, read_request_head
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError
+from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError
 from meshproxy_cli.proxy.routes import ProviderRoute, match
 from meshproxy_cli.store.records import Room
 
@@ -221,6 +221,26 @@ def test_what_another_room_made_is_not_there(path: str) -> None:
     assert refused(path, body | {"previous_response_id": "resp_unknown"}).status == 404
     assert refused(path, {"model": "a", "conversation": "conv_1"}).status == 404
     assert ask(path, {"model": "a", "previous_response_id": None, "conversation": None}).model == "a"
+
+
+def test_an_id_that_nobody_here_has_seen_is_told_apart_from_one_of_another_room() -> None:
+    here = Authoriser(lambda *_: False, 2**20, {"resp_other"}.__contains__)
+    for ident, kind in (("resp_other", RefusedError), ("resp_unseen", UnknownIdError)):
+        body = json.dumps({"model": "a", "previous_response_id": ident}).encode()
+        with pytest.raises(RefusedError) as caught:
+            here.ask(caller(), route(RESPONSES), None, head(RESPONSES), body)
+        assert (type(caught.value), caught.value.refusal.status) == (kind, 404)
+        with pytest.raises(RefusedError) as caught:
+            here.event(caller(), None, body)
+        assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(("store", "stored"), [(None, True), (True, True), (False, False)])
+def test_whether_the_provider_keeps_the_answer(store: bool | None, stored: bool) -> None:  # noqa: FBT001 (parameters)
+    body = {"type": "response.create", "model": "a"} | ({} if store is None else {"store": store})
+    assert ask(RESPONSES, body).stored is stored
+    assert event(body, caller()).stored is stored
+    assert event({"type": "response.create", "response": body}, caller()).stored is stored
 
 
 @pytest.mark.parametrize(("method", "ending"), [("GET", ""), ("DELETE", ""), ("GET", "/results"), ("POST", "/cancel")])

@@ -11,6 +11,9 @@ from select import select
 from typing import Any
 
 import pytest
+from openai import OpenAI
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from e2e.provider import OPENAI_KEY, RecordingProvider
 from e2e.websocket_peers import (
@@ -591,6 +594,65 @@ def test_what_a_realtime_provider_begins_counts_towards_the_limits(stage: Stage)
         assert any(b"has reached its limit of 0 requests a minute" in one.payload for one in heard)
         assert (heard[-1].opcode, heard[-1].code) == (CLOSE, 1008)
         assert provider.has_ended()
+
+
+# Clients as they are
+
+
+def test_the_websockets_library_connects_without_what_it_offers(stage: Stage) -> None:
+    url = f"ws{stage.proxy.url.removeprefix('http')}/rooms/library{REALTIME}"
+    headers = {"Authorization": f"Bearer {stage.token('library')}", "Meshagent-Session": "tests"}
+
+    def talk() -> tuple[str | bytes, str | None, list[Any]]:
+        with connect(url, additional_headers=headers, subprotocols=[Subprotocol("realtime")]) as websocket:
+            websocket.send(message(type="input_audio_buffer.commit").decode())
+            assert websocket.ping().wait(30)
+            return websocket.recv(30), websocket.subprotocol, list(websocket.protocol.extensions)
+
+    with ThreadPoolExecutor(1) as pool:
+        talked = pool.submit(talk)
+        head, provider = stage.provider.meet()
+        with provider:
+            assert fields_of(head, "sec-websocket-extensions") == []
+            provider.send(switch("Sec-WebSocket-Protocol: realtime", key=fields_of(head, "sec-websocket-key")[0]))
+            assert provider.frame().payload == message(type="input_audio_buffer.commit")
+            ping = provider.frame()
+            assert ping.opcode == PING
+            provider.send(frame(PONG, ping.payload), frame(TEXT, "schön".encode()))
+            assert talked.result() == ("schön", "realtime", [])
+
+
+# The library has yet to follow the websockets library's newer way.
+@pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")
+def test_openais_own_library_speaks_realtime(stage: Stage) -> None:
+    place = f"{stage.proxy.url.removeprefix('http://')}/rooms/spoken/openai/v1"
+
+    def speak() -> int | None:
+        client = OpenAI(
+            api_key=stage.token("spoken"),
+            base_url=f"http://{place}",
+            websocket_base_url=f"ws://{place}",
+        )
+        extra = {"Meshagent-Session": "tests"}
+        with client, client.realtime.connect(model="gpt-realtime", extra_headers=extra) as connection:
+            connection.response.create()
+            for event in connection:
+                if event.type == "response.done":
+                    return event.response.usage.output_tokens if event.response.usage else None
+        return None
+
+    with ThreadPoolExecutor(1) as pool:
+        spoken = pool.submit(speak)
+        head, provider = stage.provider.meet()
+        with provider:
+            assert head.startswith("GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\n")
+            assert fields_of(head, "authorization") == [f"Bearer {OPENAI_KEY}"]
+            provider.send(switch(key=fields_of(head, "sec-websocket-key")[0]))
+            assert provider.frame().json()["type"] == "response.create"
+            provider.send(frame(TEXT, created()), frame(TEXT, completed(12, 34, kind="response.done")))
+            assert spoken.result() == 34
+    (event,) = stage.events("spoken", 1)
+    assert (event["output_tokens"], event["endpoint"], event["agent"]) == (34, "/v1/realtime", "OpenAI")
 
 
 # Codex

@@ -96,5 +96,5 @@ def _tell(report: ReloadReport) -> None:
     for change in report.changes:
         output.text(change)
     if not report.changes:
-        output.note(f"nothing is new in {report.config_file}; keys and certificates were read again")
+        output.note(f"nothing is new in {report.config_file}; keys, prices and certificates were read again")
     output.success(f"all {report.processes} processes of the server go by it")

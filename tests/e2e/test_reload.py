@@ -303,3 +303,22 @@ def test_under_load_no_request_fails_while_providers_come_and_go(
                 thread.join()
         assert set(statuses) == {200}
         assert proxy.usage(requests=len(statuses))["totals"]["requests"] == len(statuses)
+
+
+def test_new_prices_hold_from_the_next_request_on(team: Team, provider: RecordingProvider, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.toml"
+
+    def price(dollars: int) -> None:
+        prices.write_text(f'[[price]]\nmodel = "gpt-5.4"\ninput_mtok = {dollars}\noutput_mtok = 0\n', encoding="utf-8")
+
+    price(1)
+    team.write(config(provider.origin, str(team.key), f'[usage]\nprices = "{prices}"\n'))
+    tokens = {"input_tokens": 1_000_000, "cached_input_tokens": 0, "output_tokens": 1}
+    provider.next(Behaviour(tokens=tokens), Behaviour(tokens=tokens))
+    with team.serve() as proxy:
+        assert proxy.request("POST", PATH, headers(proxy), body()).status == 200
+        assert float(proxy.usage(requests=1)["totals"]["cost_usd"]) == 1.0
+        price(7)
+        assert "nothing is new" in proxy.cli("reload").stderr
+        assert proxy.request("POST", PATH, headers(proxy), body()).status == 200
+        assert float(proxy.usage(requests=2)["totals"]["cost_usd"]) == 8.0

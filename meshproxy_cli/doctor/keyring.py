@@ -26,7 +26,9 @@ def secrets_file(scene: Scene) -> Outcome:
         if damaged(problem):
             saves = "keeps every secret that stands in it whole, and the damaged file beside it"
             return bad(problem.message, "meshproxy secret repair", advice=saves, safe=True)
-        return bad(problem.message, f"ls -l {quoted(path)}")
+        if path.is_dir():
+            return bad(problem.message, f"mv {quoted(path)} {quoted(path)}.old")
+        return bad(problem.message, f'sudo chown "$(id -u)" {quoted(path)}')
     return good(f"{path}: {len(document.records)} secrets" if path.exists() else "no secret is kept yet")
 
 

@@ -3,7 +3,7 @@
 A new symptom is a small function in one of the modules, and a line here.
 """
 
-from meshproxy_cli.doctor import agents, keyring, keys, live, machine, reads, room, server, versions
+from meshproxy_cli.doctor import agents, database, keyring, keys, live, machine, reads, room, server, versions
 from meshproxy_cli.doctor.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -14,6 +14,7 @@ CHECKS: tuple[Check, ...] = (
     Check("secrets-file", "secrets file", keyring.secrets_file),
     Check("keyring", "keyring", keyring.keyring, after=("secrets-file", "directories")),
     Check("server", "server", machine.chosen_server, after=("settings",)),
+    Check("database", "database", database.database, after=("server",)),
     Check("proxy-variables", "proxy variables", server.proxy_variables, after=("server",), network=True),
     Check("dns", "server's name", server.dns, after=("proxy-variables",), network=True),
     Check("tcp", "server's port", server.tcp, after=("dns",), network=True),
@@ -23,12 +24,12 @@ CHECKS: tuple[Check, ...] = (
     Check("clock", "clock", server.clock, after=("answers",), network=True),
     Check("access-token", "access token", keys.access_token, after=("answers", "keyring"), network=True),
     Check("api-key", "API key", keys.api_key, after=("server", "keyring")),
-    Check("key-known", "API key at the server", keys.key_known, after=("api-key", "answers"), network=True),
-    Check("room", "room", room.room, after=("server",)),
+    Check("key-known", "API key at the server", keys.key_known, after=("api-key", "answers", "database"), network=True),
+    Check("room", "room", room.room, after=("server", "database")),
     Check("token", "token", room.token, after=("api-key", "room")),
     Check("accepted", "token at the server", room.accepted, after=("token", "key-known", "clock"), network=True),
     Check("models", "models", room.models, after=("accepted",), network=True),
-    Check("limits", "limits", room.limits, after=("answers", "room"), network=True),
+    Check("limits", "limits", room.limits, after=("answers", "room", "database"), network=True),
     Check("dotenv", ".env of this directory", reads.dotenv),
     Check("installed", "program", agents.installed, each=True),
     Check("agent-server", "configured for", agents.elsewhere, after=("server",), each=True),

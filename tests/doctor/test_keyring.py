@@ -32,6 +32,14 @@ def test_secrets_file_is_cut_off(patient: Patient) -> None:
     assert copy.stat().st_mode & 0o777 == 0o600
 
 
+def test_directory_where_the_secrets_file_should_be(patient: Patient) -> None:
+    patient.secrets_file.unlink()
+    patient.secrets_file.mkdir()
+    ill = patient.doctor("--offline")
+    assert (ill.code, ill.first) == (1, "secrets-file")
+    assert patient.doctor("--offline", remedy=ill.check("secrets-file")["remedy"]).status("secrets-file") == "ok"
+
+
 def test_unknown_place_for_secrets(patient: Patient) -> None:
     patient.environ["MESHPROXY_KEYRING"] = "bogus"
     patient.is_cured("keyring")

@@ -17,6 +17,12 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _FIELDS = re.compile(rb"(?:" + _TOKEN + rb":[\t -~\x80-\xff]*\r\n)*\r\n")
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]{1,16384}) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff]*))?\r\n")
+# Headers of an answer that mean something here.
+_KNOWN = re.compile(
+    rb"\r\n(connection|content-(?:length|type|encoding)|transfer-encoding|(?:x-)?request-id|sec-websocket-extensions)"
+    rb":([^\r\n]*)",
+    re.IGNORECASE,
+)
 _HOST = re.compile(rb"(?:[0-9A-Za-z._~%-]+|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{1,5})?")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _BARE_LF = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
@@ -74,17 +80,28 @@ class RequestHead(Head):
 
 
 @dataclass(slots=True)
-class AnswerHead(Head):
-    """An answer's head; `length` is the body's size in bytes, `CHUNKED`, or None where the end is the connection's."""
+class AnswerHead:
+    """An answer's head; `length` is the body's size in bytes, `CHUNKED`, or None where the end is the connection's.
 
+    `fields` are the header lines as they came, each with its CRLF; `known` has the values that matter here, by name in
+    lower case (those of a repeated header joined by a comma).
+    """
+
+    minor: int  # of the HTTP version: 0 or 1
     status: int
     reason: bytes
-    length: int | None
+    fields: bytes
+    known: dict[bytes, bytes]
+    length: int | None = None
+
+    def value(self, name: bytes) -> bytes:
+        """Return the value of one of the headers that matter here (lower-case name), b"" without one."""
+        return self.known.get(name, b"")
 
     @property
     def keeps_alive(self) -> bool:
         """Whether the provider keeps the connection open after this answer."""
-        return self.minor == 1 and not self.says_close
+        return self.minor == 1 and b"close" not in self.known.get(b"connection", b"").lower()
 
 
 class _Silent:
@@ -112,15 +129,32 @@ def read_answer_head(block: bytes) -> AnswerHead:
     start = _STATUS_LINE.match(block)
     if start is None:
         raise MalformedHeadError("the status line is malformed")
-    names, lines, by_name = _read_fields(block, start.end())
-    head = AnswerHead(names, lines, by_name, int(start[1]), int(start[2]), start[3] or b"", None)
-    coding = by_name.get(b"transfer-encoding")
-    if coding is not None:
-        _check_coding(head)
+    place = start.end()
+    _check_fields(block, place)
+    head = AnswerHead(int(start[1]), int(start[2]), start[3] or b"", block[place:-2], _known_fields(block))
+    known = head.known
+    if b"transfer-encoding" in known:
+        if known[b"transfer-encoding"].lower() != b"chunked":
+            raise MalformedHeadError("the Transfer-Encoding is not exactly chunked")
+        if b"content-length" in known:
+            raise MalformedHeadError("both Content-Length and Transfer-Encoding are given")
         head.length = CHUNKED
-    elif b"content-length" in by_name:
-        head.length = _read_length(head)
+    elif b"content-length" in known:
+        head.length = _number(known[b"content-length"])
     return head
+
+
+def _known_fields(block: bytes) -> dict[bytes, bytes]:
+    known: dict[bytes, bytes] = {}
+    for found, value in _KNOWN.findall(block):
+        name = found.lower()
+        if name in known:
+            if name in _ONCE:
+                raise MalformedHeadError(f"the header {name.decode()} is repeated")
+            known[name] += b", " + value.strip(b" \t")
+        else:
+            known[name] = value.strip(b" \t")
+    return known
 
 
 def check_partial_head(data: bytes, seen: int = 0) -> None:
@@ -134,11 +168,15 @@ def check_partial_head(data: bytes, seen: int = 0) -> None:
         raise MalformedHeadError("a line ends without CRLF")
 
 
-def _read_fields(block: bytes, start: int) -> tuple[list[bytes], list[bytes], dict[bytes, bytes]]:
+def _check_fields(block: bytes, start: int) -> None:
     if len(block) > MAX_HEAD_BYTES:
         raise MalformedHeadError("the header block is larger than 64 KiB")
     if _FIELDS.fullmatch(block, start) is None:
         raise MalformedHeadError("a header line is malformed")
+
+
+def _read_fields(block: bytes, start: int) -> tuple[list[bytes], list[bytes], dict[bytes, bytes]]:
+    _check_fields(block, start)
     if len(block) - start == len(b"\r\n"):
         return [], [], {}
     lines = block[start:-4].split(b"\r\n")
@@ -186,7 +224,10 @@ def _check_coding(head: Head) -> None:
 
 
 def _read_length(head: Head) -> int:
-    text = head.value(b"content-length")
+    return _number(head.value(b"content-length"))
+
+
+def _number(text: bytes) -> int:
     if _LENGTH.fullmatch(text) is None:
         raise MalformedHeadError("the Content-Length is no plain number")
     return int(text)

@@ -79,8 +79,8 @@ class Relay:
     def _framing(self, head: AnswerHead) -> bytes:
         exchange = self._exchange
         if exchange.head.method == b"HEAD" or head.status in _BODYLESS:
-            length = head.by_name.get(b"content-length")
-            return b"" if length is None else length + b"\r\n"
+            length = head.known.get(b"content-length")
+            return b"" if length is None else b"content-length: %b\r\n" % length
         if exchange.head.minor == 0 and (head.length == CHUNKED or self._transform is not None):
             self._unframed = self._closes = True
             return b""
@@ -173,7 +173,7 @@ class Relay:
     def _takes_event(self) -> bool:
         """Whether an event of ours can be put in: between chunks, and not into compressed bytes."""
         head = self._head
-        if head is None or not self.streamed or self._unframed or b"content-encoding" in head.by_name:
+        if head is None or not self.streamed or self._unframed or b"content-encoding" in head.known:
             return False
         return self._rechunks or self._forwarder.between_chunks
 
@@ -191,7 +191,7 @@ class Relay:
     def upgraded(self, head: AnswerHead, rest: bytes) -> None:
         """Let the exchange become a tunnel, or refuse a switch of protocols that nobody asked for."""
         exchange = self._exchange
-        agreed = exchange.websocket and b"sec-websocket-extensions" not in head.by_name
+        agreed = exchange.websocket and b"sec-websocket-extensions" not in head.known
         connection = self._forwarder.take_connection() if agreed else None
         if connection is not None:
             exchange.upgraded(connection, head, rest)

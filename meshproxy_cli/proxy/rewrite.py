@@ -1,5 +1,7 @@
 """Heads on their way: what is never forwarded, what is put in its place, and what the client gets back."""
 
+import re
+
 from meshproxy_cli.proxy.guard import AnswerHead, Head, RequestHead
 from meshproxy_cli.proxy.target import Target
 
@@ -17,7 +19,11 @@ _NOT_FORWARDED = _HOP_BY_HOP | _CREDENTIALS | {
 }  # fmt: skip
 _NOT_FORWARDED_PREFIXES = (b"meshagent-", b"meshproxy-", b"x-meshagent-", b"x-forwarded-")
 # Alt-Svc would lead a client around the proxy, to the provider itself.
-_NOT_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"alt-svc", b"meshproxy-request-id"}
+_KEPT_HERE = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"alt-svc", b"meshproxy-request-id"}
+_NOT_RETURNED = re.compile(
+    rb"^(?:" + b"|".join(map(re.escape, sorted(_KEPT_HERE))) + rb"):.*\n", re.IGNORECASE | re.MULTILINE
+)
+_USUAL_OPTIONS = _HOP_BY_HOP | {b"close"}  # what a Connection header names beyond them is dropped as well
 # Websocket subprotocols that carry a credential, since browsers can set no header.
 CREDENTIAL_PROTOCOLS = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-token.")
 _DECIDED_SIZE = 4096
@@ -38,7 +44,7 @@ def _named_by_connection(head: Head) -> frozenset[bytes]:
     """Return the lower-case names that the Connection header declares to be hop-by-hop."""
     if b"connection" not in head.by_name:
         return frozenset()
-    return frozenset(name.strip().lower() for name in head.values(b"connection").split(b","))
+    return frozenset(_listed(head.values(b"connection")))
 
 
 def request_lines(head: RequestHead, target: Target, *, without: frozenset[bytes] = frozenset()) -> bytes:
@@ -62,17 +68,25 @@ def request_head(head: RequestHead, target: Target, path: bytes, *, without: fro
 
 def trailer_lines(trailers: list[bytes]) -> bytes:
     """Return a request's trailer lines that go upstream, each ended by CRLF: a credential in one is dropped too."""
-    return b"".join(line + b"\r\n" for line in trailers if _forwarded(line.partition(b":")[0].lower()))
+    return b"".join(line + b"\r\n" for line in trailers if _forwarded(_name(line)))
 
 
 def answer_head(head: AnswerHead, request_id: bytes, framing: bytes, *, close: bool) -> bytes:
     """Return the head that the client gets. `framing` is the header line that says where the body ends, or nothing."""
-    dropped = _NOT_RETURNED | _named_by_connection(head) if b"connection" in head.by_name else _NOT_RETURNED
-    kept = [line for name, line in zip(head.names, head.lines, strict=True) if name not in dropped]
-    kept.append(b"meshproxy-request-id: " + request_id)
-    if close:
-        kept.append(b"connection: close")
-    return b"HTTP/1.1 %d %b\r\n%b\r\n%b\r\n" % (head.status, head.reason, b"\r\n".join(kept), framing)
+    fields = _NOT_RETURNED.sub(b"", head.fields)
+    if b"connection" in head.known and (named := set(_listed(head.known[b"connection"])) - _USUAL_OPTIONS):
+        fields = b"".join(line for line in fields.splitlines(keepends=True) if _name(line) not in named)
+    return b"HTTP/1.1 %d %b\r\n%bmeshproxy-request-id: %b\r\n%b%b\r\n" % (
+        head.status, head.reason, fields, request_id, b"connection: close\r\n" if close else b"", framing,
+    )  # fmt: skip
+
+
+def _name(line: bytes) -> bytes:
+    return line.partition(b":")[0].lower()
+
+
+def _listed(value: bytes) -> list[bytes]:
+    return [name.strip().lower() for name in value.split(b",")]
 
 
 def upgrade_lines(head: RequestHead) -> bytes:

@@ -20,7 +20,7 @@ from meshproxy_cli.proxy.usage.dialect import (
     unfinished,
 )
 from meshproxy_cli.proxy.usage.iterations import split_by_model
-from meshproxy_cli.proxy.usage.numbers import Json, Tokens, name_of, section, typed
+from meshproxy_cli.proxy.usage.numbers import Json, Tokens, are_names, name_of, section, typed
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import TokenCounts
 
@@ -43,6 +43,18 @@ class AnthropicDialect:
 
     def read_event(self, data: bytes) -> None:
         self._take_event(parse(data))
+
+    @staticmethod
+    def usual(data: bytes) -> Reading | None:
+        try:
+            message = _USUAL.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        usage = message.usage
+        tier = "fast" if usage.speed == "fast" else usage.service_tier or ""
+        if usage.output_tokens is None or not are_names(message.model, tier):
+            return None
+        return Reading(tokens=_counts(usage), model=message.model, service_tier=tier, complete=True)
 
     def read_body(self, data: bytes) -> None:
         message = parse_outline(data)
@@ -127,9 +139,27 @@ class _Usage(msgspec.Struct, gc=False):
     output_tokens_details: _Details | None = None
 
 
+class _UsualUsage(_Usage, gc=False):
+    service_tier: str | None = None
+    speed: str | None = None
+    iterations: None = None
+
+
+class _UsualMessage(msgspec.Struct, gc=False):
+    usage: _UsualUsage
+    model: str
+    error: None = None
+
+
+_USUAL = msgspec.json.Decoder(_UsualMessage)
+
+
 def tokens_of(usage: Json) -> TokenCounts:
     """Return one usage object in our meaning: input with its cached parts, iterations left aside."""
-    said = typed(usage, _Usage)
+    return _counts(typed(usage, _Usage))
+
+
+def _counts(said: _Usage) -> TokenCounts:
     split = said.cache_creation or _NO_SPLIT
     written_1h = split.ephemeral_1h_input_tokens or 0
     written = said.cache_creation_input_tokens

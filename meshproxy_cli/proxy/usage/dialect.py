@@ -53,6 +53,10 @@ class Dialect(Protocol):
     markers: re.Pattern[bytes]
     """Found in the data of every event that has to be read as JSON."""
 
+    @staticmethod
+    def usual(data: bytes) -> Reading | None:
+        """Return what a whole answer says if it is a usual one, quickly; None where it has to be read with care."""
+
     def read_event(self, data: bytes) -> None:
         """Take in the data of one server-sent event (or one websocket message)."""
 
@@ -64,6 +68,11 @@ class Dialect(Protocol):
 
     def reading(self, text_bytes: int) -> Reading:
         """Return what is known, with the bytes of output text that went through for an estimate."""
+
+
+def read_with_care(_data: bytes) -> Reading | None:
+    """Stand for `Dialect.usual` where no answer can be read quickly."""
+    return None
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from meshproxy_cli.proxy.usage.anthropic import AnthropicDialect
 from meshproxy_cli.proxy.usage.batches import BatchMeter
 from meshproxy_cli.proxy.usage.decode import DecodingMeter
 from meshproxy_cli.proxy.usage.dialect import Dialect, error_code, parse
-from meshproxy_cli.proxy.usage.held import Held
+from meshproxy_cli.proxy.usage.held import LIMIT, Held
 from meshproxy_cli.proxy.usage.openai import ChatDialect, ImageDialect, OpenAIDialect, SpeechDialect
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.proxy.usage.sse import StreamMeter
@@ -28,7 +28,7 @@ _FREE = (
     "/v1/responses/input_tokens",
 )
 _BATCH_RESULTS = ("/v1/messages/batches/", "/results")
-_OPENAI_DIALECTS: dict[str, Callable[[], Dialect]] = {
+_OPENAI_DIALECTS: dict[str, type[Dialect]] = {
     "/v1/chat/completions": ChatDialect,
     "/v1/images/": ImageDialect,
     "/v1/audio/speech": SpeechDialect,
@@ -67,10 +67,10 @@ def _maker(protocol: str, endpoint: str, status: int, content_type: bytes) -> Ca
     dialect = _dialect(protocol, endpoint)
     if b"event-stream" in content_type.lower():
         return lambda: StreamMeter(dialect())
-    return lambda: DocumentMeter(dialect())
+    return lambda: DocumentMeter(dialect)
 
 
-def _dialect(protocol: str, endpoint: str) -> Callable[[], Dialect]:
+def _dialect(protocol: str, endpoint: str) -> type[Dialect]:
     if protocol == "anthropic":
         return AnthropicDialect
     for start, dialect in _OPENAI_DIALECTS.items():
@@ -82,27 +82,42 @@ def _dialect(protocol: str, endpoint: str) -> Callable[[], Dialect]:
 class DocumentMeter:
     """Meters an answer that is one JSON document (or, under a wrong content type, a stream after all)."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    __slots__ = ("_dialect", "_first", "_held")
+
+    def __init__(self, dialect: type[Dialect]) -> None:
         self._dialect = dialect
-        self._held = Held()
+        self._first = b""
+        self._held: Held | None = None
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""
+        if self._held is None:
+            if not self._first and len(data) <= LIMIT:
+                self._first = data
+                return
+            self._held = Held()
+            self._held.add(self._first)
         self._held.add(data)
 
     def finish(self) -> Reading:
         """Say what is known. Of a document that is not whole, nothing is."""
-        clipped = self._held.clipped
-        body = self._held.take(len(self._held))
+        held = self._held
+        if held is not None and held.clipped:
+            return self._read(held.take(len(held)), clipped=True)
+        body = self._first if held is None else held.take(len(held))
+        return self._dialect.usual(body) or self._read(body, clipped=False)
+
+    def _read(self, body: bytes, *, clipped: bool) -> Reading:
+        dialect = self._dialect()
         if not body.startswith(b"{") and body.lstrip().startswith(_STREAM_STARTS):
-            stream = StreamMeter(self._dialect)
+            stream = StreamMeter(dialect)
             stream.feed(body)
             return stream.finish()
         if clipped:
-            self._dialect.read_clipped(body)
+            dialect.read_clipped(body)
         else:
-            self._dialect.read_body(body)
-        reading = self._dialect.reading(0)
+            dialect.read_body(body)
+        reading = dialect.reading(0)
         return reading if reading.complete or reading.error else Reading(metered=False, model=reading.model)
 
 

@@ -56,6 +56,12 @@ def _sensible(data: Json) -> Json:
     return found
 
 
+def are_names(*texts: str) -> bool:
+    """Whether these are fit to store as they are (see `name_of`)."""
+    whole = "".join(texts)
+    return len(whole) <= _LONGEST_NAME and whole.isprintable()
+
+
 def name_of(data: Json, key: str) -> str:
     """Return that member where it is text, made safe to store: printable, of bounded length."""
     value = data.get(key)

@@ -18,9 +18,10 @@ from meshproxy_cli.proxy.usage.dialect import (
     parse,
     parse_clipped,
     parse_outline,
+    read_with_care,
     unfinished,
 )
-from meshproxy_cli.proxy.usage.numbers import Json, Tokens, name_of, section, typed
+from meshproxy_cli.proxy.usage.numbers import Json, Tokens, are_names, name_of, section, typed
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import TokenCounts
 
@@ -55,6 +56,18 @@ class OpenAIDialect:
 
     def read_event(self, data: bytes) -> None:
         self._take_event(parse(data))
+
+    @staticmethod
+    def usual(data: bytes) -> Reading | None:
+        try:
+            answer = _USUAL.decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        usage, tier = answer.usage, answer.service_tier or ""
+        told = usage.input_tokens is not None or usage.prompt_tokens is not None
+        if not told or usage.seconds is not None or not are_names(answer.id, answer.model, tier):
+            return None
+        return Reading(tokens=_counts(usage), model=answer.model, service_tier=tier, answer_id=answer.id, complete=True)
 
     def read_body(self, data: bytes) -> None:
         body = parse_outline(data)
@@ -136,6 +149,10 @@ class ImageDialect(OpenAIDialect):
     """Images: what is written is an image, where no details say otherwise."""
 
     @staticmethod
+    def usual(data: bytes) -> Reading | None:
+        return read_with_care(data)
+
+    @staticmethod
     def tokens(usage: Json) -> TokenCounts:
         counts = tokens_of(usage)
         if section(usage, "output_tokens_details"):
@@ -145,6 +162,10 @@ class ImageDialect(OpenAIDialect):
 
 class SpeechDialect(OpenAIDialect):
     """Speech: what is written is audio, where no details say otherwise."""
+
+    @staticmethod
+    def usual(data: bytes) -> Reading | None:
+        return read_with_care(data)
 
     @staticmethod
     def tokens(usage: Json) -> TokenCounts:
@@ -179,15 +200,28 @@ class _Usage(msgspec.Struct, gc=False):
     output_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
     output_token_details: _Details | None = None
+    seconds: float | None = None
 
 
+class _UsualAnswer(msgspec.Struct, gc=False):
+    usage: _Usage
+    id: str = ""
+    model: str = ""
+    service_tier: str | None = None
+    error: None = None
+
+
+_USUAL = msgspec.json.Decoder(_UsualAnswer)
 _NO_DETAILS = _Details()
 _NOT_CACHED = _Cached()
 
 
 def tokens_of(usage: Json) -> TokenCounts:
     """Return OpenAI's usage in our meaning; its input already includes the cached part."""
-    said = typed(usage, _Usage)
+    return _counts(typed(usage, _Usage))
+
+
+def _counts(said: _Usage) -> TokenCounts:
     read = said.input_tokens_details or said.prompt_tokens_details or said.input_token_details or _NO_DETAILS
     written = said.output_tokens_details or said.completion_tokens_details or said.output_token_details or _NO_DETAILS
     cached = read.cached_tokens_details or _NOT_CACHED

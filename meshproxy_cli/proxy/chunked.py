@@ -21,27 +21,30 @@ class _State(enum.Enum):
     DONE = enum.auto()
 
 
+# Looked up for every chunk: an enumeration's members are not cheap to reach.
+_SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = _State
+_USUAL_LINE = 12  # bytes that a chunk's first line has at most, where it has no extensions
+_MOST_SIZES = 4096
+_sizes: dict[bytes, int] = {}  # of lines that were looked at before
+
+
 class ChunkedReader:
     """Takes a chunked body in any pieces; memory is bounded by one line. `trailers` are the lines after the last."""
 
-    __slots__ = ("_need", "_partial", "_state", "_trailer_bytes", "trailers")
+    __slots__ = ("_need", "_partial", "_state", "_trailer_bytes", "done", "trailers")
 
     def __init__(self) -> None:
-        self._state = _State.SIZE
+        self._state = _SIZE
         self._need = 0
         self._partial = b""
         self._trailer_bytes = 0
         self.trailers: list[bytes] = []
-
-    @property
-    def done(self) -> bool:
-        """Whether the body has ended."""
-        return self._state is _State.DONE
+        self.done = False  # whether the body has ended
 
     @property
     def between_chunks(self) -> bool:
         """Whether a chunk could be put in at this place."""
-        return self._state is _State.SIZE and not self._partial
+        return self._state is _SIZE and not self._partial
 
     def feed(self, data: bytes, pieces: list[bytes]) -> int:
         """Append what `data` holds of the body to `pieces`; return how many bytes of `data` belong to the message.
@@ -50,17 +53,19 @@ class ChunkedReader:
         """
         position = 0
         end = len(data)
-        while position < end and self._state is not _State.DONE:
-            if self._state is _State.DATA:
+        if self._state is _SIZE and not self._partial:
+            position = _whole_chunks(data, end, pieces)
+        while position < end and self._state is not _DONE:
+            if self._state is _DATA:
                 stop = min(end, position + self._need)
                 pieces.append(data[position:stop])
                 self._need -= stop - position
                 position = stop
                 if self._need == 0:
-                    self._state = _State.DATA_END
-            elif self._state is _State.DATA_END and data.startswith(b"\r\n", position) and not self._partial:
+                    self._state = _DATA_END
+            elif self._state is _DATA_END and data.startswith(b"\r\n", position) and not self._partial:
                 position += 2
-                self._state = _State.SIZE
+                self._state = _SIZE
             else:
                 position = self._read_line(data, position)
         return position
@@ -81,33 +86,55 @@ class ChunkedReader:
     def _check_partial(self) -> None:
         if len(self._partial) > _MAX_LINE:
             raise MalformedChunkError("a line of the chunked body is too long")
-        if self._state is _State.DATA_END and self._partial != b"\r":
+        if self._state is _DATA_END and self._partial != b"\r":
             raise MalformedChunkError("a chunk does not end where it says")
 
     def _take_line(self, line: bytes) -> None:
-        if self._state is _State.SIZE:
+        if self._state is _SIZE:
             self._take_size(line)
-        elif self._state is _State.DATA_END:
+        elif self._state is _DATA_END:
             if line:
                 raise MalformedChunkError("a chunk does not end where it says")
-            self._state = _State.SIZE
+            self._state = _SIZE
         elif not line:
-            self._state = _State.DONE
+            self._state = _DONE
+            self.done = True
         else:
             self._take_trailer(line)
 
     def _take_size(self, line: bytes) -> None:
-        found = _SIZE_LINE.fullmatch(line)
-        if found is None:
-            raise MalformedChunkError("a chunk size is malformed")
-        self._need = int(found[1], 16)
-        self._state = _State.DATA if self._need else _State.TRAILERS
+        self._need = _size(line)
+        self._state = _DATA if self._need else _TRAILERS
 
     def _take_trailer(self, line: bytes) -> None:
         self._trailer_bytes += len(line)
         if _TRAILER.fullmatch(line) is None or self._trailer_bytes > _MAX_TRAILERS:
             raise MalformedChunkError("a trailer is malformed")
         self.trailers.append(line)
+
+
+def _size(line: bytes) -> int:
+    found = _SIZE_LINE.fullmatch(line)
+    if found is None:
+        raise MalformedChunkError("a chunk size is malformed")
+    size = int(found[1], 16)
+    if len(line) <= _USUAL_LINE and len(_sizes) < _MOST_SIZES:
+        _sizes[line] = size
+    return size
+
+
+def _whole_chunks(data: bytes, end: int, pieces: list[bytes]) -> int:
+    """Take the whole chunks that `data` begins with, but for the last one of a body; return where they end."""
+    position = 0
+    while position < end:
+        stop = data.find(b"\r\n", position, position + _USUAL_LINE + 2)
+        size = _sizes.get(data[position:stop], 0) if stop > 0 else 0
+        after = stop + 2 + size
+        if not size or not data.startswith(b"\r\n", after):
+            return position
+        pieces.append(data[stop + 2 : after])
+        position = after + 2
+    return position
 
 
 def chunk(data: bytes) -> bytes:

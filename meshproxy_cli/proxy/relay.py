@@ -97,6 +97,11 @@ class Relay:
         if meter is not None:
             for piece in pieces:
                 meter.feed(piece)
+        if not (last or self._pending or self._unframed) and self._transform is None:
+            self.received += len(raw)
+            self._forwarder.touched = monotonic()
+            self._exchange.client.transport.write(raw)
+            return
         if self._transform is not None or self._unframed:
             try:
                 raw = self._reframed(pieces, last=last)

@@ -43,6 +43,10 @@ class _Phase(enum.Enum):
     TUNNEL = enum.auto()
 
 
+# Looked up for every piece of an answer: an enumeration's members are not cheap to reach.
+_IDLE, _HEAD, _COUNTED, _CHUNKED, _UNTIL_CLOSE, _TUNNEL = _Phase
+
+
 class UpstreamConnection(asyncio.Protocol):
     """A connection to a provider: idle in the pool, or answering one request."""
 
@@ -63,7 +67,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, give_back: Callable[["UpstreamConnection"], None]) -> None:
         self._give_back = give_back
         self._sink: Sink | None = None
-        self._phase = _Phase.IDLE
+        self._phase = _IDLE
         self._buffer = b""
         self._need = 0
         self._chunks: ChunkedReader | None = None
@@ -79,7 +83,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether another request can be sent on it."""
-        return self._phase is _Phase.IDLE and not self.transport.is_closing()
+        return self._phase is _IDLE and not self.transport.is_closing()
 
     @property
     def between_chunks(self) -> bool:
@@ -89,7 +93,7 @@ class UpstreamConnection(asyncio.Protocol):
     def send(self, sink: Sink, parts: Sequence[bytes], *, head_only: bool = False) -> None:
         """Send a whole request; the answer comes to `sink`. `head_only`: the answer to HEAD has no body."""
         self._sink = sink
-        self._phase = _Phase.HEAD
+        self._phase = _HEAD
         self._bodyless = head_only
         if len(parts) == 1:
             self.transport.write(parts[0])
@@ -107,7 +111,7 @@ class UpstreamConnection(asyncio.Protocol):
     def drop(self) -> None:
         """End the connection now; the sink hears nothing more."""
         self._sink = None
-        self._phase = _Phase.IDLE
+        self._phase = _IDLE
         self.transport.abort()
 
     def pause_writing(self) -> None:
@@ -125,11 +129,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         phase = self._phase
         try:
-            if phase is _Phase.CHUNKED:
+            if phase is _CHUNKED:
                 self._chunked(sink, data)
-            elif phase is _Phase.HEAD:
+            elif phase is _HEAD:
                 self._head(sink, self._buffer + data if self._buffer else data)
-            elif phase is _Phase.TUNNEL:
+            elif phase is _TUNNEL:
                 sink.tunnel_data(data)
             else:
                 self._plain(sink, data)
@@ -144,7 +148,7 @@ class UpstreamConnection(asyncio.Protocol):
         if sink is None:
             return
         self._sink = None
-        if self._phase is _Phase.UNTIL_CLOSE and exc is None:
+        if self._phase is _UNTIL_CLOSE and exc is None:
             sink.answer_data(b"", (), last=True)
         else:
             sink.answer_broken("the provider closed the connection" if exc is None else f"connection lost: {exc}")
@@ -168,7 +172,7 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[end + 4 :]
             if head.status == _SWITCHING:
                 self._buffer = b""
-                self._phase = _Phase.TUNNEL
+                self._phase = _TUNNEL
                 sink.upgraded(head, data)
                 return
             if head.status >= _INFORMATIONAL:
@@ -179,23 +183,23 @@ class UpstreamConnection(asyncio.Protocol):
     def _begin(self, sink: Sink, head: AnswerHead, data: bytes) -> None:
         self._keep = head.keeps_alive
         if self._bodyless or head.status in _BODYLESS:
-            self._phase, self._need = _Phase.COUNTED, 0
+            self._phase, self._need = _COUNTED, 0
         elif head.length is None:
-            self._phase, self._keep = _Phase.UNTIL_CLOSE, False
+            self._phase, self._keep = _UNTIL_CLOSE, False
         elif head.length == CHUNKED:
-            self._phase, self._chunks = _Phase.CHUNKED, ChunkedReader()
+            self._phase, self._chunks = _CHUNKED, ChunkedReader()
         else:
-            self._phase, self._need = _Phase.COUNTED, head.length
+            self._phase, self._need = _COUNTED, head.length
         sink.answer_started(head)
         if self._sink is not sink:
             return  # it did not want this answer
-        if self._phase is _Phase.CHUNKED:
+        if self._phase is _CHUNKED:
             self._chunked(sink, data)
         else:
             self._plain(sink, data)
 
     def _plain(self, sink: Sink, data: bytes) -> None:
-        if self._phase is _Phase.UNTIL_CLOSE:
+        if self._phase is _UNTIL_CLOSE:
             sink.answer_data(data, (data,), last=False)
             return
         need = self._need
@@ -225,7 +229,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _done(self) -> None:
         """Part from the request before its end is passed on: what follows belongs to another one."""
         self._sink = None
-        self._phase = _Phase.IDLE
+        self._phase = _IDLE
         self._chunks = None
         self.answered += 1
         if self._keep and not self.transport.is_closing() and not self.transport.get_write_buffer_size():

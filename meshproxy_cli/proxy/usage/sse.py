@@ -26,7 +26,7 @@ class StreamMeter:
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""
-        if not self._held and data.endswith(_BLANK_LINES):
+        if not self._held.buffer and data.endswith(_BLANK_LINES):
             self._scan(data)
         elif data:
             self._feed_part(data)

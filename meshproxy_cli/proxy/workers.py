@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from meshproxy_cli.errors import UnavailableError
+from meshproxy_cli.proxy import memory
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.control import Change, Control
 from meshproxy_cli.proxy.logs import LogOptions, log_as, uncaught_in_loop
@@ -167,4 +168,9 @@ def _worker_process(line: Connection, plan: Plan, number: int, _alive: Connectio
     sockets = tuple(
         _bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in plan.addresses
     )
-    run_worker(plan, sockets, number, lambda: line.send(True), line)  # noqa: FBT003 (any value will do)
+
+    def ready() -> None:
+        memory.settle()
+        line.send(True)  # noqa: FBT003 (any value will do)
+
+    run_worker(plan, sockets, number, ready, line)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.gateway import Gateway
 
 _OK = 200
+_METERED_AT_ONCE = 4096
 _FIRST_ERROR = 400
 _BODYLESS = frozenset({204, 304})
 
@@ -28,7 +29,7 @@ class Relay:
 
     __slots__ = (
         "_closes", "_exchange", "_forwarder", "_gateway", "_head", "_meter", "_pending", "_rechunks", "_transform",
-        "_unframed", "first_byte_at", "received", "status", "streamed",
+        "_unframed", "_unread", "_unread_bytes", "_write", "first_byte_at", "received", "status", "streamed",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", exchange: "Exchange", forwarder: "Forwarder") -> None:
@@ -37,6 +38,9 @@ class Relay:
         self._forwarder = forwarder
         self._head: AnswerHead | None = None
         self._meter: Meter | None = None
+        self._unread: list[bytes] = []  # pieces of the body that the meter has not seen yet
+        self._unread_bytes = 0
+        self._write = exchange.client.transport.write
         self._pending = b""  # the head that goes out, until the first bytes of the body are there
         self._transform: Transform | None = None
         self._rechunks = False
@@ -93,14 +97,14 @@ class Relay:
         return b"content-length: %d\r\n" % head.length
 
     def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
-        meter = self._meter
-        if meter is not None:
-            for piece in pieces:
-                meter.feed(piece)
+        self._unread += pieces
+        self._unread_bytes += len(raw)
+        if self._unread_bytes > _METERED_AT_ONCE:
+            self._read_up()
         if not (last or self._pending or self._unframed) and self._transform is None:
             self.received += len(raw)
             self._forwarder.touched = monotonic()
-            self._exchange.client.transport.write(raw)
+            self._write(raw)
             return
         if self._transform is not None or self._unframed:
             try:
@@ -114,20 +118,26 @@ class Relay:
         if not last:
             self._forwarder.touched = monotonic()
             if raw:
-                self._exchange.client.transport.write(raw)
+                self._write(raw)
             return
         self._forwarder.done()
         self._record(Outcome.PROVIDER_ERROR if self.status >= _FIRST_ERROR else Outcome.OK)
         if raw:
-            self._exchange.client.send(raw)
+            self._write(raw)
         self._exchange.over(keep=not self._closes)
 
     def watch(self, pieces: Sequence[bytes]) -> None:
-        """Look for usage in bytes of the body."""
-        meter = self._meter
-        if meter is not None:
-            for piece in pieces:
-                meter.feed(piece)
+        """Look for usage in bytes of the body that go no further."""
+        self._unread += pieces
+        self._read_up()
+
+    def _read_up(self) -> None:
+        """Show the meter what it has not seen: many small pieces at once cost it less than each by itself."""
+        if self._meter is not None:
+            unread = self._unread
+            self._meter.feed(unread[0] if len(unread) == 1 else b"".join(unread))
+        self._unread = []
+        self._unread_bytes = 0
 
     def _reframed(self, pieces: Sequence[bytes], *, last: bool) -> bytes:
         transform = self._transform
@@ -187,6 +197,8 @@ class Relay:
         self._record(Outcome.CLIENT_CLOSED, "client_closed")
 
     def _record(self, outcome: Outcome, error: str = "") -> None:
+        if self._unread:
+            self._read_up()
         meter, self._meter = self._meter, None
         reading = meter.finish() if meter is not None else None
         if reading is not None and reading.error and outcome is Outcome.OK:

@@ -123,22 +123,33 @@ class UpstreamConnection(asyncio.Protocol):
             self._sink.upstream_congested(congested=False)
 
     def data_received(self, data: bytes) -> None:
-        sink = self._sink
+        sink, chunks = self._sink, self._chunks
         if sink is None:
             self.transport.abort()  # nothing was asked: a late error, or worse
             return
-        phase = self._phase
         try:
-            if phase is _CHUNKED:
-                self._chunked(sink, data)
-            elif phase is _HEAD:
+            if chunks is not None:
+                pieces: list[bytes] = []
+                consumed = chunks.feed(data, pieces)
+                if chunks.done:
+                    self._last_chunk(sink, data, pieces, consumed)
+                else:
+                    sink.answer_data(data, pieces, last=False)
+            elif self._phase is _HEAD:
                 self._head(sink, self._buffer + data if self._buffer else data)
-            elif phase is _TUNNEL:
+            elif self._phase is _TUNNEL:
                 sink.tunnel_data(data)
             else:
                 self._plain(sink, data)
         except (MalformedHeadError, MalformedChunkError) as problem:
             self._fail(f"the provider's answer is malformed: {problem}")
+
+    def _last_chunk(self, sink: Sink, data: bytes, pieces: list[bytes], consumed: int) -> None:
+        if consumed != len(data):
+            self._keep = False
+            data = data[:consumed]
+        self._done()
+        sink.answer_data(data, pieces, last=True)
 
     def eof_received(self) -> None:
         """Close: a provider that stops sending is done."""
@@ -194,7 +205,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._sink is not sink:
             return  # it did not want this answer
         if self._phase is _CHUNKED:
-            self._chunked(sink, data)
+            self.data_received(data)
         else:
             self._plain(sink, data)
 
@@ -212,19 +223,6 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[:need]
         self._done()
         sink.answer_data(data, (data,), last=True)
-
-    def _chunked(self, sink: Sink, data: bytes) -> None:
-        chunks = cast("ChunkedReader", self._chunks)
-        pieces: list[bytes] = []
-        consumed = chunks.feed(data, pieces)
-        if not chunks.done:
-            sink.answer_data(data, pieces, last=False)
-            return
-        if consumed != len(data):
-            self._keep = False
-            data = data[:consumed]
-        self._done()
-        sink.answer_data(data, pieces, last=True)
 
     def _done(self) -> None:
         """Part from the request before its end is passed on: what follows belongs to another one."""

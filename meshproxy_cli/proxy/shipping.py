@@ -128,6 +128,7 @@ class Shipping:
         """Ship until told to end, then what is left."""
         self._retention.start()
         self._publisher.start()
+        self._shipper.rows.prices.load()
         while not told.poll(_POLL_S):
             self._try(self._ship_once)
         self._try(lambda: self._shipper.run_to_end(_LAST_TRIES_S))

@@ -1,5 +1,7 @@
 """Whole rates: exactly what the rates in decimals say, or none."""
 
+import subprocess
+import sys
 from decimal import Decimal
 from random import Random
 
@@ -49,6 +51,19 @@ def test_parts_of_a_picodollar_are_left_to_decimals() -> None:
     fraction = Rates(*[Decimal("0.0000001")] * 6)
     assert whole_rates(Brackets((), (fraction,))) is None
     assert whole_rates(Brackets((5,), (CHEAP, None))) is None
+
+
+def test_the_list_is_loaded_only_for_providers_that_have_prices() -> None:
+    code = """
+import sys
+from meshproxy_cli.proxy.usage.pricing import PriceBook, PricedProvider
+PriceBook({"echo": PricedProvider("echo"), "openai": PricedProvider("echo")}).load()
+print("genai_prices" in sys.modules)
+PriceBook({"anthropic": PricedProvider("anthropic", "https://api.anthropic.com")}).load()
+print("genai_prices" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_names_from_requests_cannot_fill_the_memory() -> None:

@@ -190,11 +190,18 @@ def _inside(method: bytes, protocol: Protocol, room: str | None, rest: str) -> R
     if endpoint is None or "{" in rest:
         found = _WITH_ID.fullmatch(rest)
         if found is None or not _ID.fullmatch(unquote(found[2])):
-            return NoRoute(protocol, f"{rest} is not offered here")
+            return _not_offered(protocol, rest)
         ident = found[2]
         endpoint = table.get(f"{found[1]}{{id}}{found[3] or ''}")
     if endpoint is None:
-        return NoRoute(protocol, f"{rest} is not offered here")
+        return _not_offered(protocol, rest)
     if method not in endpoint.methods:
-        return NoRoute(protocol, f"{method.decode()} {rest} is not offered here")
+        return _not_offered(protocol, rest, method)
     return ProviderRoute(protocol, room, endpoint, endpoint.path.replace("{id}", ident).encode(), unquote(ident))
+
+
+def _not_offered(protocol: Protocol, rest: str, method: bytes = b"") -> NoRoute:
+    what = f"{method.decode()} {rest}".strip()
+    astray = not rest.startswith("/v1/") or rest.startswith("/v1/v1/")
+    hint = "; base URLs are /rooms/ROOM/openai/v1 and /rooms/ROOM/anthropic" if astray else ""
+    return NoRoute(protocol, f"{what} is not offered here{hint}")

@@ -134,7 +134,7 @@ CASES = {
     "unknown-room": Case(
         "Ask its admin to create it: meshproxy room create nowhere", lambda keys: keys.sign("nowhere"), "nowhere"
     ),
-    "wrong-url": Case("is not offered here", lambda keys: keys.sign(), base="/v2"),
+    "wrong-url": Case("is not offered here; base URLs are /rooms/ROOM/", lambda keys: keys.sign(), base="/v2"),
     "provider-away": Case(
         "it can't be reached: [Errno 111] Connection refused). Try again in a moment; if it stays so, tell the proxy's",
         lambda keys: keys.sign("away"),

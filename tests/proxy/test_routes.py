@@ -127,3 +127,21 @@ def test_the_memory_of_routes_is_bounded_and_by_method() -> None:
     assert isinstance(routes.match(b"POST", path), ProviderRoute)
     assert isinstance(routes.match(b"GET", path), NoRoute)
     assert routes.match(b"POST", path) is routes.match(b"POST", path)
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/rooms/r/openai/responses", True),
+        ("/rooms/r/openai/v1/v1/responses", True),
+        ("/rooms/r/anthropic/messages", True),
+        ("/rooms/r/v2/openai/v1/responses", True),
+        ("/rooms/r/openai/v1/files", False),
+        ("/rooms/r/anthropic/v1/nothing", False),
+    ],
+)
+def test_whoever_is_astray_reads_what_base_urls_look_like(path: str, hint: bool) -> None:  # noqa: FBT001
+    found = match(b"POST", path.encode())
+    assert isinstance(found, NoRoute)
+    assert "is not offered here" in found.reason
+    assert ("base URLs are /rooms/ROOM/openai/v1" in found.reason) is hint

@@ -300,7 +300,7 @@ class Tunnel:
 
     def drain(self) -> None:
         """End it because the server stops; a turn under way is waited for."""
-        if not self._turns and self._pending is None:
+        if not self._turns and not self._undecided:
             self._end(_GOING_AWAY, "the server is restarting", Outcome.OK)
 
     def _end(self, code: int, reason: str, outcome: Outcome) -> None:

@@ -75,7 +75,7 @@ class Janitor:
         while not self._stop.is_set():
             try:
                 self._follow()
-            except MeshproxyError as problem:
+            except Exception as problem:  # noqa: BLE001 (without this thread a revoked key would work for ever)
                 self._away(problem)
                 self._answer_callbacks()
                 self._stop.wait(_RECONNECT_S)
@@ -116,9 +116,13 @@ class Janitor:
                 except Exception:  # noqa: BLE001 (logged with its traceback; the next one is to be done all the same)
                     _log.exception("a chore of this worker failed")
 
-    def _away(self, problem: MeshproxyError) -> None:
+    def _away(self, problem: Exception) -> None:
         if not self._store_failed:
-            _log.warning("the store is away (%s); the keys known so far are used", problem.message)
+            expected = isinstance(problem, MeshproxyError)
+            why = problem.message if isinstance(problem, MeshproxyError) else type(problem).__name__
+            _log.warning(
+                "the store is away (%s); the keys known so far are used", why, exc_info=None if expected else problem
+            )
         self._store_failed = True
 
     def _call(self, callback: Callable[[], None]) -> None:

@@ -45,6 +45,10 @@ def now_micros() -> int:
 _READ = ("BEGIN",)
 _WRITE = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
 _WRITE_FAST = ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE")
+# Prepared statements that are there already, or gone (SQLSTATE): a pooler hands one connection to several programs.
+_MIXED_UP = frozenset({"42P05", "26000"})
+_AWAY_HINT = "check that it is running and reachable; what was not stored yet is kept and sent later"
+_POOLER_HINT = "a pooler between shares connections by transaction: set its pool_mode to session (PgBouncer)"
 _AWAY: tuple[type[Exception], ...] = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 
@@ -90,7 +94,7 @@ class Database:
             reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
             raise StoreUnavailableError(
                 f"The database {self.url.render_as_string(hide_password=True)} can't be used: {reason}.",
-                hint="check that it is running and reachable; what was not stored yet is kept and sent later",
+                hint=_POOLER_HINT if _is_mixed_up(problem) else _AWAY_HINT,
             ) from problem
 
     def driver_connection(self) -> Any:  # noqa: ANN401 (the driver's own type)
@@ -198,4 +202,10 @@ def _driver_errors(engine: Engine) -> tuple[type[Exception], ...]:
 def _is_away(problem: Exception) -> bool:
     # A DatabaseError of no closer kind is how SQLite reports a file that is damaged or no database.
     names = {kind.__name__ for kind in type(problem).__mro__}
-    return names.isdisjoint({"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"})
+    return _is_mixed_up(problem) or names.isdisjoint(
+        {"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"}
+    )
+
+
+def _is_mixed_up(problem: Exception) -> bool:
+    return getattr(getattr(problem, "orig", None) or problem, "sqlstate", None) in _MIXED_UP

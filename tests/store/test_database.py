@@ -97,3 +97,14 @@ def test_postgresql_away_is_unavailable_and_comes_back(own_postgres: Postgres) -
         store.create_api_key(project.id, "after")
         assert feed.wait(10)
     store.close()
+
+
+@pytest.mark.parametrize("statements", [["PREPARE one AS SELECT 1", "PREPARE one AS SELECT 1"], ["EXECUTE nothing"]])
+def test_a_pooler_that_mixes_connections_up_is_said_to_be_the_reason(postgres_url: str, statements: list[str]) -> None:
+    """As PgBouncer does in transaction mode: events are kept then, and not given up as wrong ones."""
+    store = open_store(postgres_url)
+    with pytest.raises(StoreUnavailableError) as refusal, store.database.read() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    assert "pool_mode" in str(refusal.value.hint)
+    store.close()

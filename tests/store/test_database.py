@@ -103,8 +103,13 @@ def test_postgresql_away_is_unavailable_and_comes_back(own_postgres: Postgres) -
 def test_a_pooler_that_mixes_connections_up_is_said_to_be_the_reason(postgres_url: str, statements: list[str]) -> None:
     """As PgBouncer does in transaction mode: events are kept then, and not given up as wrong ones."""
     store = open_store(postgres_url)
-    with pytest.raises(StoreUnavailableError) as refusal, store.database.read() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
+
+    def mix_up() -> None:
+        with store.database.read() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    with pytest.raises(StoreUnavailableError) as refusal:
+        mix_up()
     assert "pool_mode" in str(refusal.value.hint)
     store.close()

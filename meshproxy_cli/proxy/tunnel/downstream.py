@@ -15,6 +15,7 @@ class Downstream:
         self._client = client
         self._reader: MessageReader | None = MessageReader(masked=False, limit=limit)
         self._waiting = b""
+        self._unsent = False  # whether bytes were read that the client has yet to get
 
     @property
     def readable(self) -> bool:
@@ -25,6 +26,7 @@ class Downstream:
         """Return the messages that are whole now."""
         if self._reader is None:
             return []
+        self._unsent = True
         try:
             return self._reader.feed(data)
         except FrameError:
@@ -33,6 +35,7 @@ class Downstream:
 
     def send(self, data: bytes) -> None:
         """Pass on what was read, and what waits for the end of a message."""
+        self._unsent = False
         if self._waiting and self._reader is not None and not self._reader.inside_message:
             whole = len(data) - self._reader.held
             if whole >= 0:
@@ -45,7 +48,7 @@ class Downstream:
         reader = self._reader
         if reader is None:
             return  # nobody knows where it could stand
-        if reader.held or reader.inside_message:
+        if self._unsent or reader.held or reader.inside_message:
             self._waiting += frame
         else:
             self._client.send(frame)

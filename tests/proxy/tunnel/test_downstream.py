@@ -47,6 +47,16 @@ def test_ours_never_stands_inside_a_message(said: bytes, follows: bytes) -> None
         assert client.got == said + follows[: len(follows) - len(rest)] + OURS + rest
 
 
+def test_ours_does_not_overtake_what_is_being_looked_at() -> None:
+    way, client = downstream()
+    for data in (WHOLE[:5], WHOLE[5:]):
+        way.read(data)
+        if data == WHOLE[5:]:
+            way.insert(OURS)
+        way.send(data)
+    assert client.got == WHOLE + OURS
+
+
 def test_what_cannot_be_read_goes_through_and_ours_does_not() -> None:
     way, client = downstream(limit=5)
     assert way.readable

@@ -24,14 +24,17 @@ REALTIME = "/openai/v1/realtime?model=gpt-realtime"
 
 
 class Asked(AdmitAll):
-    """Limits whose every answer the test gives."""
+    """Limits whose every answer the test gives; `at_once` is what they say without waiting."""
 
     def __init__(self) -> None:
+        self.at_once: Admission | Refusal | None = None
         self.pending: list[Pending] = []
         self.settled: list[tuple[Admission, UsageEvent]] = []
         self.abandoned: list[Pending] = []
 
-    def admit(self, *_: object) -> Pending:  # type: ignore[override]  # looks at nothing
+    def admit(self, *_: object) -> Admission | Refusal | Pending:  # type: ignore[override]  # looks at nothing
+        if self.at_once is not None:
+            return self.at_once
         self.pending.append(Future())
         return self.pending[-1]
 
@@ -193,6 +196,20 @@ def test_a_response_that_nobody_may_have_ends_the_websocket(tmp_path: Path) -> N
         refused, broken_off = scene.running.ledger.seen
         assert (refused.outcome, refused.error) == (Outcome.REFUSED, "rate_limit_exceeded")
         assert (broken_off.outcome, broken_off.model_served) == (Outcome.REFUSED, "gpt-5.4-served")
+
+    play(tmp_path, test, path=REALTIME)
+
+
+def test_the_refusal_of_what_the_provider_begins_stands_behind_its_message(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        scene.limits.at_once = FULL
+        begun = frame(TEXT, created())
+        scene.provider.send(begun[:9])
+        assert await scene.client._reader.readexactly(9) == begun[:9]
+        scene.provider.send(begun[9:])
+        assert await scene.client._reader.readexactly(len(begun) - 9) == begun[9:]
+        assert b"The room is full." in (await scene.client.hear()).payload
+        assert code_of(await scene.client.hear()) == 1008
 
     play(tmp_path, test, path=REALTIME)
 

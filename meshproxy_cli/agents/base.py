@@ -142,10 +142,15 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that keeps the agent from using what was configured, and what to do about it."""
+    """Something that keeps the agent from using what was configured, and what to do about it.
+
+    `path` is the file that is in the way; a `managed` one is not this user's to change.
+    """
 
     problem: str
     remedy: str
+    path: Path | None = None
+    managed: bool = False
 
 
 class Agent(Protocol):

@@ -15,6 +15,7 @@ from meshproxy_cli.agents.machine import Machine
 
 _CLOUDS = ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD", "GATEWAY")
 _OURS = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_CUSTOM_HEADERS")
+_ASK = "ask who manages this machine"
 _OFF = {"", "0", "false", "no", "off"}
 
 
@@ -47,6 +48,7 @@ def _unreadable(written: Path) -> Iterator[Finding]:
         yield Finding(
             f"{written} has comments or trailing commas, and Claude Code leaves such a file out",
             "take them out; `claude doctor` shows where they are",
+            written,
         )
 
 
@@ -56,9 +58,9 @@ def _managed(target: Target) -> Iterator[Finding]:
         values = _read(path)
         if "forceLoginMethod" in values:
             yield Finding(
-                f"{path} forces a login (forceLoginMethod), so the token command is not used", "ask who manages it"
+                f"{path} forces a login (forceLoginMethod), so the token command is not used", _ASK, path, managed=True
             )
-        yield from _overrides(path, values, "ask who manages it")
+        yield from _overrides(path, values, _ASK, managed=True)
 
 
 def _stronger(target: Target, written: Path) -> Iterator[Finding]:
@@ -69,11 +71,11 @@ def _stronger(target: Target, written: Path) -> Iterator[Finding]:
         yield from _overrides(path, _read(path), "take it out, or configure this project: add --project")
 
 
-def _overrides(path: Path, values: Mapping[str, Any], remedy: str) -> Iterator[Finding]:
+def _overrides(path: Path, values: Mapping[str, Any], remedy: str, *, managed: bool = False) -> Iterator[Finding]:
     names = [name for name in _OURS if name in _env(values)]
     names += ["apiKeyHelper"] if "apiKeyHelper" in values else []
     if names:
-        yield Finding(f"{path} sets {', '.join(names)}, which wins", remedy)
+        yield Finding(f"{path} sets {', '.join(names)}, which wins", remedy, path, managed)
 
 
 def _clouds(target: Target, home: Path) -> Iterator[Finding]:

@@ -22,13 +22,17 @@ def _stronger(target: Target, home: Path) -> Iterator[Finding]:
     """Look at the files that come before the profile: a trusted project's and a managed one."""
     machine = target.machine
     projects = [directory / ".codex" / "config.toml" for directory in (machine.cwd, *machine.cwd.parents)]
-    for path in (*projects, machine.root / _MANAGED):
+    managed = machine.root / _MANAGED
+    for path in (*projects, managed):
         if path.parent == home:
             continue
         values = read_toml(path)
         chosen = values.get("model_provider")
         if chosen is not None and chosen != target.profile:
-            yield Finding(f'{path} sets model_provider = "{chosen}", which wins', f"take it out of {path}")
+            yield Finding(
+                f'{path} sets model_provider = "{chosen}", which wins', f"take it out of {path}", path, path == managed
+            )
         providers = values.get("model_providers")
         if isinstance(providers, dict) and target.profile in providers:
-            yield Finding(f"{path} defines the provider {target.profile} too, and wins", f"take it out of {path}")
+            problem = f"{path} defines the provider {target.profile} too, and wins"
+            yield Finding(problem, f"take it out of {path}", path, path == managed)

@@ -78,10 +78,12 @@ def legacy(scene: Scene, receipt: Receipt) -> Outcome:
 
 def overrides(scene: Scene, receipt: Receipt) -> Outcome:
     """Look for what wins over our settings: managed and project files, variables, logins."""
+    if receipt.scope == "user" and _project_of_ours(scene, receipt):
+        return good("in this directory the project's settings come first, and they are ours too")
     others = [one for one in _findings(scene, receipt) if "not on the PATH" not in one.problem]
     broken = [one for one in others if _NOT_YET not in one.problem]
     if broken:
-        return bad(broken[0].problem, _as_command(broken[0].remedy), advice=_as_advice(broken[0].remedy))
+        return _in_the_way(broken[0], receipt)
     if others:
         return doubtful(others[0].problem, advice=others[0].remedy)
     read = ", ".join(record.path.name for record in receipt.files)
@@ -169,9 +171,22 @@ def _restore(path: Path, receipt: Receipt) -> str:
     return f"mv {quoted(path)} {quoted(path)}.broken && {again(receipt)}"
 
 
-def _as_command(remedy: str) -> str:
-    return remedy if remedy.startswith(("unset ", "export ", "meshproxy ")) else ""
+def _project_of_ours(scene: Scene, receipt: Receipt) -> bool:
+    """Whether the agent was configured for the project in this directory as well."""
+    here = scene.machine.cwd
+    mine = (one for one in scene.receipts if one.agent == receipt.agent and one.scope == "project")
+    return any(Path(one.place).parent.parent == here for one in mine)
 
 
-def _as_advice(remedy: str) -> str:
-    return "" if _as_command(remedy) else remedy
+def _in_the_way(finding: Finding, receipt: Receipt) -> Outcome:
+    """Return what is in the way, with a command: ours where there is one, else an editor on the file."""
+    if finding.remedy.startswith(("unset ", "export ", "meshproxy ")):
+        return bad(finding.problem, finding.remedy)
+    if finding.path is None:
+        return bad(finding.problem, advice=finding.remedy)
+    if finding.managed:
+        edit = f"sudoedit {quoted(finding.path)}"
+        return bad(finding.problem, edit, advice="it is managed; for whoever manages this machine:")
+    if "--project" in finding.remedy:
+        return bad(finding.problem, again(receipt, "--project"), advice="or take it out there")
+    return bad(finding.problem, f'"${{EDITOR:-vi}}" {quoted(finding.path)}', advice=finding.remedy)

@@ -106,8 +106,8 @@ def quoted(word: str | Path) -> str:
     return shlex.quote(str(word))
 
 
-def again(receipt: Receipt) -> str:
-    """Return the command that configures the agent as it was."""
+def again(receipt: Receipt, *more: str) -> str:
+    """Return the command that configures the agent as it was, with `more` options."""
     words = ["meshproxy", "configure", receipt.agent, "--room", receipt.room, "--server", receipt.server]
     if receipt.model:
         words += ["--model", receipt.model]
@@ -116,4 +116,4 @@ def again(receipt: Receipt) -> str:
         words += ["--env-file", receipt.place]
     if receipt.scope == "project":
         words += ["--project"]
-    return " ".join(map(quoted, [*words, "--yes"]))
+    return " ".join(map(quoted, [*words, *more, "--yes"]))

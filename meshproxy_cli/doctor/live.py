@@ -103,7 +103,10 @@ def _explained(scene: Scene, protocol: str, reply: Reply, model: str) -> Outcome
         return bad(found, _new_provider_key(scene, protocol), advice=_whose_server(scene))
     if reply.status == _TOO_MANY:
         return _too_many(reply, said)
-    return bad(f"{model}: {reply.status} {said}", advice="that is the provider's own answer")
+    whose = "" if scene.server.local else "; for the server's admin, on its machine"
+    return bad(
+        f"{model}: {reply.status} {said}", "meshproxy provider test", advice=f"it is the provider's answer{whose}:"
+    )
 
 
 def _too_many(reply: Reply, said: str) -> Outcome:

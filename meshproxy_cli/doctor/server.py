@@ -23,6 +23,7 @@ _SOON_DAYS = 14
 _SKEW_WARNING_S = 30
 _SKEW_FAILURE_S = 300
 _OK = 200
+_NAME = "use the name that stands in the certificate as the URL's"
 _DEGRADED = "requests go on meanwhile, and usage is kept until it is well again; the server's log says more"
 
 
@@ -86,7 +87,9 @@ def tls(scene: Scene) -> Outcome:
         return _distrusted(scene, host, problem)
     except OSError as problem:
         reason = getattr(problem, "reason", None) or problem
-        return bad(f"{host} port {port} speaks no TLS ({reason})", advice="does its URL begin with http:// instead?")
+        return bad(
+            f"{host} port {port} speaks no TLS ({reason})", _other_server(scene), advice="is its URL right, with https?"
+        )
     days = int((ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) // _DAY_S)
     if days < _SOON_DAYS:
         renew = "renew it on the server, then there: meshproxy reload"
@@ -185,7 +188,7 @@ def _distrusted(scene: Scene, host: str, problem: ssl.SSLCertVerificationError) 
     if "not yet valid" in reason:
         return bad(f"the certificate of {host} is not valid yet", "sudo timedatectl set-ntp true")
     if "mismatch" in reason or "doesn't match" in reason:
-        return bad(f"the certificate is not for {host}: {reason}", advice="use the name that stands in it as the URL")
+        return bad(f"the certificate is not for {host}: {reason}", _other_server(scene), advice=_NAME)
     return bad(
         f"the certificate of {host} is not trusted here ({reason})",
         "export SSL_CERT_FILE=/path/to/your-ca.pem",

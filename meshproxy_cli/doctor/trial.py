@@ -51,6 +51,8 @@ def _run(scene: Scene, name: str) -> Outcome:
         return bad(f"{agent.title} gave no answer within {_LIMIT_S:.0f} s", f"meshproxy launch {name}")
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()[-_MOST_SHOWN:]
-        return bad(f"{agent.title} ended with {done.returncode}: {' '.join(said.split())}")
+        without = f"meshproxy launch {name} --room {quoted(receipt.room)}"
+        problem = f"{agent.title} ended with {done.returncode}: {' '.join(said.split())}"
+        return bad(problem, without, advice="without its own settings it is started by:")
     answer = " ".join(done.stdout.decode(errors="replace").split())[:60]
     return good(f"answered {answer!r} in {time.monotonic() - start:.1f} s")

@@ -70,15 +70,28 @@ def test_server_moved_to_another_port(patient: Patient) -> None:
     patient.is_cured("agent-server/codex")
 
 
-def test_project_settings_win(patient: Patient) -> None:
+def in_project(patient: Patient, name: str, text: str) -> None:
+    """Go to a project that has a file for the agent."""
+    file = patient.home.root / "project" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(text, encoding="utf-8")
+    patient.directory = patient.home.root / "project"
+
+
+def test_codex_settings_of_a_project_win(patient: Patient) -> None:
     patient.configure("codex")
-    project = patient.home.root / "project"
-    (project / ".codex").mkdir(parents=True)
-    (project / ".codex" / "config.toml").write_text('model_provider = "openai"\n')
-    patient.directory = project
-    ill = patient.doctor()
-    assert (ill.code, ill.first) == (1, "agent-overrides/codex")
-    assert "config.toml" in ill.check("agent-overrides/codex")["advice"]
+    in_project(patient, ".codex/config.toml", 'model = "x"\nmodel_provider = "openai"\n')
+    patient.program("editor", 'sed -i /model_provider/d "$1"')
+    patient.environ["EDITOR"] = "editor"
+    patient.is_cured("agent-overrides/codex")
+
+
+def test_claude_settings_of_a_project_win(patient: Patient) -> None:
+    patient.configure("claude")
+    (patient.home.directory / ".claude.json").write_text('{"hasCompletedOnboarding": true}')
+    in_project(patient, ".claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "https://api.anthropic.com"}}')
+    ill = patient.is_cured("agent-overrides/claude")
+    assert "--project" in ill.check("agent-overrides/claude")["remedy"]
 
 
 def test_cloud_variable_takes_claude_elsewhere(patient: Patient) -> None:

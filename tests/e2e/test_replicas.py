@@ -62,6 +62,21 @@ def all_events(store: Store, project: Project) -> list[UsageEvent]:
     return list(store.export_events(UsageQuery(project_id=project.id)))
 
 
+def seen_everywhere(running: Sequence[Replica], status: Callable[[Replica], int], wanted: int) -> list[float]:
+    """Wait until every replica answers with the status; return after how many seconds each did."""
+    began = time.monotonic()
+    seen: dict[int, float] = {}
+
+    def everywhere() -> bool:
+        for replica in running:
+            if replica.port not in seen and status(replica) == wanted:
+                seen[replica.port] = time.monotonic() - began
+        return len(seen) == len(running)
+
+    until(everywhere, f"not every replica got to {wanted}")
+    return sorted(seen.values())
+
+
 def revocation_is_seen_everywhere(store: Store, project: Project, running: Sequence[Replica]) -> list[float]:
     """Revoke a key that all replicas have used; return after how many seconds each refused it."""
     key_id, token = new_token(store, project, "leaver")
@@ -69,20 +84,24 @@ def revocation_is_seen_everywhere(store: Store, project: Project, running: Seque
     def status(replica: Replica) -> int:
         return replica.ask("GET", "/rooms/load/openai/v1/models", headers_of(token))[0]
 
-    for replica in running:
-        until(lambda replica=replica: status(replica) == 200, "a new key was not known")  # type: ignore[misc]
+    seen_everywhere(running, status, 200)
     store.revoke_api_key(project.id, key_id)
-    began = time.monotonic()
-    seen: dict[int, float] = {}
-    until(
-        lambda: all(
-            replica.port in seen
-            or (status(replica) == 401 and seen.setdefault(replica.port, time.monotonic() - began) >= 0)
-            for replica in running
-        ),
-        "a revoked key went on working",
+    return seen_everywhere(running, status, 401)
+
+
+def limit_is_seen_everywhere(store: Store, project: Project, running: Sequence[Replica], token: str) -> list[float]:
+    """Limit one session to nothing; return after how many seconds each replica refused its requests."""
+    headers = headers_of(token, "nothing")
+
+    def status(replica: Replica) -> int:
+        return replica.ask("POST", PATH, headers, json.dumps({"model": "gpt-5.4", "input": "ping"}))[0]
+
+    seen_everywhere(running, status, 200)
+    kind = LimitKind.REQUESTS_PER_MINUTE
+    store.put_limit(
+        Limit(project_id=project.id, scope=LimitScope.SESSION, subject="nothing", kind=kind, amount=Decimal(0))
     )
-    return sorted(seen.values())
+    return seen_everywhere(running, status, 429)
 
 
 @pytest.mark.timeout(240)
@@ -97,7 +116,8 @@ def test_nothing_is_lost(tmp_path: Path, own_postgres: Postgres, provider: Recor
             load = Load(CLIENTS, nginx.port, nginx.tls(), token, pause_s=PAUSE_S)
             load.start()
             try:
-                _log.info("revocation seen after %s s", revocation_is_seen_everywhere(store, project, running))
+                _log.info("a revocation was seen after %s s", revocation_is_seen_everywhere(store, project, running))
+                _log.info("a limit was seen after %s s", limit_is_seen_everywhere(store, project, running, token))
                 killed, at = running[0], cut_the_power(running[0], load)
                 replace(running[1], load)
                 take_the_database_away(own_postgres, running, load)
@@ -165,7 +185,8 @@ def failed_only_by_the_kill(load: Load, nginx: Nginx, killed: Replica, at: float
 
 
 def every_answer_is_in_the_ledger_once(load: Load, events: Sequence[UsageEvent]) -> None:
-    counted = Counter(event.request_id for event in events if event.outcome is Outcome.OK and event.method == "POST")
+    of_load = [event for event in events if event.session.startswith("session-")]
+    counted = Counter(event.request_id for event in of_load if event.outcome is Outcome.OK)
     assert max(counted.values()) == 1
     complete = set(load.complete)
     assert len(complete) == len(load.complete) > 10 * CLIENTS

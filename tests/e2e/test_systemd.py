@@ -79,6 +79,11 @@ def test_there_is_time_to_end_in_order() -> None:
     assert settings("KillMode") == ["mixed"]
 
 
+def test_it_is_started_again_for_as_long_as_the_database_is_away() -> None:
+    assert settings("Restart") == ["on-failure"]
+    assert settings("StartLimitIntervalSec") == ["0"], "by default five tries in ten seconds are the last"
+
+
 @dataclass(frozen=True)
 class Service:
     """The unit's process; `key` is an API key's token for the room "r"."""

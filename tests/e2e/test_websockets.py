@@ -329,9 +329,9 @@ def test_goodbyes_go_both_ways(stage: Stage) -> None:
         client.send(masked(CLOSE, goodbye(4001, "enough")))
         heard = provider.frame()
         assert (heard.opcode, heard.payload) == (CLOSE, goodbye(4001, "enough"))
-        provider.send(frame(CLOSE, goodbye(4001, "enough")))
-        provider.socket.shutdown(socket.SHUT_WR)
-        assert client.rest() == frame(CLOSE, goodbye(4001, "enough"))
+        provider.send(frame(CLOSE, goodbye(4001, "so be it")))
+        assert client.rest() == frame(CLOSE, goodbye(4001, "so be it")), "all is said: a server ends the connection"
+        assert provider.has_ended()
     with stage.connected("goodbye") as (client, provider):
         provider.send(frame(CLOSE, goodbye(1013, "come back later")))
         assert client.frame().payload == goodbye(1013, "come back later")
@@ -619,6 +619,7 @@ def test_the_websockets_library_connects_without_what_it_offers(stage: Stage) ->
             ping = provider.frame()
             assert ping.opcode == PING
             provider.send(frame(PONG, ping.payload), frame(TEXT, "schön".encode()))
+            provider.send(frame(CLOSE, provider.frame().payload))
             assert talked.result() == ("schön", "realtime", [])
 
 
@@ -650,6 +651,7 @@ def test_openais_own_library_speaks_realtime(stage: Stage) -> None:
             provider.send(switch(key=fields_of(head, "sec-websocket-key")[0]))
             assert provider.frame().json()["type"] == "response.create"
             provider.send(frame(TEXT, created()), frame(TEXT, completed(12, 34, kind="response.done")))
+            provider.send(frame(CLOSE, provider.frame().payload))
             assert spoken.result() == 34
     (event,) = stage.events("spoken", 1)
     assert (event["output_tokens"], event["endpoint"], event["agent"]) == (34, "/v1/realtime", "OpenAI")

@@ -67,6 +67,7 @@ class Tunnel:
         self._looked_up = ""  # the id last asked for that another machine may know
         self._congested = False
         self._closer: Outcome | None = None  # what it means for a turn that is under way that one side says goodbye
+        self._answered_goodbye = False
         self._over = False
         self._touched = gateway.loop.time()
         self._agent = reader_of(exchange.head, exchange.route, stream=True).agent
@@ -218,12 +219,16 @@ class Tunnel:
         if self._over:
             return
         self._downstream.send(data)
-        if self._gateway.draining:
+        if self._answered_goodbye:
+            self._finish(Outcome.CLIENT_CLOSED, "client_closed")
+            self._client.close()
+        elif self._gateway.draining:
             self.drain()
 
     def _watch(self, message: Message) -> None:
         if message.opcode not in _DATA:
             if message.opcode is Opcode.CLOSE:
+                self._answered_goodbye = self._closer is Outcome.CLIENT_CLOSED
                 self._closer = self._closer or Outcome.PROVIDER_CLOSED
             return
         was_open = self._meter.open

@@ -31,7 +31,7 @@ _sizes: dict[bytes, int] = {}  # of lines that were looked at before
 class ChunkedReader:
     """Takes a chunked body in any pieces; memory is bounded by one line. `trailers` are the lines after the last."""
 
-    __slots__ = ("_need", "_partial", "_state", "_trailer_bytes", "done", "trailers")
+    __slots__ = ("_need", "_partial", "_state", "_trailer_bytes", "between_chunks", "done", "trailers")
 
     def __init__(self) -> None:
         self._state = _SIZE
@@ -40,11 +40,7 @@ class ChunkedReader:
         self._trailer_bytes = 0
         self.trailers: list[bytes] = []
         self.done = False  # whether the body has ended
-
-    @property
-    def between_chunks(self) -> bool:
-        """Whether a chunk could be put in at this place."""
-        return self._state is _SIZE and not self._partial
+        self.between_chunks = True  # whether a chunk could be put in at this place
 
     def feed(self, data: bytes, pieces: list[bytes]) -> int:
         """Append what `data` holds of the body to `pieces`; return how many bytes of `data` belong to the message.
@@ -53,8 +49,10 @@ class ChunkedReader:
         """
         position = 0
         end = len(data)
-        if self._state is _SIZE and not self._partial:
+        if self.between_chunks:
             position = _whole_chunks(data, end, pieces)
+            if position == end:
+                return end
         while position < end and self._state is not _DONE:
             if self._state is _DATA:
                 stop = min(end, position + self._need)
@@ -68,6 +66,7 @@ class ChunkedReader:
                 self._state = _SIZE
             else:
                 position = self._read_line(data, position)
+        self.between_chunks = self._state is _SIZE and not self._partial
         return position
 
     def _read_line(self, data: bytes, position: int) -> int:
@@ -121,6 +120,18 @@ def _size(line: bytes) -> int:
     if len(line) <= _USUAL_LINE and len(_sizes) < _MOST_SIZES:
         _sizes[line] = size
     return size
+
+
+def whole_chunk(data: bytes) -> bytes | None:
+    """Return what the one chunk holds that `data` is, which begins between chunks; None where it is anything else.
+
+    Nearly all that comes of a stream is one chunk, and this is the quickest way to see it.
+    """
+    stop = data.find(b"\r\n", 0, _USUAL_LINE + 2)
+    size = _sizes.get(data[:stop])
+    if not size or len(data) != stop + size + 4 or not data.endswith(b"\r\n"):
+        return None
+    return data[stop + 2 : -2]
 
 
 def _whole_chunks(data: bytes, end: int, pieces: list[bytes]) -> int:

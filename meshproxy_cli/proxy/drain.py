@@ -44,6 +44,9 @@ class Drain:
         if last:
             self._finish()
 
+    def answer_piece(self, raw: bytes, piece: bytes) -> None:
+        self.answer_data(raw, (piece,), last=False)
+
     def answer_broken(self, reason: str) -> None:
         del reason
         self._finish()

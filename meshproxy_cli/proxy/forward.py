@@ -35,8 +35,8 @@ class Forwarder:
     """Sends one request upstream; the pool's `Waiter`."""
 
     __slots__ = (
-        "_connection", "_exchange", "_gateway", "_parts", "_place", "_retried", "_targets", "_waiting", "paused",
-        "relay", "touched",
+        "_connection", "_exchange", "_gateway", "_parts", "_place", "_received", "_retried", "_targets",
+        "_waiting", "paused", "relay", "touched",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", exchange: "Exchange") -> None:
@@ -50,7 +50,8 @@ class Forwarder:
         self._waiting = True  # for a connection or an answer; False once somebody else answered, or nobody listens
         self.relay: Relay | None = None
         self.paused = False
-        self.touched = monotonic()
+        self.touched = monotonic()  # when something moved; for bytes of the answer, when `sweep` saw that they came
+        self._received = 0
 
     def start(self) -> None:
         """Send the request to the first base URL and credential."""
@@ -211,6 +212,10 @@ class Forwarder:
     def sweep(self, now: float) -> None:
         """End a request whose provider, or whose client, has been silent for too long."""
         limit = self._gateway.limits.idle_s
+        received = 0 if self.relay is None else self.relay.received
+        if received != self._received:
+            self._received = received
+            self.touched = now
         if now - self.touched <= limit or not self._waiting:
             return
         if self.paused:

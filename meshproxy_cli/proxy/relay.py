@@ -28,8 +28,9 @@ class Relay:
     """Passes one answer of a provider to the client, as a `Sink`."""
 
     __slots__ = (
-        "_closes", "_exchange", "_forwarder", "_gateway", "_head", "_meter", "_pending", "_rechunks", "_transform",
-        "_unframed", "_unread", "_unread_bytes", "_write", "first_byte_at", "received", "status", "streamed",
+        "_closes", "_exchange", "_forwarder", "_gateway", "_head", "_meter", "_passes", "_pending", "_rechunks",
+        "_transform", "_unframed", "_unread", "_unread_bytes", "_write", "first_byte_at", "received", "status",
+        "streamed",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", exchange: "Exchange", forwarder: "Forwarder") -> None:
@@ -43,6 +44,7 @@ class Relay:
         self._write = exchange.client.transport.write
         self._pending = b""  # the head that goes out, until the first bytes of the body are there
         self._transform: Transform | None = None
+        self._passes = False  # whether the head is out, and the body goes as it comes
         self._rechunks = False
         self._unframed = False
         self._closes = False
@@ -101,11 +103,6 @@ class Relay:
         self._unread_bytes += len(raw)
         if self._unread_bytes > _METERED_AT_ONCE:
             self._read_up()
-        if not (last or self._pending or self._unframed) and self._transform is None:
-            self.received += len(raw)
-            self._forwarder.touched = monotonic()
-            self._write(raw)
-            return
         if self._transform is not None or self._unframed:
             try:
                 raw = self._reframed(pieces, last=last)
@@ -114,6 +111,7 @@ class Relay:
                 return
         if self._pending and (last or raw or self._transform is None or not self._transform.holds_head):
             raw, self._pending = self._pending + raw, b""
+            self._passes = self._transform is None and not self._unframed
         self.received += len(raw)
         if not last:
             self._forwarder.touched = monotonic()
@@ -125,6 +123,17 @@ class Relay:
         if raw:
             self._write(raw)
         self._exchange.over(keep=not self._closes)
+
+    def answer_piece(self, raw: bytes, piece: bytes) -> None:
+        if not self._passes:
+            self.answer_data(raw, (piece,), last=False)
+            return
+        self._unread.append(piece)
+        self._unread_bytes += len(raw)
+        if self._unread_bytes > _METERED_AT_ONCE:
+            self._read_up()
+        self.received += len(raw)
+        self._write(raw)
 
     def watch(self, pieces: Sequence[bytes]) -> None:
         """Look for usage in bytes of the body that go no further."""

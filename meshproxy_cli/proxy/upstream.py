@@ -5,7 +5,7 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError
+from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError, whole_chunk
 from meshproxy_cli.proxy.guard import CHUNKED, MAX_HEAD_BYTES, AnswerHead, MalformedHeadError, read_answer_head
 
 _SWITCHING = 101
@@ -21,6 +21,9 @@ class Sink(Protocol):
 
     def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
         """Take body bytes: `raw` with their framing as they came, `pieces` without."""
+
+    def answer_piece(self, raw: bytes, piece: bytes) -> None:
+        """Take one whole chunk: `answer_data(raw, (piece,), last=False)`, quickly."""
 
     def answer_broken(self, reason: str) -> None:
         """Learn that the connection ended, or that what came is no HTTP; nothing follows."""
@@ -129,6 +132,9 @@ class UpstreamConnection(asyncio.Protocol):
             return
         try:
             if chunks is not None:
+                if chunks.between_chunks and (piece := whole_chunk(data)):
+                    sink.answer_piece(data, piece)
+                    return
                 pieces: list[bytes] = []
                 consumed = chunks.feed(data, pieces)
                 if chunks.done:

@@ -273,6 +273,9 @@ class Tunnel:
     def answer_data(self, raw: bytes, pieces: "Sequence[bytes]", *, last: bool) -> None:
         """Never called: the answer was the switch."""
 
+    def answer_piece(self, raw: bytes, piece: bytes) -> None:
+        """Never called: the same."""
+
     def upgraded(self, head: AnswerHead, rest: bytes) -> None:
         """Never called: the answer was the switch."""
 

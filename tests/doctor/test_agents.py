@@ -1,8 +1,9 @@
 """What can be wrong with agents: the real Codex and Claude Code, configured by the command line and then broken."""
 
 import os
+import sys
 
-from doctor.ward import Patient
+from doctor.ward import Patient, may_mount
 from fixtures.commands import MESHPROXY
 
 
@@ -92,6 +93,41 @@ def test_claude_settings_of_a_project_win(patient: Patient) -> None:
     in_project(patient, ".claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "https://api.anthropic.com"}}')
     ill = patient.is_cured("agent-overrides/claude")
     assert "--project" in ill.check("agent-overrides/claude")["remedy"]
+
+
+REMEDY_OF_THE_FIRST = """
+import json
+found = json.load(open("ill.json"))
+print(found["first"], file=open("first", "a"))
+print(next(one["remedy"] for one in found["checks"] if one["id"] == found["first"]))
+"""
+
+
+def test_managed_settings_win(patient: Patient) -> None:
+    """In a namespace whose /etc is the test's own; where none can be had, `tests/agents` tries the same elsewhere."""
+    if not may_mount():
+        return
+    patient.configure("codex")
+    patient.configure("claude")
+    (patient.home.directory / ".claude.json").write_text('{"hasCompletedOnboarding": true}')
+    patient.program("sudoedit", 'rm "$1"')  # its admin takes out all that it says
+    (patient.home.directory / "remedy.py").write_text(REMEDY_OF_THE_FIRST)
+    done = patient.in_namespace(f"""
+        mkdir etc
+        cp -a /etc/. etc 2>/dev/null || true
+        mkdir -p etc/codex etc/claude-code
+        echo 'model_provider = "openai"' > etc/codex/managed_config.toml
+        echo '{{"forceLoginMethod": "console"}}' > etc/claude-code/managed-settings.json
+        mount --bind etc /etc
+        for turn in codex claude; do
+            meshproxy doctor --no-live --json > ill.json || true
+            bash -c "$({sys.executable} remedy.py)"
+        done
+        meshproxy doctor --no-live --json > well.json
+    """)
+    assert done.returncode == 0, done.stderr
+    found = (patient.home.directory / "first").read_text().split()
+    assert sorted(found) == ["agent-overrides/claude", "agent-overrides/codex"]
 
 
 def test_cloud_variable_takes_claude_elsewhere(patient: Patient) -> None:

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from typing import cast
 
 import pytest
 
-from doctor.ward import Patient
-from fixtures.commands import MESHPROXY
+from doctor.ward import Patient, may_mount
 from meshproxy_cli.doctor import machine
 from meshproxy_cli.doctor.check import Status
 from meshproxy_cli.doctor.scene import Desk, Scene
@@ -83,45 +81,20 @@ def test_disk_is_full(patient: Patient) -> None:
         patient.prelude = "ulimit -S -f 10"
         patient.is_cured("directories")
         return
-    script = f"""
-        set -e
-        mkdir "$HOME/disk"
-        mount -t tmpfs -o size=64m none "$HOME/disk"
-        cp -a "$MESHPROXY_HOME/." "$HOME/disk"
+    done = patient.in_namespace(f"""
+        mkdir disk
+        mount -t tmpfs -o size=64m none disk
+        cp -a "$MESHPROXY_HOME/." disk
         export MESHPROXY_HOME="$HOME/disk"
-        dd if=/dev/zero of="$HOME/disk/data/large" bs=1M status=none 2>/dev/null || true
-        {MESHPROXY} doctor --offline --json > ill.json || true
+        dd if=/dev/zero of=disk/data/large bs=1M status=none 2>/dev/null || true
+        meshproxy doctor --offline --json > ill.json || true
         remedy=$({sys.executable} -c 'import json; print(json.load(open("ill.json"))["checks"][1]["remedy"])')
         bash -c "$remedy" | grep -v "disk$\\|data$" | tail -1 | cut -f2 | xargs rm
-        {MESHPROXY} doctor --offline --json > well.json
-    """
-    done = subprocess.run(
-        [*NAMESPACE, "bash", "-c", script],
-        env=patient.home.environ(patient.environ),
-        cwd=patient.home.directory,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+        meshproxy doctor --offline --json > well.json
+    """)
     ill, well = (json.loads((patient.home.directory / name).read_text()) for name in ("ill.json", "well.json"))
     assert (ill["first"], done.returncode, well["ok"]) == ("directories", 0, True), done.stderr
     assert "is full" in ill["checks"][1]["found"]
-
-
-NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
-
-
-def may_mount() -> bool:
-    """Whether this user may mount a disk in a namespace of their own."""
-    try:
-        done = subprocess.run(
-            [*NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, timeout=20, check=False
-        )
-    except OSError:
-        return False
-    return done.returncode == 0
 
 
 def test_little_room_is_left(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:

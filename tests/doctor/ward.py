@@ -119,6 +119,20 @@ class Patient:
         assert done.stdout, done.stderr
         return Diagnosis(done.returncode, json.loads(done.stdout))
 
+    def in_namespace(self, script: str) -> "subprocess.CompletedProcess[str]":
+        """Run a script where this user may mount what they like, and nobody else sees it: the fork server neither."""
+        slowly = [part for part in self.environ["PATH"].split(os.pathsep) if part != str(self.cli.program.parent)]
+        return subprocess.run(
+            [*NAMESPACE, "bash", "-euc", script],
+            env=self.home.environ(self.environ | {"PATH": os.pathsep.join(slowly)}),
+            cwd=self.home.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
     def is_cured(self, culprit: str, *arguments: str, stdin: str = "") -> Diagnosis:
         """See doctor name the culprit first, run the command that it prints, and see it well again."""
         ill = self.doctor(*arguments)
@@ -142,6 +156,18 @@ def admit(proxy: RoomProxy, root: Path, room: str, agents: Agents, program: Path
     patient.settings_file.parent.mkdir(mode=0o700)
     patient.settings_file.write_text(f'[servers.local]\nroom = "{room}"\n', encoding="utf-8")
     return patient
+
+
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+def may_mount() -> bool:
+    """Whether this user may mount something in a namespace of their own."""
+    mount = ["mount", "-t", "tmpfs", "none", "/mnt"]
+    try:
+        return subprocess.run([*NAMESPACE, *mount], capture_output=True, timeout=60, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def owner(proxy: RoomProxy, room: str, agents: Agents, program: Path) -> Patient:

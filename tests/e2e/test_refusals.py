@@ -26,6 +26,7 @@ from meshproxy_cli.tokens.spec import parse_spec
 pytestmark = pytest.mark.e2e
 
 AT_ONCE = 3  # agents that run side by side
+AHEAD = 6  # how many of the next tests' agents may have begun; not all, since another process may have those tests
 SPEC = "version: v1\nkind: ParticipantToken\nidentity: {identity}\nroom: {room}\napi: {api}\n"
 LLM = "{llm: {}}"
 OTHER_MODELS = '{llm: {models: ["openai/gpt-9", "anthropic/claude-9"]}}'
@@ -164,24 +165,29 @@ RENEWALS = [(agent, name) for agent in ("codex", "codex-old", "codex-websocket",
 class Scene:
     """A server, people with agents, and all that they ask, a few at a time."""
 
-    def __init__(self, proxy: RoomProxy, agents: Agents, keys: Keys, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, proxy: RoomProxy, agents: Agents, keys: Keys, pool: ThreadPoolExecutor, order: list[tuple[str, str]]
+    ) -> None:
         self.proxy = proxy
         self.keys = keys
+        self._order = order
         self._agents = agents
         self._pool = pool
         self._people: dict[str, Future[Person]] = {}
         self._asked: dict[tuple[str, str], Future[Asked]] = {}
 
-    def begin(self, agent: str, name: str) -> None:
-        """Let somebody ask; `asked` waits for the end of it."""
+    def asked(self, agent: str, name: str) -> Asked:
+        """Let somebody ask, and the next ones; return how it went for this one."""
+        place = self._order.index((agent, name))
+        for each in self._order[place : place + AHEAD]:
+            self._begin(*each)
+        return self._asked[agent, name].result()
+
+    def _begin(self, agent: str, name: str) -> None:
         if agent not in self._people:
             self._people[agent] = self._pool.submit(Person, self.proxy, self._agents, agent)
         if (agent, name) not in self._asked:
             self._asked[agent, name] = self._pool.submit(self._ask, agent, name)
-
-    def asked(self, agent: str, name: str) -> Asked:
-        self.begin(agent, name)
-        return self._asked[agent, name].result()
 
     def prompt(self, agent: str, name: str) -> str:
         return f"ping of {agent} about {name}"
@@ -214,7 +220,7 @@ def scene(
     agents: Agents,
     request: pytest.FixtureRequest,
 ) -> Iterator[Scene]:
-    """Return the scene, in which everything that the selected tests look at has begun."""
+    """Return the scene of the selected tests."""
     home = Home(tmp_path_factory.mktemp("refusals"))
     with ExitStack() as stack:
         config = write_config(tmp_path_factory.mktemp("config"), provider, stack)
@@ -222,11 +228,12 @@ def scene(
         keys = Keys(proxy.key, make_rooms_and_keys(proxy))
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        running = Scene(proxy, agents, keys, pool)
-        for item in request.session.items:
-            if item.path == Path(__file__) and isinstance(item, pytest.Function):
-                running.begin(item.callspec.params["agent"], item.callspec.params["name"])
-        yield running
+        order = [
+            (item.callspec.params["agent"], item.callspec.params["name"])
+            for item in request.session.items
+            if item.path == Path(__file__) and isinstance(item, pytest.Function)
+        ]
+        yield Scene(proxy, agents, keys, pool, order)
 
 
 def write_config(directory: Path, provider: RecordingProvider, stack: ExitStack) -> Path:

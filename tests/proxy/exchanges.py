@@ -1,17 +1,30 @@
 """Requests and answers made up by chance, the same ones in every run: a case is known by its number."""
 
-import gzip
-import json
-import zlib
 from dataclasses import dataclass, field
+from itertools import accumulate
 from random import Random
 
-import brotli
-import zstandard
-
+from proxy.phrases import (
+    ANSWERED,
+    ASKED,
+    CODINGS,
+    FINE,
+    INTERIM,
+    NAME,
+    NOT_FOR_CLIENT,
+    NOT_FOR_PROVIDER,
+    QUERY,
+    VALUE,
+    WRONG,
+    anthropic_events,
+    chat_events,
+    response_events,
+)
 from proxy.wire import Pace
 
 LARGEST = 32 * 2**20
+LARGE_REQUESTS = frozenset({60, 160, 310})
+LARGE_ANSWERS = frozenset({111, 211, 361, 411})
 SIZES = (0, 1, 2, 3, 17, 100, 999, 4095, 4096, 4097, 16_000, 65_535, 65_536, 65_537, 200_000, 700_000)
 WEIGHTS = (4, 3, 2, 2, 3, 4, 4, 2, 2, 2, 3, 2, 2, 2, 2, 1)
 
@@ -58,6 +71,7 @@ class Sent:
     trailers: list[bytes] = field(default_factory=list)
     framing: str = "length"  # or chunked, close, none
     framed: bytes = b""
+    ends: list[int] = field(default_factory=list)  # where chunks end in it
     pace: Pace = field(default_factory=Pace)
 
     @property
@@ -87,6 +101,10 @@ class Case:
     asks_close: bool = False
     provider_closes: bool = False  # after the answer
     tokens: tuple[int, int] | None = None  # of the answer, input and output
+    old_provider: bool = False  # which speaks HTTP/1.0
+    hasty: bool = False  # the provider answers before it has read the body
+    hides: bytes = b""  # the document of a stream whose client does not ask for usage, which the proxy does then
+    arrives: bytes | None = None  # what the client gets of the body where that is not all
     broken: str = ""  # half request, provider in head, provider in body, client before, client in body
     broken_at: int = 0  # how many bytes of the broken message's body, as framed, are sent
     torn: bool = False  # a reset, not a close
@@ -98,12 +116,17 @@ class Case:
             return True
         if self.broken:
             return self.broken != "provider in head"
-        return self.answer.framing == "close" and not self.bodyless
+        return self.answer.framing == "close" and not self.bodyless and not self.filtered
 
     @property
     def bodyless(self) -> bool:
         """Whether the answer has no body, whatever its head says."""
         return self.endpoint.method == b"HEAD" or self.status[:3] in {b"204", b"304"}
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the answer is searched for the usage that its client did not ask for: it is framed anew."""
+        return bool(self.hides) and self.streamed and self.status.startswith(b"200")
 
     @property
     def streamed(self) -> bool:
@@ -116,6 +139,10 @@ class Maker:
     def __init__(self, number: int) -> None:
         self.number = number
         self.random = Random(f"case {number}")
+        self._hides = False  # the client does not ask for usage, and so does not get it
+        self._plain = b""
+        self._packed = False
+        self._parts: list[bytes] = []  # of the stream
 
     def case(self) -> Case:
         """Return it."""
@@ -144,9 +171,15 @@ class Maker:
             provider_closes=chance() < 0.15 or answer.framing == "close",
             tokens=tokens,
         )
+        case.old_provider = answer.framing != "chunked" and chance() < 0.1
+        case.hasty = bool(request.framed) and chance() < 0.08
+        case.hides = self._plain if self._hides else b""
+        if self._hides and status[:3] == b"200" and case.streamed and not self._packed:
+            case.arrives = b"".join(part for part in self._parts if b'"choices": [], "usage"' not in part)
         case.expects = chance() < 0.06 and case.version == b"1.1" and bool(request.framed)
         if chance() < 0.2:
             self._break(case)
+            case.hasty = False
         return case
 
     # What goes wrong
@@ -161,6 +194,8 @@ class Maker:
         case.torn = self.random.random() < 0.3 or case.answer.framing == "close"  # which is its only mark there
         whole = case.request.framed if case.broken == "half request" else case.answer.framed
         case.broken_at = self.random.randrange(len(whole)) if whole else 0
+        if case.broken != "half request" and len(case.answer.ends) > 1 and self.random.random() < 0.5:
+            case.broken_at = self.random.choice(case.answer.ends[:-1])
 
     # Requests
 
@@ -177,6 +212,7 @@ class Maker:
             made.body = self._document(endpoint, stream=stream)
         if endpoint.sends != "nothing":
             made.lines.insert(self.random.randrange(len(made.lines) + 1), self._cased(b"Content-Type: " + kind))
+            self._plain = made.body
             self._pack(made)
             self._frame(made, ["length", "length", "chunked"])
         dropped = self.random.sample(NOT_FOR_PROVIDER, self.random.randrange(5))
@@ -191,7 +227,9 @@ class Maker:
         members = [b'"model":%b"%b"' % (space, b"gpt-5.4" if endpoint.protocol == "openai" else b"claude-a")]
         if stream:
             members.append(b'"stream":true')
-            members.append(b'"stream_options":{ "include_usage" : true }')
+            self._hides = endpoint.path == b"/v1/chat/completions" and self.random.random() < 0.5
+            if not self._hides:
+                members.append(b'"stream_options":{ "include_usage" : true }')
         members.append(b'"odd":[1.50,1e5,-0,"\\u00e4\\/\\ud83d\\ude00","\xc3\xa4",null,{"a":1,"a":2}]')
         frame = space + b"{" + space + (b"," + space).join([*members, b'"input":""']) + space + b"}"
         members.append(b'"input":"%b"' % self._text(max(0, size - len(frame))))
@@ -232,6 +270,7 @@ class Maker:
         if kind:
             made.lines.append(self._cased(b"Content-Type: " + kind))
         if self.random.random() < 0.15:
+            self._packed = True
             coding = self.random.choice(list(CODINGS))
             made.body = CODINGS[coding](made.body)
             made.lines.append(self._cased(b"Content-Encoding: " + coding))
@@ -250,18 +289,17 @@ class Maker:
         asked, told = self.random.randrange(1, 5000), self.random.randrange(1, 5000)
         texts = [self._text(self.random.randrange(60)).decode() for _ in range(self.random.randrange(30))]
         if endpoint.protocol == "anthropic":
-            events = _anthropic_events(texts, asked, told)
+            events = anthropic_events(texts, asked, told)
         elif endpoint.path == b"/v1/chat/completions":
-            events = _chat_events(texts, asked, told)
+            events = chat_events(texts, asked, told)
         else:
-            events = _response_events(texts, asked, told)
+            events = response_events(texts, asked, told)
         end = self.random.choice(["\n", "\r\n"])
-        lines = "".join(
-            (f"event: {name}{end}" if name else "") + f"data: {data}{end}{end}"
-            + (f": ping{end}{end}" if self.random.random() < 0.1 else "")
-            for name, data in events
-        )  # fmt: skip
-        return lines.encode(), (asked, told)
+        for name, data in events:
+            self._parts.append(((f"event: {name}{end}" if name else "") + f"data: {data}{end}{end}").encode())
+            if self.random.random() < 0.1:
+                self._parts.append(f": ping{end}{end}".encode())
+        return b"".join(self._parts), (asked, told)
 
     # Both
 
@@ -282,11 +320,14 @@ class Maker:
         if made.framing == "chunked":
             if self.random.random() < 0.3:
                 made.trailers = self._unknown_headers([b"X-Checksum: 1", b"Server-Timing: a;dur=1"])[:3]
-            made.framed = self._chunks(made.body) + b"".join(line + b"\r\n" for line in made.trailers) + b"\r\n"
+            chunks = self._chunks(made.body)
+            made.ends = list(accumulate(map(len, chunks)))
+            made.framed = b"".join(chunks) + b"".join(line + b"\r\n" for line in made.trailers) + b"\r\n"
 
-    def _chunks(self, body: bytes) -> bytes:
-        """Return a body in chunks of any sizes, written in all the ways that sizes may be written."""
-        pieces, place = [], 0
+    def _chunks(self, body: bytes) -> list[bytes]:
+        """Return a body in chunks of any sizes, written in all the ways that sizes may be written, the last one too."""
+        pieces: list[bytes] = []
+        place = 0
         most = self.random.choice([1, 7, 100, 5000, 70_000, 2**25])
         while place < len(body):
             size = self.random.randrange(1, most + 1) if len(pieces) < 300 else len(body)
@@ -295,7 +336,7 @@ class Maker:
             number = self.random.choice([b"%x", b"%X", b"%08x", b"0%x"]) % len(piece)
             extension = self.random.choice([b"", b"", b"", b";a", b';a="b \\" c"', b" ; x=1;y"])
             pieces.append(number + extension + b"\r\n" + piece + b"\r\n")
-        return b"".join(pieces) + self.random.choice([b"0", b"0000", b"0;last=1"]) + b"\r\n"
+        return [*pieces, self.random.choice([b"0", b"0000", b"0;last=1"]) + b"\r\n"]
 
     def _unknown_headers(self, known: list[bytes]) -> list[bytes]:
         lines = self.random.sample(known, self.random.randrange(len(known) + 1))
@@ -319,78 +360,3 @@ class Maker:
         most = self.random.choice([3, 40, 1000, 20_000])
         steps = tuple(self.random.randrange(1, most + 1) for _ in range(self.random.randrange(1, 25)))
         return Pace(steps, self.random.choice([0.0, 0.0, 0.001, 0.004]))
-
-
-CODINGS = {
-    b"gzip": lambda data: gzip.compress(data, 1, mtime=0),
-    b"deflate": lambda data: zlib.compress(data, 1),
-    b"br": lambda data: brotli.compress(data, quality=1),
-    b"zstd": lambda data: zstandard.compress(data, 1),
-}
-LARGE_REQUESTS = frozenset({60, 160, 310})
-LARGE_ANSWERS = frozenset({111, 211, 361, 411})
-NAME = b"abcXYZ019-_.!#$%&'*+^`|~"
-VALUE = bytes([*range(0x20, 0x7F), 9, *range(0x80, 0x100)])
-QUERY = bytes(character for character in range(0x21, 0x7F))
-INTERIM = [
-    b"HTTP/1.1 100 Continue\r\n\r\n",
-    b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n",
-    b"HTTP/1.1 102 Processing\r\n\r\n",
-]
-FINE = [b"200 OK", b"200 OK", b"200 Very Well Then", b"200 ", b"201 Created", b"202 Accepted", b"204 No Content",
-        b"304 Not Modified", b"307 Elsewhere"]  # fmt: skip
-WRONG = [b"400 Bad Request", b"401 Unauthorized", b"403 Forbidden", b"404 ", b"409 Conflict", b"413 Too \xe4 Large",
-         b"418 I'm a teapot", b"429 Too Many Requests", b"500 Internal", b"502 Bad", b"503 Away", b"529 Overloaded",
-         b"599 Odd"]  # fmt: skip
-ASKED = [
-    b"Accept: text/event-stream, */*;q=0.1", b"User-Agent: codex_exec/0.145 (x; y)", b"anthropic-version: 2023-06-01",
-    b"anthropic-beta: a-2025,b-2026", b"anthropic-beta: c", b"OpenAI-Organization: org", b"OpenAI-Beta: x=1",
-    b"Idempotency-Key: 1-2", b"x-codex-turn-state: abc==", b"session_id: 7", b"X-Stainless-Lang: python",
-    b"x-claude-code-session-id: 9", b"x-app: cli", b"Accept-Encoding: gzip, br", b"traceparent: 00-1-2-01",
-    b"Origin: null", b"Referer: http://x/", b"Range: bytes=0-1", b'If-None-Match: "x"', b"Priority: u=1",
-]  # fmt: skip
-ANSWERED = [
-    b"retry-after: 7", b"x-should-retry: false", b"x-ratelimit-remaining-tokens: 5", b"x-request-id: req_up",
-    b"request-id: req_up2", b"anthropic-ratelimit-unified-status: allowed", b"x-codex-turn-state: abc==",
-    b"openai-processing-ms: 9", b"Server: up", b"Date: Mon, 23 Nov 2026 10:00:00 GMT", b"Vary: a", b"Vary: b",
-    b'ETag: "x"', b"Cache-Control: no-cache", b"Location: http://elsewhere/", b'WWW-Authenticate: Bearer x="y"',
-    b"strict-transport-security: max-age=1", b"x-models-etag: 1", b"Trailer: x-checksum",
-]  # fmt: skip
-
-# Whatever a client sends of these stays with the proxy; what is not in this list goes to the provider as it came.
-NOT_FOR_PROVIDER = [
-    b"Keep-Alive: timeout=5", b"Proxy-Connection: keep-alive", b"TE: trailers", b"X-Named-Hop: 1",  # hop by hop
-    b"X-API-Key: %(token)b", b"api-key: %(token)b", b"x-goog-api-key: AIza", b"Proxy-Authorization: Basic eA==",
-    b"Cookie: a=b", b"Cookie: c=d",  # whatever can carry a credential
-    b"Meshagent-Room: r", b"Meshagent-Anything: 1",
-    b"Forwarded: for=1.2.3.4", b"X-Forwarded-For: 1.2.3.4", b"x-forwarded-proto: https", b"X-Forwarded-Host: evil",
-]  # fmt: skip
-# Whatever a provider sends of these stays with the proxy, which adds Meshproxy-Request-Id.
-NOT_FOR_CLIENT = [
-    b"Keep-Alive: timeout=5", b"Proxy-Authenticate: Basic", b"Proxy-Connection: close", b"X-Named-Hop: 2",
-    b"Set-Cookie: a=b; Path=/", b"Set-Cookie: __cf_bm=x", b"Meshproxy-Request-Id: theirs",
-    b'Alt-Svc: h3=":443"',  # would lead the client around the proxy
-]  # fmt: skip
-
-
-def _response_events(texts: list[str], asked: int, told: int) -> list[tuple[str, str]]:
-    usage = {"input_tokens": asked, "output_tokens": told, "total_tokens": asked + told}
-    done = {"type": "response.completed", "response": {"id": "resp_1", "model": "gpt-5.4", "usage": usage}}
-    deltas = [{"type": "response.output_text.delta", "delta": text} for text in texts]
-    events = [{"type": "response.created", "response": {"id": "resp_1"}}, *deltas, done]
-    return [(str(event["type"]), json.dumps(event, ensure_ascii=False)) for event in events]
-
-
-def _chat_events(texts: list[str], asked: int, told: int) -> list[tuple[str, str]]:
-    chunks = [{"model": "gpt-5.4", "choices": [{"delta": {"content": text}}], "usage": None} for text in texts]
-    usage = {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
-    last = {"model": "gpt-5.4", "choices": [], "usage": usage}
-    return [("", json.dumps(chunk, ensure_ascii=False)) for chunk in [*chunks, last]] + [("", "[DONE]")]
-
-
-def _anthropic_events(texts: list[str], asked: int, told: int) -> list[tuple[str, str]]:
-    message = {"id": "msg_1", "model": "claude-a", "usage": {"input_tokens": asked, "output_tokens": 1}}
-    deltas = [{"type": "content_block_delta", "index": 0, "delta": {"text": text}} for text in texts]
-    last = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": told}}
-    events = [{"type": "message_start", "message": message}, *deltas, last, {"type": "message_stop"}]
-    return [(str(event["type"]), json.dumps(event, ensure_ascii=False)) for event in events]

@@ -136,21 +136,15 @@ class Tap:
             message.trailers.append(line)
 
 
-async def read_request(tap: Tap, message: Message) -> None:
-    """Read one request; raises `CutError` where the connection ends before it does."""
-    message.start, message.lines = await tap.head()
-    await read_body(tap, message)
-    message.whole = True
-
-
 async def read_body(tap: Tap, message: Message) -> None:
-    """Read the body of a request."""
+    """Read the body of a request; raises `CutError` where the connection ends before it does."""
     codings, lengths = message.values(b"transfer-encoding"), message.values(b"content-length")
     assert (codings, len(lengths)) in [([], 0), ([], 1), ([b"chunked"], 0)], message.lines
     if codings:
         await tap.chunks(message)
     elif lengths:
         await tap.exactly(int(lengths[0]), message.body)
+    message.whole = True
 
 
 async def read_answer(tap: Tap, message: Message, *, to_head: bool, more_interim: asyncio.Event) -> None:
@@ -160,6 +154,7 @@ async def read_answer(tap: Tap, message: Message, *, to_head: bool, more_interim
             message.start, message.lines = await tap.head()
             if message.status < 200:
                 assert message.start == b"HTTP/1.1 100 Continue"
+                message.start = b""
                 more_interim.set()
         codings, lengths = message.values(b"transfer-encoding"), message.values(b"content-length")
         assert (codings, len(lengths)) in [([], 0), ([], 1), ([b"chunked"], 0)], message.lines

@@ -2,7 +2,7 @@
 
 import time
 
-from doctor.ward import Patient
+from doctor.ward import PATIENCE_S, Patient
 
 SPEC = "version: v1\nkind: ParticipantToken\nidentity: ada\nroom: {room}\napi:\n  llm: {llm}\n"
 
@@ -47,8 +47,12 @@ def test_room_does_not_allow_the_model(patient: Patient) -> None:
 
 
 def spend(patient: Patient) -> None:
-    """Send a request of each protocol, which costs a little, and wait until it is counted."""
+    """Send a request of each protocol, which costs a little, and wait until both are counted."""
     assert patient.doctor("--live").code == 0
+    deadline = time.monotonic() + PATIENCE_S
+    while patient.cli("usage", "--room", patient.room, "--json").json()["totals"]["requests"] < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_budget_is_spent(patient: Patient) -> None:

@@ -20,6 +20,8 @@ from fixtures.commands import Cli, Home
 from fixtures.proxies import RoomProxy
 
 QUICK = ("--no-live",)
+PATIENCE_S = 20
+OF_THE_SHELL = ("export ", "unset ", "ulimit ", "set ")
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,13 @@ class Patient:
         assert done.stdout, done.stderr
         return Diagnosis(done.returncode, json.loads(done.stdout))
 
+    def create_room(self) -> None:
+        """Create the patient's room, and wait until the running server has heard of it."""
+        self.cli("room", "create", self.room)
+        deadline = time.monotonic() + PATIENCE_S
+        while self.doctor().status("accepted") != "ok" and time.monotonic() < deadline:
+            time.sleep(0.2)
+
     def in_namespace(self, script: str) -> "subprocess.CompletedProcess[str]":
         """Run a script where this user may mount what they like, and nobody else sees it: the fork server neither."""
         slowly = [part for part in self.environ["PATH"].split(os.pathsep) if part != str(self.cli.program.parent)]
@@ -140,6 +149,10 @@ class Patient:
         remedy = ill.check(culprit)["remedy"]
         assert remedy, ill.check(culprit)
         well = self.doctor(*arguments, remedy=remedy, stdin=stdin)
+        deadline = time.monotonic() + PATIENCE_S
+        while well.code and not remedy.startswith(OF_THE_SHELL) and time.monotonic() < deadline:
+            time.sleep(0.2)  # a running server hears of a change within a second
+            well = self.doctor(*arguments)
         assert (well.code, well.status(culprit) in {"ok", "warning"}) == (0, True), (remedy, well.broken)
         return ill
 

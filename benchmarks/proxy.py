@@ -72,13 +72,13 @@ class _nothing:  # noqa: N801 (a context manager in the manner of contextlib)
 
 def _show(console: Console, kind: str, rows: list[tuple[Running, Sample]]) -> list[str]:
     table = Table(title=_TITLES[kind])
-    for title in ("proxy", "CPU µs/request", "x nginx", "requests/s", "RSS MiB", "errors"):
+    for title in ("proxy", "CPU µs/request", "x nginx", "requests/s", "MiB", "errors"):
         table.add_column(title, justify="left" if title == "proxy" else "right")
     base = rows[0][1].cpu_us
     for server, sample in rows:
         ratio = sample.cpu_us / base
         table.add_row(
-            server.name, f"{sample.cpu_us:,.0f}", f"{ratio:.2f}", f"{sample.rate:,.0f}", f"{sample.rss_mib:.0f}",
+            server.name, f"{sample.cpu_us:,.0f}", f"{ratio:.2f}", f"{sample.rate:,.0f}", f"{sample.mib:.0f}",
             str(sample.errors),
         )  # fmt: skip
     console.print(table)

@@ -17,7 +17,6 @@ import uvloop
 from proxy_servers import Running
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _LOADS = {"json": (32, 4_000, False), "stream": (64, 4_000, True), "large": (16, 560_000, False)}
 _STREAMS_AT_ONCE = 100
 _STREAM_ROUNDS = 12
@@ -29,7 +28,7 @@ class Sample:
 
     cpu_us: float
     rate: float
-    rss_mib: float
+    mib: float
     errors: int
     balance: float = 1.0
 
@@ -73,7 +72,7 @@ def _load(server: Running, kind: str, seconds: float) -> Sample:
     spent = {pid: after[pid] - before.get(pid, 0.0) for pid in after}
     busiest = sorted(spent.values(), reverse=True)[:2]
     balance = sum(busiest) / (2 * busiest[0]) if len(after) > 2 and busiest[0] else 1.0
-    return Sample(sum(spent.values()) * 1e6 / max(requests, 1), rate, _rss(server.pid), errors, balance)
+    return Sample(sum(spent.values()) * 1e6 / max(requests, 1), rate, _memory(server.pid), errors, balance)
 
 
 def body(size: int, *, stream: bool, note: str = "") -> bytes:
@@ -114,9 +113,10 @@ def _cpu(pid: int) -> dict[int, float]:
     return seconds
 
 
-def _rss(pid: int) -> float:
-    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in _tree(pid))
-    return pages * _PAGE / 2**20
+def _memory(pid: int) -> float:
+    """Return the MiB of a server's processes; what they share counts once (PSS)."""
+    rollups = [Path(f"/proc/{one}/smaps_rollup").read_text() for one in _tree(pid)]
+    return sum(int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[1]) for text in rollups) / 1024
 
 
 _HEADERS = {}
@@ -173,7 +173,7 @@ def idle_memory(server: Running, streams: int) -> float:
             )
             writers += batch
         await asyncio.sleep(2)
-        mib = _rss(server.pid)
+        mib = _memory(server.pid)
         for writer in writers:
             writer.transport.abort()
         return mib

@@ -2,6 +2,8 @@
 
 import uuid
 
+import pytest
+
 from doctor.ward import Patient
 from meshproxy_cli.tokens.apikey import ApiKey
 
@@ -38,3 +40,43 @@ def test_variable_holds_a_key_of_another_server(patient: Patient) -> None:
 def test_key_of_another_project(patient: Patient) -> None:
     patient.cli("api-key", "import", stdin=ApiKey.generate(str(uuid.uuid4())).encode())
     assert "project" in patient.is_cured("key-known").check("key-known")["found"]
+
+
+def keep_access_token(patient: Patient, token: str) -> None:
+    url = patient.proxy.url.replace("127.0.0.1", "localhost")
+    patient.cli("server", "add", "team", url, "--access-token", "-", "--use", stdin=token)
+
+
+@pytest.fixture
+def member(patient: Patient) -> str:
+    """Let the patient use the server as one of others, with an access token; return that token."""
+    token = patient.proxy.cli("access", "create", patient.room, "--role", "admin", "--json").json()["value"]
+    patient.cli.guard(token)
+    keep_access_token(patient, token)
+    patient.cli("api-key", "import", stdin=patient.proxy.key.encode())
+    patient.environ["MESHAGENT_ROOM"] = patient.room
+    return token
+
+
+def test_access_token_is_taken(patient: Patient, member: str) -> None:
+    del member
+    found = patient.doctor()
+    assert (found.code, found.status("access-token"), found.status("key-known")) == (0, "ok", "ok")
+    assert "is known to team" in found.check("key-known")["found"]
+
+
+def test_access_token_was_revoked(patient: Patient, member: str) -> None:
+    keep_access_token(patient, "mpa_of-nobody-at-all")
+    patient.is_cured("access-token", stdin=member)
+
+
+@pytest.mark.usefixtures("member")
+def test_variable_holds_another_access_token(patient: Patient) -> None:
+    patient.environ["MESHAGENT_TOKEN"] = "mpa_of-nobody-at-all"
+    patient.is_cured("access-token")
+
+
+@pytest.mark.usefixtures("member")
+def test_variable_names_another_project(patient: Patient) -> None:
+    patient.environ["MESHAGENT_PROJECT_ID"] = str(uuid.uuid4())
+    patient.is_cured("access-token")

@@ -1,6 +1,5 @@
 """`meshproxy access`: who may use the server's REST API and dashboard."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -8,9 +7,9 @@ import typer
 from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
-from meshproxy_cli.errors import NotFoundError, UsageError
+from meshproxy_cli.cli.pick import by_id_or_name
+from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store.records import AccessToken, Role
-from meshproxy_cli.suggest import did_you_mean
 
 
 def create(
@@ -88,27 +87,12 @@ def revoke(
     """
     client = connect(server)
     try:
-        found = _find(client.access_tokens(), token)
+        found = by_id_or_name(client.access_tokens(), token, kind="access token", listed_by="meshproxy access list")
         output.agree(f"Revoke the access token {found.name} ({found.id})?", yes=yes)
         client.revoke_access_token(found.id)
     finally:
         client.close()
     output.success(f"revoked the access token {found.name} ({found.id})")
-
-
-def _find(tokens: Sequence[AccessToken], wanted: str) -> AccessToken:
-    by_id = [token for token in tokens if token.id == wanted.lower()]
-    found = by_id or [token for token in tokens if token.name == wanted and token.revoked_at is None]
-    if not found:
-        valid = [token.name for token in tokens if token.revoked_at is None]
-        raise NotFoundError(
-            f"there is no access token of that id or name{did_you_mean(wanted, valid)}",
-            hint="`meshproxy access list` shows them",
-        )
-    if len(found) > 1:
-        ids = ", ".join(token.id for token in found)
-        raise UsageError(f"{len(found)} access tokens are named {wanted}", hint=f"give an id: {ids}")
-    return found[0]
 
 
 def _row(token: AccessToken) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What this process works with: its paths, settings and secrets, told to a person in the one way."""
 
 import os
+import sys
 
 from meshproxy_cli.cli import output
 from meshproxy_cli.errors import UsageError
@@ -48,6 +49,16 @@ def read_secret(value: str | None, *, option: str) -> str:
     if not secret:
         raise UsageError(f"{option}: nothing was given")
     return secret
+
+
+def read_secret_input(title: str, example: str) -> str:
+    """Return a secret from standard input; a terminal asks for it without echo. `example` says how it is piped in."""
+    if sys.stdin.isatty():
+        return output.ask_secret(title, hint=f"pipe it in: {example}")
+    text = output.read_secret_stdin()
+    if not text:
+        raise UsageError(f"there is no {title} on standard input", hint=f"such as: {example}")
+    return text
 
 
 def credential_variables() -> tuple[str, ...]:

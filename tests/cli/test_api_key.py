@@ -106,7 +106,7 @@ def test_activate_goes_back_and_forth_and_loses_nothing(run: InProcess) -> None:
     run("api-key", "activate", "second")
     assert signer(run) == second.id
     assert "api-key import" in run("api-key", "activate", third.id, code=6).stderr
-    assert "no API key fourth" in run("api-key", "activate", "fourth", code=6).stderr
+    assert "no API key of that id or name" in run("api-key", "activate", "fourth", code=6).stderr
     assert signer(run) == second.id
 
 

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,10 +10,9 @@ import typer
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.api_key.keep import KeyRing
 from meshproxy_cli.cli.completion import names
-from meshproxy_cli.errors import NotFoundError, UsageError
+from meshproxy_cli.cli.pick import by_id_or_name
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, active_api_key
 from meshproxy_cli.store.records import ApiKeyRecord
-from meshproxy_cli.suggest import did_you_mean
 from meshproxy_cli.tokens.apikey import ApiKey
 
 KeyArgument = Annotated[
@@ -104,7 +102,7 @@ def import_(
     - `meshproxy api-key import < key.txt`
     - `pass show meshagent/key | meshproxy api-key import --server meshagent`
     """
-    key = ApiKey.parse(_read())
+    key = ApiKey.parse(context.read_secret_input("API key", "meshproxy api-key import < key.txt"))
     chosen = context.settings().server(server)
     ring = KeyRing(context.secrets(), chosen.name)
     if keep_active and ring.active() is not None:
@@ -150,17 +148,7 @@ def _records(server: str | None) -> tuple[ApiKeyRecord, ...]:
 
 
 def _find(records: Sequence[ApiKeyRecord], wanted: str) -> ApiKeyRecord:
-    by_id = [record for record in records if record.id == wanted.lower()]
-    found = by_id or [record for record in records if record.name == wanted and record.revoked_at is None]
-    if not found:
-        valid = [record.name for record in records if record.revoked_at is None]
-        raise NotFoundError(
-            f"the project has no API key {wanted}{did_you_mean(wanted, valid)}",
-            hint="`meshproxy api-key list` shows them",
-        )
-    if len(found) > 1:
-        raise UsageError(f"{len(found)} keys are named {wanted}", hint=f"give an id: {', '.join(r.id for r in found)}")
-    return found[0]
+    return by_id_or_name(records, wanted, kind="API key", listed_by="meshproxy api-key list")
 
 
 def _as_json(record: ApiKeyRecord, active_id: str | None) -> dict[str, Any]:
@@ -192,12 +180,3 @@ def _row(record: ApiKeyRecord, active_id: str | None, kept: Sequence[str]) -> tu
     else:
         state = "kept here" if record.id in kept else ""
     return record.name, record.id, f"{record.created_at:%Y-%m-%d %H:%M}", used, state, record.description
-
-
-def _read() -> str:
-    if sys.stdin.isatty():
-        return output.ask_secret("API key", hint="pipe it in: meshproxy api-key import < key.txt")
-    text = output.read_secret_stdin()
-    if not text:
-        raise UsageError("there is no API key on standard input", hint="such as: meshproxy api-key import < key.txt")
-    return text

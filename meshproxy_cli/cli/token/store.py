@@ -1,6 +1,5 @@
 """`meshproxy token import` and `meshproxy token forget`: tokens for people who hold no API key."""
 
-import sys
 import time
 from typing import Annotated
 
@@ -28,7 +27,7 @@ def import_(*, room: Room = None, server: options.Server = None) -> None:
     - `meshproxy token import < token.txt`
     - `pass show work/token | meshproxy token import --room my-room --server team`
     """
-    text = _read()
+    text = context.read_secret_input("token", "meshproxy token import < token.txt")
     token = decode_unverified(text)
     check_times(token, now=int(time.time()))
     chosen = context.settings().server(server)
@@ -69,15 +68,6 @@ def forget(
         )
     for name in forgotten:
         output.success(f"forgot {name}")
-
-
-def _read() -> str:
-    if sys.stdin.isatty():
-        return output.ask_secret("Token", hint="pipe it in: meshproxy token import < token.txt")
-    text = output.read_secret_stdin()
-    if not text:
-        raise UsageError("there is no token on standard input", hint="such as: meshproxy token import < token.txt")
-    return text
 
 
 def _room(room: str | None, token: ParticipantToken, server: Server) -> str:

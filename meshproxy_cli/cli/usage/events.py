@@ -15,18 +15,7 @@ import typer
 
 from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.connect import connect
-from meshproxy_cli.cli.usage.filters import (
-    Model,
-    Participant,
-    Provider,
-    Room,
-    ServerOption,
-    Session,
-    Since,
-    Until,
-    build_query,
-    parse_time,
-)
+from meshproxy_cli.cli.usage import filters
 from meshproxy_cli.cli.usage.follow import Follower
 from meshproxy_cli.cli.usage.render import count, printable, to_csv
 from meshproxy_cli.errors import MeshproxyError, UsageError
@@ -46,15 +35,15 @@ class Format(enum.StrEnum):
 
 def tail(
     *,
-    room: Room = None,
-    session: Session = None,
-    participant: Participant = None,
-    model: Model = None,
-    provider: Provider = None,
+    room: filters.Room = None,
+    session: filters.Session = None,
+    participant: filters.Participant = None,
+    model: filters.Model = None,
+    provider: filters.Provider = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=500, help="Earlier events shown first.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Print the earlier events and stop.")] = False,
-    server: ServerOption = None,
+    server: filters.Server = None,
 ) -> None:
     """Print events as they come, until Ctrl-C.
 
@@ -63,7 +52,7 @@ def tail(
     - `meshproxy usage tail --room backend`
     - `meshproxy usage tail --json | jq 'select(.outcome != "ok")'`
     """
-    query = build_query(
+    query = filters.build_query(
         room=room, session=session, participant=participant, model=model, provider=provider, since=None, until=None
     )
     line = _json_line if as_json else _text_line
@@ -80,19 +69,19 @@ def tail(
 
 def export(
     *,
-    room: Room = None,
-    session: Session = None,
-    participant: Participant = None,
-    model: Model = None,
-    provider: Provider = None,
-    since: Since = None,
-    until: Until = None,
+    room: filters.Room = None,
+    session: filters.Session = None,
+    participant: filters.Participant = None,
+    model: filters.Model = None,
+    provider: filters.Provider = None,
+    since: filters.Since = None,
+    until: filters.Until = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="JSON lines or CSV.")] = Format.JSONL,
     to: Annotated[
         Path | None, options.file("--output", "-o", text="Write to this file; it appears when it is whole.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
-    server: ServerOption = None,
+    server: filters.Server = None,
 ) -> None:
     """Write single events, oldest first, as JSON lines or CSV.
 
@@ -101,7 +90,7 @@ def export(
     - `meshproxy usage export --since 2026-10-01 --until 2026-11-01 -o october.jsonl`
     - `meshproxy usage export --format csv > usage.csv`
     """
-    query = build_query(
+    query = filters.build_query(
         room=room,
         session=session,
         participant=participant,
@@ -128,7 +117,7 @@ def prune(
         str | None, typer.Option("--keep", metavar="SPAN", help="Drop events older than this, such as `90d`.")
     ] = None,
     yes: options.Yes = False,
-    server: ServerOption = None,
+    server: filters.Server = None,
 ) -> None:
     """Drop old single events. The sums by hour stay, so `meshproxy usage` still adds up; `export` first.
 
@@ -140,7 +129,7 @@ def prune(
     if (before is None) == (keep is None):
         raise UsageError("give either --before or --keep", hint="meshproxy usage prune --keep 90d")
     now = datetime.now(UTC)
-    moment = parse_time(before or keep or "", "--before" if before else "--keep", now)
+    moment = filters.parse_time(before or keep or "", "--before" if before else "--keep", now)
     if moment > now:
         raise UsageError("that time is still to come: nothing was dropped")
     output.agree(f"Drop every single event from before {moment:%Y-%m-%d %H:%M} UTC?", yes=yes)

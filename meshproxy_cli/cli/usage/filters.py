@@ -51,7 +51,7 @@ Until = Annotated[
         autocompletion=names.past_times,
     ),
 ]
-ServerOption = Annotated[str | None, options.server(panel=_PANEL)]
+Server = Annotated[str | None, options.server(panel=_PANEL)]
 
 
 def parse_time(text: str, option: str, now: datetime) -> datetime:

@@ -7,19 +7,7 @@ import typer
 from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
-from meshproxy_cli.cli.usage import render
-from meshproxy_cli.cli.usage.filters import (
-    Model,
-    Participant,
-    Provider,
-    Room,
-    ServerOption,
-    Session,
-    Since,
-    Until,
-    build_query,
-    parse_groups,
-)
+from meshproxy_cli.cli.usage import filters, render
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store.records import GroupBy, UsageQuery, UsageReport
@@ -42,18 +30,18 @@ _NAMED = (GroupBy.ROOM, GroupBy.SESSION, GroupBy.PARTICIPANT, GroupBy.MODEL, Gro
 
 def show(
     *,
-    room: Room = None,
-    session: Session = None,
-    participant: Participant = None,
-    model: Model = None,
-    provider: Provider = None,
-    since: Since = None,
-    until: Until = None,
+    room: filters.Room = None,
+    session: filters.Session = None,
+    participant: filters.Participant = None,
+    model: filters.Model = None,
+    provider: filters.Provider = None,
+    since: filters.Since = None,
+    until: filters.Until = None,
     by: By = None,
     as_json: options.Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Redraw live until Ctrl-C.")] = False,
-    server: ServerOption = None,
+    server: filters.Server = None,
 ) -> None:
     """Show tokens and cost, summed up by room, session and model (or as `--by` says), with totals.
 
@@ -69,7 +57,7 @@ def show(
     """
     if sum((as_json, as_csv, watch)) > 1:
         raise UsageError("--json, --csv and --watch can't go together")
-    query = build_query(
+    query = filters.build_query(
         room=room,
         session=session,
         participant=participant,
@@ -77,7 +65,7 @@ def show(
         provider=provider,
         since=since,
         until=until,
-        by=parse_groups(by or []),
+        by=filters.parse_groups(by or []),
     )
     client = connect(server)
     try:

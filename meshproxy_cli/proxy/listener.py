@@ -76,6 +76,7 @@ class ClientConnection(asyncio.Protocol):
         "_last",
         "_need",
         "_phase",
+        "_seen",
         "_since",
         "peer",
         "transport",
@@ -85,6 +86,7 @@ class ClientConnection(asyncio.Protocol):
         self._gateway = gateway
         self._phase = _HEAD
         self._buffer = b""
+        self._seen = 0  # how much of the buffer was looked through for the end of a head
         self._handler: Handler | None = None
         self._last: Prepared | None = None  # the latest head for a provider
         self._chunks: ChunkedReader | None = None
@@ -126,11 +128,11 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         phase = self._phase
         if phase is _HEAD:
-            last, seen = self._last, len(self._buffer)
-            if last is not None and not seen and (end := last.repeats(data)):
+            last, held = self._last, self._buffer
+            if last is not None and not held and (end := last.repeats(data)):
                 self._begin(Exchange(self._gateway, self, last), last.head, last.keeps, data[end:])
             else:
-                self._read_head(self._buffer + data if seen else data, seen)
+                self._read_head(held + data if held else data)
         elif phase is _BODY:
             self._since = monotonic()
             self._read_body(data)
@@ -217,15 +219,16 @@ class ClientConnection(asyncio.Protocol):
     def _next(self) -> None:
         if self._phase is _HEAD and self._buffer and not self.transport.is_closing():
             self.transport.resume_reading()
-            self._read_head(self._buffer, 0)
+            self._read_head(self._buffer)
 
-    def _read_head(self, data: bytes, seen: int) -> None:
+    def _read_head(self, data: bytes) -> None:
+        seen = self._seen
         end = data.find(b"\r\n\r\n", max(0, seen - 3))
         try:
             if end < 0:
                 if not self._buffer:
                     self._since = monotonic()
-                self._buffer = data
+                self._buffer, self._seen = data, len(data)
                 check_partial_head(data, seen)
                 return
             block = data[: end + 4]
@@ -233,7 +236,7 @@ class ClientConnection(asyncio.Protocol):
         except MalformedHeadError as problem:
             self._refuse(f"Room Proxy: malformed request: {problem}.")
             return
-        self._buffer = b""
+        self._buffer, self._seen = b"", 0
         handler = self._gateway.handler_for(self, head, block)
         if isinstance(handler, Exchange):
             self._last = handler.prepared

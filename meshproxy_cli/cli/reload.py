@@ -12,8 +12,9 @@ import typer
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.server_config import ServerFiles
 from meshproxy_cli.errors import UnavailableError, UsageError
+from meshproxy_cli.settings.atomic import locked
 from meshproxy_cli.settings.paths import Paths
-from meshproxy_cli.settings.reloads import ReloadReport, read_report
+from meshproxy_cli.settings.reloads import ReloadReport, is_running, read_report
 from meshproxy_cli.settings.runtime import read_runtime
 
 _POLL_S = 0.05
@@ -47,7 +48,9 @@ def reload(
         return
     if config is not None:
         raise UsageError("--config goes with --check: a server keeps the file that it was started with")
-    report = _reload(context.paths(), timeout)
+    paths = context.paths()
+    with locked(paths.state_dir / "reload", timeout_s=timeout):  # of two at once each hears what became of its own
+        report = _reload(paths, timeout)
     if json:
         output.data(asdict(report))
     else:
@@ -65,23 +68,33 @@ def _check(config: Path | None) -> None:
 
 
 def _reload(paths: Paths, timeout_s: float) -> ReloadReport:
-    runtime = read_runtime(paths)
-    before = read_report(paths, runtime.pid) if runtime is not None else None
-    if runtime is None or before is None:
-        raise UnavailableError(
-            "no `meshproxy serve` of this user is running", hint="start it: it reads the file then. meshproxy serve"
-        )
+    deadline = time.monotonic() + timeout_s
+    pid, before = _running(paths, deadline)
     path = Path(before.config_file)
     ServerFiles(path if path != paths.server_file.absolute() else None).check_form()
-    os.kill(runtime.pid, signal.SIGHUP)
-    deadline = time.monotonic() + timeout_s
+    os.kill(pid, signal.SIGHUP)
     while time.monotonic() < deadline:
-        report = read_report(paths, runtime.pid)
+        report = read_report(paths, pid)
         if report is not None and report.generation > before.generation:
             return _accepted(report)
+        if not is_running(paths, pid):
+            raise UnavailableError(f"the server (process {pid}) has ended meanwhile", hint="its log may say why")
         time.sleep(_POLL_S)
     raise UnavailableError(
-        f"the server (process {runtime.pid}) did not answer within {timeout_s:g} s", hint="its log may say why"
+        f"the server (process {pid}) did not answer within {timeout_s:g} s", hint="its log may say why"
+    )
+
+
+def _running(paths: Paths, deadline: float) -> tuple[int, ReloadReport]:
+    """Return the running server's process id and its last report. Raises `UnavailableError`."""
+    runtime = read_runtime(paths)
+    while runtime is not None and is_running(paths, runtime.pid) and time.monotonic() < deadline:
+        report = read_report(paths, runtime.pid)
+        if report is not None:
+            return runtime.pid, report
+        time.sleep(_POLL_S)  # it is just writing
+    raise UnavailableError(
+        "no `meshproxy serve` of this user is running", hint="start it: it reads the file then. meshproxy serve"
     )
 
 
@@ -97,4 +110,4 @@ def _tell(report: ReloadReport) -> None:
         output.text(change)
     if not report.changes:
         output.note(f"nothing is new in {report.config_file}; keys, prices and certificates were read again")
-    output.success(f"all {report.processes} processes of the server go by it")
+    output.success(f"{report.processes} processes of the server go by it")

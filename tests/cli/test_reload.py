@@ -57,7 +57,7 @@ def test_the_answer_of_the_server_is_shown(
     monkeypatch.setattr(os, "kill", kill)
     first = run("reload")
     assert first.stdout == "provider a added: http://a\n"
-    assert "all 3 processes" in first.stderr
+    assert "3 processes" in first.stderr
     assert run("reload", "--json").json()["generation"] == 2
     refused = run("reload", code=2)
     assert "  one\n  two" in refused.stderr
@@ -69,6 +69,14 @@ def test_the_answer_of_the_server_is_shown(
 def test_a_server_that_does_not_answer(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "kill", lambda *_: None)
     assert "did not answer within 1 s" in run("reload", "--timeout", "1", code=4).stderr
+
+
+def test_a_server_that_ends_meanwhile(run: InProcess, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_runtime(paths, ServerRuntime("http://127.0.0.1:1", 42, "p", "sqlite:///x", 0.0))
+    board = ReloadBoard(paths, 42)
+    board.publish(ReloadReport(0, str(paths.server_file), "digest"))
+    monkeypatch.setattr(os, "kill", lambda *_: board.close())
+    assert "has ended meanwhile" in run("reload", code=4).stderr
 
 
 @pytest.mark.usefixtures("board")

@@ -45,6 +45,7 @@ class Running:
     pid: int
     headers: dict[str, str]
     path: str = "/rooms/bench/openai/v1/responses"
+    spool: Path | None = None
 
 
 def free_port() -> int:
@@ -128,4 +129,5 @@ def meshproxy(upstream: int, home: Path, workers: int = 1) -> Iterator[Running]:
         token = got.stdout.decode().strip()
         time.sleep(1)
         headers = {"Authorization": f"Bearer {token}", "Meshagent-Session": "bench"}
-        yield Running("meshproxy" if workers == 1 else f"meshproxy, {workers} workers", port, pid, headers)
+        name = "meshproxy" if workers == 1 else f"meshproxy, {workers} workers"
+        yield Running(name, port, pid, headers, spool=Path(environ["MESHPROXY_HOME"]) / "data" / "spool")

@@ -17,12 +17,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.entry import Entry, encode, subject_of
 from meshproxy_cli.proxy.ids import new_event_id
 from meshproxy_cli.proxy.ledger import Ledger
-from meshproxy_cli.proxy.spool import Spool, encode
+from meshproxy_cli.proxy.spool import Spool
 from meshproxy_cli.proxy.usage.meter import meter_for
 from meshproxy_cli.proxy.usage.reading import Reading
-from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
+from meshproxy_cli.store.events import Outcome, TokenCounts
 
 MAX_RATIO = 1.0
 NUMBER = 5000
@@ -64,30 +66,31 @@ def measure_stream(name: str, event: bytes, rounds: int) -> bool:
 
 def measure_record(rounds: int) -> None:
     """Compare recording an event with writing its line."""
-    event = UsageEvent(
-        event_id=new_event_id(),
-        request_id="req-1",
-        started_at=datetime.now(UTC),
+    caller = Caller(
         project_id="6f1f9f2e-0000-4000-8000-000000000000",
         room="my-room",
         session="codex-agent",
         participant="ada",
         key_id="6f1f9f2e-0000-4000-8000-000000000001",
         agent="codex_exec",
-        provider="openai",
-        endpoint="/v1/responses",
-        method="POST",
+        models=None,
+    )
+    subject = subject_of(caller, "openai", "/v1/responses", "POST")
+    reading = Reading(tokens=TokenCounts(input_tokens=1000, output_tokens=100), model="gpt-5.4", complete=True)
+    entry = Entry(
+        event_id=new_event_id(),
+        request_id="req-1",
+        started_at=datetime.now(UTC),
         streamed=True,
         status=200,
         outcome=Outcome.OK,
     )
-    reading = Reading(tokens=TokenCounts(input_tokens=1000, output_tokens=100), model="gpt-5.4", complete=True)
     with tempfile.TemporaryDirectory() as directory:
         spool = Spool(Path(directory) / "spool")
         ledger = Ledger(spool)
-        recorded = microseconds(lambda: ledger.record(event, reading), rounds)
+        recorded = microseconds(lambda: ledger.record(subject, entry, reading), rounds)
         spool.close()
-        line = encode([reading.apply(event)])
+        line = encode(entry, subject)
         with (Path(directory) / "bare").open("ab", buffering=0) as file:
             bare = microseconds(lambda: os.write(file.fileno(), line), rounds)
     print(f"{'recording an answer':30} {len(line):4} bytes  {recorded:5.2f} µs  {recorded / bare:5.2f} of a bare write")

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from meshproxy_cli.errors import UnavailableError
-from meshproxy_cli.proxy import memory
+from meshproxy_cli.proxy import tuning
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.control import Change, Control
 from meshproxy_cli.proxy.logs import LogOptions, log_as, uncaught_in_loop
@@ -170,7 +170,7 @@ def _worker_process(line: Connection, plan: Plan, number: int, _alive: Connectio
     )
 
     def ready() -> None:
-        memory.settle()
+        tuning.settle()
         line.send(True)  # noqa: FBT003 (any value will do)
 
     run_worker(plan, sockets, number, ready, line)

@@ -4,10 +4,10 @@ import sys
 # In a process of its own: what `settle` changes stays changed.
 PLAY = """
 import gc, resource
-from meshproxy_cli.proxy import memory
+from meshproxy_cli.proxy import tuning
 
 if {settled}:
-    memory.settle()
+    tuning.settle()
     assert gc.get_freeze_count() > 1000, gc.get_freeze_count()
 size = 560_000
 b"".join([bytes(size), b"1"])

@@ -96,7 +96,7 @@ def revoke(
 
 
 def _row(token: AccessToken) -> tuple[str, ...]:
-    used = "never" if token.last_used_at is None else f"{token.last_used_at:%Y-%m-%d %H:%M}"
+    used = "never" if token.last_used_at is None else f"{token.last_used_at:%Y-%m-%d}"
     state = "valid" if token.revoked_at is None else f"revoked {token.revoked_at:%Y-%m-%d}"
     return token.name, token.role.value, token.id, f"{token.created_at:%Y-%m-%d}", used, state
 

@@ -8,7 +8,7 @@ from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.store.records import AuditEntry
 
-_TITLES = ("Time (UTC)", "Who", "From", "Change", "To", "Details")
+_TITLES = ("Time (UTC)", "Who", "From", "What")
 
 
 def audit(
@@ -32,7 +32,7 @@ def audit(
     if as_json:
         output.data({"entries": [_as_json(entry) for entry in entries]})
     elif entries:
-        columns = [output.Column(title, fold=title == "Details") for title in _TITLES]
+        columns = [output.Column(title, fold=title == "What") for title in _TITLES]
         output.table(columns, [_row(entry) for entry in entries])
     else:
         output.note("nothing was changed yet")
@@ -40,7 +40,8 @@ def audit(
 
 def _row(entry: AuditEntry) -> tuple[str, ...]:
     details = ", ".join(f"{name}: {value}" for name, value in entry.details.items())
-    return f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.actor, entry.origin, entry.action, entry.target, details
+    what = f"{entry.action} {entry.target}{f' ({details})' if details else ''}"
+    return f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.actor, entry.origin, what
 
 
 def _as_json(entry: AuditEntry) -> dict[str, Any]:

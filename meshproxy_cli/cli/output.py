@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_GAP = 2  # between columns
+_FOLDED = 8  # the least width of a column that folds
 #: Of what `--json` prints, by every command: see docs/json.md.
 SCHEMA_VERSION = 1
 
@@ -86,10 +88,12 @@ def data(value: Mapping[str, Any]) -> None:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: Sequence[str] | None = None) -> None:
-    """Draw a table on standard output; piped, it is as wide as its content."""
+    """Draw a table on standard output; piped, it is as wide as its content. Nothing is cut: ids are there to be copied.
+
+    Where even the columns that fold have become narrow, lines are longer than the terminal, which then breaks them.
+    """
     console = _console(stderr=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 1000)
+    console.width = max(console.width, _least_width(columns, rows, footer) if console.is_terminal else 1000)
     console.print(_grid(columns, rows, footer))
 
 
@@ -109,6 +113,15 @@ def live() -> Iterator[Callable[[str, Sequence[Column], Sequence[Sequence[str]],
 def width() -> int | None:
     """Return the columns of the terminal that standard output is, or None where it is none."""
     return _console(stderr=False).width if sys.stdout.isatty() else None
+
+
+def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: Sequence[str] | None) -> int:
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    lines = [[column.title for column in columns], *rows, *([footer] if footer else [])]
+    widths = [max(map(cell_len, cells)) for cells in zip(*lines, strict=True)]
+    narrow = [min(width, _FOLDED) if column.fold else width for column, width in zip(columns, widths, strict=True)]
+    return sum(narrow) + _GAP * (len(narrow) - 1)
 
 
 def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: Sequence[str] | None) -> "Table":

@@ -190,9 +190,10 @@ def _chosen(name: str | None) -> tuple[ProviderEntry, ...]:
     chosen = tuple(provider for provider in providers if name in {None, provider.name})
     if not chosen:
         known = [provider.name for provider in providers]
+        known_are = f"known are {', '.join(known)}; " if known else ""
         raise NotFoundError(
             f"there is no provider named {name!r}{did_you_mean(name, known)}" if name else "there is no provider",
-            hint=f"known are {', '.join(known) or 'none'}; add one: meshproxy provider add openai --api-key -",
+            hint=f"{known_are}add one: meshproxy provider add openai --api-key -",
         )
     return chosen
 

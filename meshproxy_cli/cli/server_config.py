@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.cli import context
-from meshproxy_cli.errors import UsageError
+from meshproxy_cli.errors import NotFoundError, UsageError
 from meshproxy_cli.proxy.config import Listening, ServerConfig, load_config
 from meshproxy_cli.proxy.reload import Loaded
 from meshproxy_cli.proxy.tls import tls_context
@@ -66,6 +66,6 @@ class ServerFiles:
         except FileNotFoundError:
             if self.chosen is None:
                 return ""
-            raise UsageError(f"there is no file {self.chosen}") from None
+            raise NotFoundError(f"there is no file {self.chosen}") from None
         except (OSError, UnicodeDecodeError) as problem:
             raise UsageError(f"{self.path} can't be read: {problem}") from None

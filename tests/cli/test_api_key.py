@@ -50,7 +50,7 @@ def test_activate_on_creation(run: InProcess) -> None:
     assert signer(run) == key.id
     assert listed(run)["laptop"]["active"] is True
     table = run("api-key", "list").stdout
-    assert "active here" in table
+    assert "active" in table
     assert key.id in table
 
 
@@ -98,7 +98,7 @@ def test_activate_goes_back_and_forth_and_loses_nothing(run: InProcess) -> None:
     second = create(run, "second", "--activate")
     third = create(run, "third")
     assert signer(run) == second.id
-    assert "kept here" in run("api-key", "list").stdout
+    assert "kept" in run("api-key", "list").stdout
     run("api-key", "activate", first.id.upper())
     assert signer(run) == first.id
     run("api-key", "activate", "second")

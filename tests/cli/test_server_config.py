@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from meshproxy_cli.cli.server_config import ServerFiles
-from meshproxy_cli.errors import MeshproxyError, UsageError
+from meshproxy_cli.errors import MeshproxyError, NotFoundError, UsageError
 from meshproxy_cli.proxy.config import Listening
 
 GOOD = '[providers.openai]\nkeys = ["env:TEAM_KEY"]\n'
@@ -32,7 +32,7 @@ def test_the_users_own_file_is_read_with_its_secrets(file: Path, monkeypatch: py
 
 
 def test_a_file_that_was_named_must_be_there(file: Path) -> None:
-    with pytest.raises(UsageError, match="there is no file"):
+    with pytest.raises(NotFoundError, match="there is no file"):
         ServerFiles(file.with_name("other.toml")).read()
 
 

@@ -165,18 +165,21 @@ def _as_json(record: ApiKeyRecord, active_id: str | None) -> dict[str, Any]:
 
 def _draw(records: Sequence[ApiKeyRecord], active_id: str | None, kept: Sequence[str]) -> None:
     columns = [output.Column(title, fold=title == "Description") for title in _TITLES]
-    output.table(columns, [_row(record, active_id, kept) for record in records])
+    rows = [_row(record, active_id, kept) for record in records]
+    if not any(row[-1] for row in rows):  # nobody wrote a description
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    output.table(columns, rows)
 
 
 _TITLES = ("Name", "ID", "Created", "Last used", "State", "Description")
 
 
 def _row(record: ApiKeyRecord, active_id: str | None, kept: Sequence[str]) -> tuple[str, ...]:
-    used = f"{record.last_used_at:%Y-%m-%d %H:%M}" if record.last_used_at else "never"
+    used = f"{record.last_used_at:%Y-%m-%d}" if record.last_used_at else "never"
     if record.revoked_at is not None:
         state = f"revoked {record.revoked_at:%Y-%m-%d}"
     elif record.id == active_id:
-        state = "active here"
+        state = "active"
     else:
-        state = "kept here" if record.id in kept else ""
-    return record.name, record.id, f"{record.created_at:%Y-%m-%d %H:%M}", used, state, record.description
+        state = "kept" if record.id in kept else "-"
+    return record.name, record.id, f"{record.created_at:%Y-%m-%d}", used, state, record.description

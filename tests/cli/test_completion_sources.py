@@ -86,7 +86,13 @@ def test_another_server(run: InProcess, site: Site, monkeypatch: pytest.MonkeyPa
         assert names(NameKind.PARTICIPANT) == {"ana"}
         assert names(NameKind.MODEL) == {"gpt-5.4"}
         assert "their-key" in names(NameKind.API_KEY)
-    assert sources.gather([lambda: sources.on_server(NameKind.ROOM, "team")]) == []
+        assert names(NameKind.ROOM) != set()
+        monkeypatch.setenv("MESHAGENT_TOKEN", site.viewer)
+        run("server", "remove", "team")
+        assert set(sources.on_server(NameKind.ROOM, url)) == set(), "a token goes to no URL that is just being typed"
+        monkeypatch.setenv("MESHAGENT_API_URL", url)
+        assert ("far-away", "") in set(sources.on_server(NameKind.ROOM, None))
+    assert sources.gather([lambda: sources.on_server(NameKind.ROOM, None)]) == []
 
 
 def test_the_keyring_is_never_asked(run: InProcess, tmp_path: Path) -> None:

@@ -91,8 +91,14 @@ def imported_rooms() -> Iterator[Name]:
 
 
 def on_server(kind: "NameKind", server: str | None, room: str | None = None) -> Iterator[Name]:
-    """Give the names that a server knows; `room` narrows sessions where that is cheap."""
-    chosen = load_settings(paths(), os.environ).server(server)
+    """Give the names that a server knows; `room` narrows sessions where that is cheap.
+
+    A URL that is only being typed gets no request: it would carry the access token before Enter is pressed.
+    """
+    settings = load_settings(paths(), os.environ)
+    chosen = settings.server(server)
+    if server is not None and chosen.name not in settings.servers:
+        return
     if chosen.local and (database := _database()) is not None:
         from meshproxy_cli.store.names import read_names  # noqa: PLC0415 (local servers only)
 

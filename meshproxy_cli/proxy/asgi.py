@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from meshproxy_cli.proxy.chunked import LAST_CHUNK, chunk
 from meshproxy_cli.proxy.guard import RequestHead
+from meshproxy_cli.proxy.ids import new_request_id
 from meshproxy_cli.proxy.refusal import Reader, Refusal, reason_phrase, render
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class AppExchange:
         self._chunked = False
         self._over = False
         self._closes = not head.keeps_alive or gateway.draining
-        self.request_id = gateway.new_request_id()
+        self.request_id = new_request_id()
 
     @property
     def wants_more(self) -> bool:

@@ -12,7 +12,7 @@ from meshproxy_cli.proxy.authorise import Ask
 from meshproxy_cli.proxy.entry import Entry, Subject, subject_of
 from meshproxy_cli.proxy.forward import Forwarder
 from meshproxy_cli.proxy.guard import AnswerHead
-from meshproxy_cli.proxy.ids import as_uuid
+from meshproxy_cli.proxy.ids import as_uuid, new_request_id
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.prepared import Prepared, Standing
@@ -53,7 +53,7 @@ class Exchange:
         self.route = prepared.route
         self.websocket = prepared.websocket
         self.closes = not prepared.keeps or gateway.draining
-        self.request_id = gateway.new_request_id()
+        self.request_id = new_request_id()
         self.caller: Caller | None = None
         self.ask = _NO_ASK
         self.provider: Provider | None = None

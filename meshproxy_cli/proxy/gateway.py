@@ -12,7 +12,6 @@ from meshproxy_cli.proxy.directory import Directory
 from meshproxy_cli.proxy.entry import Entry, Subject
 from meshproxy_cli.proxy.exchange import Exchange
 from meshproxy_cli.proxy.guard import AnswerHead, RequestHead
-from meshproxy_cli.proxy.ids import new_id
 from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limits import Limiter
 from meshproxy_cli.proxy.local import LocalAnswer
@@ -99,10 +98,6 @@ class Gateway:
         self.directory = directory
         self.generation += 1
         self.authenticator.use(directory)
-
-    def new_request_id(self) -> str:
-        """Return the id that a request is known by to the client, the logs and the ledger: "req_" and 32 hex digits."""
-        return "req_" + new_id()
 
     def handler_for(self, client: "ClientConnection", head: RequestHead, block: bytes) -> "Handler":
         """Return what deals with a request; `block` are its head's bytes."""

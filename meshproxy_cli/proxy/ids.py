@@ -22,6 +22,11 @@ def new_id() -> str:
     return f"{tick >> 12:012x}7{tick & 0xFFF:03x}{_TAIL}"
 
 
+def new_request_id() -> str:
+    """Return the id that a request is known by to the client, the logs and the ledger: "req_" and 32 hex digits."""
+    return "req_" + new_id()
+
+
 def as_uuid(ident: str) -> str:
     """Return 32 hex digits as the text of a UUID."""
     return f"{ident[:8]}-{ident[8:12]}-{ident[12:16]}-{ident[16:20]}-{ident[20:]}"

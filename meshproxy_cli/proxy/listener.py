@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError
 from meshproxy_cli.proxy.exchange import Exchange
 from meshproxy_cli.proxy.guard import CHUNKED, MalformedHeadError, RequestHead, check_partial_head, read_request_head
+from meshproxy_cli.proxy.ids import new_request_id
 from meshproxy_cli.proxy.refusal import Reader, Refusal, render
 
 if TYPE_CHECKING:
@@ -253,7 +254,12 @@ class ClientConnection(asyncio.Protocol):
             self._need, self._chunks = head.length, None
         if not handler.begin() or self._handler is not handler:
             return
-        if self._need == 0 and self._chunks is None:
+        if self._chunks is None and self._need == len(rest):  # all of it is here, as it mostly is
+            self._need = 0
+            if not rest or (handler.body_piece(rest) and self._handler is handler):
+                self._phase = _ANSWER
+                handler.body_complete([])
+        elif self._need == 0 and self._chunks is None:
             self._complete(rest, [])
         elif rest:
             self._read_body(rest)
@@ -305,7 +311,7 @@ class ClientConnection(asyncio.Protocol):
         if handler is not None:
             handler.client_gone()
         refusal = Refusal(status=400, code="malformed_request", message=message)
-        _, data = render(refusal, Reader(protocol="openai"), self._gateway.new_request_id(), close=True)
+        _, data = render(refusal, Reader(protocol="openai"), new_request_id(), close=True)
         self._gateway.metrics.refused(refusal.code)
         self.transport.write(data)
         self._need = 1  # whatever still comes is not to reset the connection before the answer is read

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Self
 
 from meshproxy_cli.proxy.guard import RequestHead
+from meshproxy_cli.proxy.ids import new_request_id
 from meshproxy_cli.proxy.refusal import Refusal, answer, reader_astray, render
 from meshproxy_cli.proxy.routes import Protocol
 
@@ -66,7 +67,7 @@ class LocalAnswer:
         self._answer()
 
     def _answer(self) -> None:
-        request_id = self._gateway.new_request_id()
+        request_id = new_request_id()
         if self._refusal is None:
             data = answer(200, b"", request_id, kind="text/plain", close=self._close)
         else:

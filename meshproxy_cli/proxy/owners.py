@@ -5,6 +5,7 @@ worker of the machine: so a follow-up finds its answer whichever worker it reach
 share a database hand in what they noted (`ownershipper`), and look up what they have not seen (`ownerlookup`).
 """
 
+import functools
 import hashlib
 import os
 from collections import OrderedDict
@@ -130,4 +131,9 @@ def _hash(text: str) -> bytes:
 
 
 def _owner(caller: Caller) -> bytes:
-    return _hash(f"{caller.project_id}\0{caller.room}")
+    return _room_hash(caller.project_id, caller.room)
+
+
+@functools.lru_cache(maxsize=4096)
+def _room_hash(project_id: str, room: str) -> bytes:
+    return _hash(f"{project_id}\0{room}")

@@ -56,10 +56,9 @@ class Relay:
     @property
     def provider_request_id(self) -> str:
         """The id that the provider gave its answer, "" where it gave none."""
-        head = self._head
-        if head is None:
-            return ""
-        return (head.value(b"x-request-id") or head.value(b"request-id"))[:200].decode("latin-1")
+        known = {} if self._head is None else self._head.known
+        given = known.get(b"x-request-id") or known.get(b"request-id")
+        return given[:200].decode("latin-1") if given else ""
 
     def answer_started(self, head: AnswerHead) -> None:
         exchange = self._exchange

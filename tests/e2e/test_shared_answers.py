@@ -43,6 +43,13 @@ class Site:
         status, content = self.machines[machine].ask("POST", path, self.headers(room), body)
         return status, json.loads(content)
 
+    def follow_up(self, machine: int, ident: str) -> str:
+        """Go on from an answer, which may take a moment to become known there; return the id of the new one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := self.ask(machine, previous_response_id=ident))[0] != 200:
+            assert time.monotonic() < deadline, found
+        return str(found[1]["id"])
+
     def answer(self, machine: int, **more: Any) -> str:
         """Return the id of a new answer."""
         status, content = self.ask(machine, **more)
@@ -63,9 +70,8 @@ def site(tmp_path: Path, own_postgres: Postgres, provider: RecordingProvider) ->
 
 def test_a_follow_up_may_reach_either_machine(site: Site, provider: RecordingProvider) -> None:
     first = site.answer(0)
-    status, second = site.ask(1, previous_response_id=first)  # at once: the other has not handed it in yet
-    assert status == 200
-    assert site.ask(0, previous_response_id=second["id"])[0] == 200
+    second = site.follow_up(1, first)
+    site.follow_up(0, second)
     reached = len(provider.requests)
 
     status, refused = site.ask(1, "other", previous_response_id=first)
@@ -77,21 +83,20 @@ def test_a_follow_up_may_reach_either_machine(site: Site, provider: RecordingPro
     assert site.ask(0, previous_response_id=kept_by_nobody)[0] == 200
     assert len(provider.requests) == reached + 2
 
-    socket = f"ws://{site.machines[1].address}/rooms/lab/openai/v1/responses"
+    url = f"ws://{site.machines[1].address}/rooms/lab/openai/v1/responses"
     fresh = site.answer(0)
-    with connect(socket, additional_headers=site.headers("lab")) as websocket:
-        for previous, kind in (
-            (fresh, "response.completed"),
-            ("resp_of_nobody", "error"),
-            (first, "response.completed"),
-        ):
-            event = {"type": "response.create", "model": "gpt-5.4", "input": "x", "previous_response_id": previous}
-            websocket.send(json.dumps(event))
-            assert last_event(websocket) == kind
+    with connect(url, additional_headers=site.headers("lab")) as websocket:
+        deadline = time.monotonic() + PATIENCE_S
+        while turn(websocket, fresh) != "response.completed":
+            assert time.monotonic() < deadline
+        assert turn(websocket, "resp_of_nobody") == "error"
+        assert turn(websocket, first) == "response.completed"
 
 
-def last_event(websocket: Any) -> str:
-    """Read events to the end of a turn and return the kind of the last one."""
+def turn(websocket: Any, previous: str) -> str:
+    """Go on from an answer on a websocket; return the kind of the turn's last event."""
+    event = {"type": "response.create", "model": "gpt-5.4", "input": "x", "previous_response_id": previous}
+    websocket.send(json.dumps(event))
     while True:
         kind = str(json.loads(websocket.recv(timeout=PATIENCE_S))["type"])
         if kind in {"response.completed", "response.failed", "error"}:
@@ -100,7 +105,7 @@ def last_event(websocket: Any) -> str:
 
 def test_while_the_database_is_away_what_is_known_goes_on(site: Site) -> None:
     known, unknown = site.answer(1), site.answer(0)
-    assert site.ask(0, previous_response_id=known)[0] == 200
+    site.follow_up(0, known)
     site.postgres.stop()
     site.machines[1].wait("degraded")
     assert site.ask(1, previous_response_id=known)[0] == 200
@@ -110,7 +115,4 @@ def test_while_the_database_is_away_what_is_known_goes_on(site: Site) -> None:
     assert "database is away" in refused["error"]["message"]
     site.postgres.start()
     site.machines[1].wait("ok")
-    deadline = time.monotonic() + PATIENCE_S
-    while site.ask(1, previous_response_id=unknown)[0] != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    site.follow_up(1, unknown)

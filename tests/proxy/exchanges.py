@@ -8,6 +8,7 @@ from proxy.phrases import (
     ANSWERED,
     ASKED,
     CODINGS,
+    ENDPOINTS,
     FINE,
     INTERIM,
     NAME,
@@ -16,6 +17,7 @@ from proxy.phrases import (
     QUERY,
     VALUE,
     WRONG,
+    Endpoint,
     anthropic_events,
     chat_events,
     response_events,
@@ -27,39 +29,6 @@ LARGE_REQUESTS = frozenset({60, 160, 310})
 LARGE_ANSWERS = frozenset({111, 211, 361, 411})
 SIZES = (0, 1, 2, 3, 17, 100, 999, 4095, 4096, 4097, 16_000, 65_535, 65_536, 65_537, 200_000, 700_000)
 WEIGHTS = (4, 3, 2, 2, 3, 4, 4, 2, 2, 2, 3, 2, 2, 2, 2, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A path of a provider: `sends` says what a request holds, `streams` whether the answer may be events."""
-
-    protocol: str
-    method: bytes
-    path: bytes
-    sends: str = "json"
-    streams: bool = False
-
-
-ENDPOINTS = (
-    Endpoint("openai", b"POST", b"/v1/responses", streams=True),
-    Endpoint("openai", b"POST", b"/v1/responses", streams=True),
-    Endpoint("openai", b"POST", b"/v1/chat/completions", streams=True),
-    Endpoint("openai", b"POST", b"/v1/responses/compact"),
-    Endpoint("openai", b"POST", b"/v1/responses/input_tokens"),
-    Endpoint("openai", b"POST", b"/v1/embeddings"),
-    Endpoint("openai", b"POST", b"/v1/audio/speech"),
-    Endpoint("openai", b"POST", b"/v1/images/generations"),
-    Endpoint("openai", b"POST", b"/v1/audio/transcriptions", "form"),
-    Endpoint("openai", b"GET", b"/v1/models/gpt-5.4", "nothing"),
-    Endpoint("openai", b"HEAD", b"/v1/models/gpt-5.4", "nothing"),
-    Endpoint("anthropic", b"POST", b"/v1/messages", streams=True),
-    Endpoint("anthropic", b"POST", b"/v1/messages", streams=True),
-    Endpoint("anthropic", b"POST", b"/v1/messages", streams=True),
-    Endpoint("anthropic", b"POST", b"/v1/messages/count_tokens"),
-    Endpoint("anthropic", b"POST", b"/v1/complete"),
-    Endpoint("anthropic", b"GET", b"/v1/models/claude-a", "nothing"),
-    Endpoint("anthropic", b"HEAD", b"/v1/models/claude-a", "nothing"),
-)
 
 
 @dataclass(slots=True)
@@ -177,7 +146,7 @@ class Maker:
         if self._hides and status[:3] == b"200" and case.streamed and not self._packed:
             case.arrives = b"".join(part for part in self._parts if b'"choices": [], "usage"' not in part)
         case.expects = chance() < 0.06 and case.version == b"1.1" and bool(request.framed)
-        if chance() < 0.2:
+        if chance() < 0.3:
             self._break(case)
             case.hasty = False
         return case
@@ -227,7 +196,7 @@ class Maker:
         members = [b'"model":%b"%b"' % (space, b"gpt-5.4" if endpoint.protocol == "openai" else b"claude-a")]
         if stream:
             members.append(b'"stream":true')
-            self._hides = endpoint.path == b"/v1/chat/completions" and self.random.random() < 0.5
+            self._hides = endpoint.path == b"/v1/chat/completions" and self.random.random() < 0.7
             if not self._hides:
                 members.append(b'"stream_options":{ "include_usage" : true }')
         members.append(b'"odd":[1.50,1e5,-0,"\\u00e4\\/\\ud83d\\ude00","\xc3\xa4",null,{"a":1,"a":2}]')

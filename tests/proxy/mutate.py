@@ -76,7 +76,14 @@ GOOD = [
     _post(b"/openai/v1/responses", _ASK).replace(b" HTTP/1.1", b" HTTP/1.0"),
     _post(b"/v1/responses", _ASK) + _get(b"/openai/v1/models/gpt-5.4") + _post(b"/anthropic/v1/complete", _CLAUDE),
 ]  # fmt: skip
-BAD = [one.replace(b"Host: proxy\r\n", b"Host: proxy\r\n" + AUTH, 1) for one in REFUSED.values() if len(one) < 5000]
+_TWO_READINGS = (
+    b'{"model":"gpt-5.4","input":"x","model":"gpt-6"}', b'{"model":"gpt-6","model":"gpt-5.4"}', b'{"model":"gpt-6"}',
+    b'{"model":"gpt-5.4","\\u006dodel":"gpt-6"}', b'{"model":"gpt-5.4","Model":"gpt-6"}', b'{"model":["gpt-5.4"]}',
+)  # fmt: skip
+BAD = [
+    *(one.replace(b"Host: proxy\r\n", b"Host: proxy\r\n" + AUTH, 1) for one in REFUSED.values() if len(one) < 5000),
+    *(_post(b"/openai/v1/responses", body) for body in _TWO_READINGS),
+]
 
 
 def _events(*events: dict[str, object], done: bytes = b"") -> bytes:

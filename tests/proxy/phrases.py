@@ -1,11 +1,47 @@
-"""What requests and answers are made of: headers, statuses, codings, streams of events."""
+"""What requests and answers are made of: endpoints, headers, statuses, codings, streams of events."""
 
 import gzip
 import json
 import zlib
+from dataclasses import dataclass
 
 import brotli
 import zstandard
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A path of a provider: `sends` says what a request holds, `streams` whether the answer may be events."""
+
+    protocol: str
+    method: bytes
+    path: bytes
+    sends: str = "json"
+    streams: bool = False
+
+
+ENDPOINTS = (
+    Endpoint("openai", b"POST", b"/v1/responses", streams=True),
+    Endpoint("openai", b"POST", b"/v1/responses", streams=True),
+    Endpoint("openai", b"POST", b"/v1/chat/completions", streams=True),
+    Endpoint("openai", b"POST", b"/v1/chat/completions", streams=True),
+    Endpoint("openai", b"POST", b"/v1/responses/compact"),
+    Endpoint("openai", b"POST", b"/v1/responses/input_tokens"),
+    Endpoint("openai", b"POST", b"/v1/embeddings"),
+    Endpoint("openai", b"POST", b"/v1/audio/speech"),
+    Endpoint("openai", b"POST", b"/v1/images/generations"),
+    Endpoint("openai", b"POST", b"/v1/audio/transcriptions", "form"),
+    Endpoint("openai", b"GET", b"/v1/models/gpt-5.4", "nothing"),
+    Endpoint("openai", b"HEAD", b"/v1/models/gpt-5.4", "nothing"),
+    Endpoint("anthropic", b"POST", b"/v1/messages", streams=True),
+    Endpoint("anthropic", b"POST", b"/v1/messages", streams=True),
+    Endpoint("anthropic", b"POST", b"/v1/messages", streams=True),
+    Endpoint("anthropic", b"POST", b"/v1/messages/count_tokens"),
+    Endpoint("anthropic", b"POST", b"/v1/complete"),
+    Endpoint("anthropic", b"GET", b"/v1/models/claude-a", "nothing"),
+    Endpoint("anthropic", b"HEAD", b"/v1/models/claude-a", "nothing"),
+)
+
 
 CODINGS = {
     b"gzip": lambda data: gzip.compress(data, 1, mtime=0),

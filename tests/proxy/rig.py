@@ -89,9 +89,9 @@ class End(asyncio.Transport):
     # What the other side does
 
     def arrive(self) -> bool:
-        """Let come what may; whether anything did."""
+        """Let come the next half of what is to come; whether anything did."""
         before = len(self.coming)
-        while self.coming and not self.paused and not self.closed:
+        while len(self.coming) > before // 2 and not self.paused and not self.closed:
             self.protocol.data_received(self.coming.popleft())
         return before != len(self.coming)
 
@@ -167,6 +167,7 @@ class Rig:
             if not end.lost:
                 end.lost = True
                 end.protocol.connection_lost(None)
+        self.ends.reverse()  # either side may be the first
         for end in tuple(self.ends):
             moved = end.arrive() or moved
         for end in self.upstreams:

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,8 @@ import pytest
 
 from meshproxy_cli.store.events import Outcome
 from proxy.bench import PATIENCE_S, Bench, bench, provider, run, token, until
-from proxy.exchanges import Case, Maker
+from proxy.exchanges import LARGEST, Case, Maker
+from proxy.phrases import ENDPOINTS
 from proxy.wire import CutError, Message, Pen, Tap, name_of, read_answer, read_body
 
 CASES = 500
@@ -359,3 +360,32 @@ def test_all_arrives_as_it_was_sent(part: int, tmp_path: Path) -> None:
     size = CASES // SLICES
     numbers = map(int, CHOSEN.split(",")) if CHOSEN else range(part * size, (part + 1) * size)
     run(play_all(tmp_path, [Maker(number).case() for number in numbers]))
+
+
+def test_all_kinds_are_among_them() -> None:
+    """The cases are what chance made of them, so what they are to show is counted."""
+    cases = [Maker(number).case() for number in range(CASES)]
+    kinds = Counter(case.broken for case in cases)
+    kinds.update(f"asked: {case.request.framing}" for case in cases)
+    kinds.update(f"answered: {case.answer.framing}" for case in cases)
+    for name in (
+        "expects",
+        "asks_close",
+        "provider_closes",
+        "old_provider",
+        "hasty",
+        "streamed",
+        "filtered",
+        "bodyless",
+    ):
+        kinds[name] = sum(bool(getattr(case, name)) for case in cases)
+    kinds["trailers asked"] = sum(bool(case.request.trailers) for case in cases)
+    kinds["trailers answered"] = sum(bool(case.answer.trailers) for case in cases)
+    kinds["broken between chunks"] = sum(case.broken_at in case.answer.ends for case in cases)
+    kinds["packed"] = sum(any(b"ontent-encoding" in line.lower() for line in case.answer.lines) for case in cases)
+    assert not {kind: count for kind, count in kinds.items() if count < 8}, kinds
+    assert {case.endpoint for case in cases} == set(ENDPOINTS)
+    for sent in ("request", "answer"):
+        sizes = {len(getattr(case, sent).body) for case in cases}
+        assert min(sizes) == 0
+        assert LARGEST - 1024 < max(sizes) <= LARGEST

@@ -35,7 +35,7 @@ from proxy.strict import SLOTS, Requests, check_answers, check_frames, need
 
 SCALE = float(os.environ.get("MESHPROXY_TEST_SCALE", "1"))
 # How many slices of how many messages each; in all, 200,000.
-KINDS = {"request": (10, 15_000), "answer": (4, 10_000), "websocket": (1, 10_000)}
+KINDS = {"request": (15, 10_000), "answer": (8, 5_000), "websocket": (2, 5_000)}
 SPEC = """
 version: v1
 kind: ParticipantToken
@@ -256,6 +256,27 @@ def test_what_is_not_spoilt_gets_through(place: int, tmp_path: Path) -> None:
         await rig.settle()
         assert client.written.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 101 ", b"HTTP/1.1 100 Continue"))
         client.hang_up()
+        await rig.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(play())
+
+
+def test_pipelined_requests_in_any_two_pieces(tmp_path: Path) -> None:
+    async def play() -> None:
+        rig = Rig(tmp_path, CONFIG)
+        fuzz = Fuzz(rig)
+        plain, chunked = fuzz.good[0], fuzz.good[3]
+        for data in (plain + chunked + plain, chunked + plain):
+            for cut in range(0, len(data), 2):
+                client = rig.client()
+                client.coming.extend((data[:cut], data[cut:]))
+                await rig.settle()
+                got = check_answers(bytes(client.written), client, heads=False, token=fuzz.token)
+                assert got == data.count(b"POST "), (cut, client.written)
+                assert client.written.count(b" 200 OK") == got
+                client.hang_up()
+        assert not rig.failures
         await rig.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

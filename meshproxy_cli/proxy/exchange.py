@@ -3,6 +3,7 @@
 head read → authenticate → body read → authorise → limits → forward (`forward.py`, `relay.py`) → record.
 """
 
+import logging
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from time import perf_counter, time
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _KEPT_FOR_STRANGERS = 4 * 1024 * 1024
 _UNKNOWN_KEY = "token_unknown_key"
 _RESPONSE = Reply.RESPONSE
+_log = logging.getLogger(__name__)
 
 
 class Exchange:
@@ -212,6 +214,8 @@ class Exchange:
         reader = reader_of(self.head, self.route, stream=self.ask.stream)
         status, data = render(refusal, reader, self.request_id, close=self.closes)
         self._gateway.metrics.refused(refusal.code)
+        what = {"status": refusal.status, "endpoint": self.route.endpoint.path}
+        _log.debug("refused: %s", refusal.code, extra={"request_id": self.request_id, "fields": what})
         if self.caller is not None:
             self.record(status, outcome, refusal.code, None)
         self.client.send(data)

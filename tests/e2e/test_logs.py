@@ -109,6 +109,9 @@ def test_each_line_is_an_object_and_each_request_of_a_caller_has_one(
     assert all(one.keys() >= {"time", "level", "process", "logger", "message"} for one in everything)
     ids = [one["request_id"] for one in requests_in(proxy)]
     assert len(ids) == len(set(ids)) > 5
+    refused = [one for one in everything if one["message"] == "refused: token_malformed"]
+    assert {(one["level"], one["status"], one["endpoint"]) for one in refused} == {("debug", 401, "/v1/responses")}
+    assert all(one["request_id"].startswith("req_") for one in refused)
     assert "the Room Proxy listens" in {one["message"] for one in everything}
 
 

@@ -30,7 +30,7 @@ from meshproxy_cli.proxy.owners import Owners
 from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.report import metric_families
 from meshproxy_cli.proxy.rescue import Rescue
-from meshproxy_cli.proxy.spool import Spool
+from meshproxy_cli.proxy.spool import Spool, waiting_s
 from meshproxy_cli.proxy.supervisor import AT_ONCE, orphaned
 from meshproxy_cli.proxy.tls import ServerTls
 from meshproxy_cli.proxy.usage.pricing import PriceBook, price_book
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _BACKLOG = 4096
 _ROTATE_S = 0.2
+_LONG_WAIT_S = 30.0
 _TAKE_OVER_S = 10.0
 
 
@@ -98,10 +99,13 @@ class Worker:
             refresh=self._refresh,
             lookup=self._lookup,
         )
-        self._janitor = Janitor(store, self._loop, self._use_directory, (self._rescue.run, self._publish))
+        self._janitor = Janitor(
+            store, self._loop, self._use_directory, (self._rescue.run, self._publish, self._look_at_spool)
+        )
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
         self._rotation: asyncio.TimerHandle | None = None
+        self._usage_waits_s = 0.0
         self._tls = ServerTls(settings.tls) if settings.tls is not None else None
         self._started_at = datetime.now(UTC)
 
@@ -246,10 +250,15 @@ class Worker:
     def _publish(self) -> None:
         self._peers.publish(self._metrics, self._streams_open())
 
+    def _look_at_spool(self) -> None:
+        self._usage_waits_s = waiting_s(self._settings.spool_dir)
+
     def _health(self) -> Health:
         reasons = []
         if self._janitor.store_away:
             reasons.append("the store is away")
         if self._spool.in_memory:
             reasons.append("usage is kept in memory: the spool can't be written")
+        if self._usage_waits_s > _LONG_WAIT_S:
+            reasons.append(f"usage has waited for {self._usage_waits_s:.0f} s to be stored: the log says why")
         return Health(tuple(reasons), ending=self.gateway.draining)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,6 +174,14 @@ def claim(path: Path) -> int | None:
 def segments(directory: Path) -> list[Path]:
     """Return the segments that lie there, the oldest first."""
     return sorted(directory.glob(f"*{SUFFIX}"))
+
+
+def waiting_s(directory: Path) -> float:
+    """Return for how long the oldest segment has been there to be shipped, 0.0 without any."""
+    for path in segments(directory):
+        with suppress(FileNotFoundError):  # shipped just now
+            return max(0.0, time.time() - path.stat().st_mtime)
+    return 0.0
 
 
 def encode(events: Iterable[UsageEvent]) -> bytes:

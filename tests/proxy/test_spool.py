@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import msgspec
@@ -62,6 +63,15 @@ def test_a_segment_in_use_cannot_be_claimed_and_a_closed_one_can(tmp_path: Path)
     assert file is not None
     assert spools.claim(path) is None
     os.close(file)
+
+
+def test_how_long_the_oldest_segment_waits(tmp_path: Path) -> None:
+    assert spools.waiting_s(tmp_path) == 0
+    for age in (100, 5000):
+        path = tmp_path / f"{1_000_000 - age:020d}-w0{spools.SUFFIX}"
+        path.touch()
+        os.utime(path, (time.time() - age,) * 2)
+    assert 5000 <= spools.waiting_s(tmp_path) < 5100
 
 
 def test_a_removed_segment_cannot_be_claimed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The processes of a real server: which there are, and what becomes of the others when one is killed."""
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -106,7 +107,9 @@ def test_without_the_parent_all_end_and_ship_what_they_have(
         connection.close()
         until(lambda: all(map(gone, family)), "the end of its children")
         assert proxy.usage("--session", "orphaned", requests=1)["totals"]["requests"] == 1
-        assert list((proxy.home.state / "state" / "spool").glob("*.spool")) == []
+        spool = proxy.home.state / "data" / "spool"
+        assert spool.is_dir()
+        assert list(spool.glob("*.spool")) == []
 
 
 def refuses(proxy: Any) -> bool:
@@ -171,6 +174,21 @@ def test_metrics_show_the_shipper_too(start_proxy: Callable[..., Any], tmp_path:
             )
 
         until(shown, "the shipper's numbers")
+
+
+def test_usage_that_is_not_stored_for_long_is_no_good_health(start_proxy: Callable[..., Any]) -> None:
+    with start_proxy() as proxy:
+        assert proxy.request("GET", "/readyz").json()["status"] == "ok"
+        spool = proxy.home.state / "data" / "spool"
+        made = proxy.home.root / "stuck"
+        stuck = os.open(made, os.O_CREAT | os.O_WRONLY)
+        fcntl.flock(stuck, fcntl.LOCK_EX)  # as long as this is held nobody ships it
+        os.utime(stuck, (time.time() - 100,) * 2)
+        made.rename(spool / f"{1:020d}-w9-9.spool")
+        reasons = until(lambda: proxy.request("GET", "/readyz").json()["reasons"], "a reason")
+        assert reasons[0].startswith("usage has waited for 1")
+        os.close(stuck)
+        until(lambda: proxy.request("GET", "/readyz").json()["status"] == "ok", "good health again")
 
 
 @pytest.fixture

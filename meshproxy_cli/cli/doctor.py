@@ -126,7 +126,8 @@ def _close(results: list[CheckResult]) -> None:
         output.text("All is well.")
         return
     remedy = first.outcome.remedy or first.outcome.advice
-    output.text(f"First: {first.title}: {first.outcome.found}" + (f" → {remedy}" if remedy else ""))
+    begin = "All works. What may surprise, first" if exit_code(results) == 0 else "First"
+    output.text(f"{begin}: {first.title}: {first.outcome.found}" + (f" → {remedy}" if remedy else ""))
 
 
 def _fix(results: list[CheckResult], *, yes: bool) -> int:

@@ -60,8 +60,6 @@ def settings(_: Scene, receipt: Receipt) -> Outcome:
 
 def legacy(scene: Scene, receipt: Receipt) -> Outcome:
     """Look for what Codex refuses to start with."""
-    if receipt.agent != "codex":
-        return good("")
     try:
         form = profile_form(scene.machine, "codex")
     except CodexTooOldError as problem:

@@ -38,7 +38,8 @@ class Outcome:
 class Check:
     """One check: `after` names those that have to be well for it to mean anything.
 
-    With `each` it is made for every agent that was configured here; `live` ones send a request to the provider.
+    With `each` it is made for every agent that was configured here, or for the one named by `only`; `live` ones send a
+    request to the provider.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Check:
     run: Callable[[Scene], Outcome] | Callable[[Scene, Receipt], Outcome]
     after: tuple[str, ...] = ()
     each: bool = False
+    only: str = ""
     network: bool = False
     live: bool = False
 

@@ -45,8 +45,6 @@ def account(scene: Scene, receipt: Receipt) -> Outcome:
     A token command comes before a login. Without one, and without a token variable, the login's own token is sent to
     wherever ANTHROPIC_BASE_URL points.
     """
-    if receipt.agent != "claude":
-        return good("")
     who = login(scene.machine)
     if who is None:
         return good("no account is logged in, and none is needed")

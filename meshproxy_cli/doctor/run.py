@@ -42,7 +42,12 @@ class Job:
 def jobs(checks: Sequence[Check], receipts: Sequence[Receipt]) -> tuple[Job, ...]:
     """Return what is to be run, in the order in which it is shown."""
     once = tuple(Job(check) for check in checks if not check.each and not check.live)
-    each = tuple(Job(check, receipt) for receipt in receipts for check in checks if check.each)
+    each = tuple(
+        Job(check, receipt)
+        for receipt in receipts
+        for check in checks
+        if check.each and check.only in {"", receipt.agent}
+    )
     return (*once, *each, *(Job(check) for check in checks if check.live))
 
 

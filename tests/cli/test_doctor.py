@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from fixtures.in_process import InProcess
 
 
@@ -31,3 +33,13 @@ def test_nothing_safe_to_fix(run: InProcess) -> None:
 def test_report_is_private(run: InProcess, tmp_path: Path) -> None:
     run("doctor", "--offline", "--report", str(tmp_path / "r.json"), code=1)
     assert (tmp_path / "r.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_warnings_alone_break_nothing(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("api-key", "create", "laptop", "--activate", "--silent")
+    run("config", "set", "room", "r")
+    monkeypatch.setenv("MESHPROXY_KEYRING", "auto")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    assert run("doctor", "--offline").stdout.splitlines()[-1].startswith("All works. What may surprise, first: keyring")
+    monkeypatch.setenv("MESHPROXY_KEYRING", "file")
+    assert run("doctor", "--offline").stdout.splitlines()[-1] == "All is well."

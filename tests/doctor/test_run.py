@@ -2,10 +2,12 @@
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.doctor import run as running
 from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, doubtful, good, unknown
 from meshproxy_cli.doctor.scene import Desk, Scene
@@ -36,6 +38,12 @@ def test_consequences_name_their_root_cause(scene: Scene) -> None:
         ("c", Status.UNKNOWN, "a"),
     ]
     assert running.culprit(found) is found[0]
+
+
+def test_a_check_of_one_agent_is_not_made_for_others() -> None:
+    check = Check("login", "login", lambda _, __: good("x"), each=True, only="claude")
+    receipts = [cast("Receipt", SimpleNamespace(agent=name, profile="meshproxy")) for name in ("codex", "claude")]
+    assert [job.receipt for job in running.jobs([check], receipts)] == [receipts[1]]
 
 
 def test_a_warning_stops_nothing(scene: Scene) -> None:

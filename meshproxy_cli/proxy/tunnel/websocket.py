@@ -25,7 +25,7 @@ from meshproxy_cli.proxy.tunnel.frames import (
     text_frame,
 )
 from meshproxy_cli.proxy.tunnel.turn import Turn
-from meshproxy_cli.proxy.usage.turns import TurnMeter
+from meshproxy_cli.proxy.tunnel.turns import Turns
 from meshproxy_cli.store.events import Outcome
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.exchange import Exchange
     from meshproxy_cli.proxy.gateway import Gateway
     from meshproxy_cli.proxy.upstream import UpstreamConnection
-    from meshproxy_cli.proxy.usage.reading import Reading
 
 _GOING_AWAY = 1001
 _PROTOCOL_ERROR = 1002
@@ -45,7 +44,6 @@ _UNAUTHORIZED = 401
 _IDLE_WITHOUT_TURN_S = 3600.0
 _WAITING_BYTES = 64 * 1024  # read on up to there, since a client that leaves is only heard of while it is read from
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
-_REALTIME = "/v1/realtime"
 
 
 class Tunnel:
@@ -59,8 +57,7 @@ class Tunnel:
         limit = gateway.limits.largest_body
         self._from_client = MessageReader(masked=True, limit=limit)
         self._downstream = Downstream(exchange.client, 2 * limit)
-        self._meter = TurnMeter(realtime=exchange.route.endpoint.path == _REALTIME)
-        self._turns: deque[Turn] = deque()
+        self._turns = Turns(gateway, exchange, self._forbidden)
         self._waiting: deque[Message] = deque()  # of the client, while the limits decide about the first
         self._pending: Pending | None = None
         self._looking_up = False
@@ -167,21 +164,13 @@ class Tunnel:
         self._go_on()
 
     def _admit(self, turn: Turn, raw: bytes) -> None:
-        verdict = self._ask_limits(turn)
+        verdict = self._turns.ask_limits(turn)
         if isinstance(verdict, Future):
             self._pending = verdict
             loop = self._gateway.loop
             verdict.add_done_callback(lambda done: loop.call_soon_threadsafe(self._decided, done, turn, raw))
         else:
             self._admitted(verdict, turn, raw)
-
-    def _ask_limits(self, turn: Turn) -> Admission | Refusal | Pending:
-        exchange, route = self._exchange, self._exchange.route
-        if exchange.caller is None:
-            raise TypeError("a websocket without a caller")
-        return self._gateway.limiter.admit(
-            exchange.caller, route.protocol, route.endpoint.path, turn.request_bytes, turn.model
-        )
 
     def _decided(self, done: Pending, turn: Turn, raw: bytes) -> None:
         if self._pending is done:
@@ -193,8 +182,7 @@ class Tunnel:
         if isinstance(verdict, Refusal):
             self._refuse(verdict)
             return
-        turn.admitted(verdict)
-        self._turns.append(turn)
+        self._turns.begin(turn, verdict)
         self._connection.write(raw)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -231,41 +219,13 @@ class Tunnel:
                 self._answered_goodbye = self._closer is Outcome.CLIENT_CLOSED
                 self._closer = self._closer or Outcome.PROVIDER_CLOSED
             return
-        was_open = self._meter.open
-        reading = self._meter.feed(message.payload)
-        if self._meter.open and not was_open and not self._turns:
-            self._turns.append(self._unasked())
-        if reading is not None:
-            self._record(reading, len(message.payload))
-        elif self._turns:
-            self._turns[0].received(len(message.payload))
+        self._turns.watch(message.payload)
 
-    def _record(self, reading: "Reading", size: int) -> None:
-        turn = self._turns.popleft() if self._turns and not self._meter.beside else self._unasked()
-        turn.received(size)
-        turn.record(200, Outcome.PROVIDER_ERROR if reading.error else Outcome.OK, "", reading)
-
-    def _unasked(self) -> Turn:
-        """Return a turn that the provider began: it counts towards the limits, which can end the websocket only."""
-        turn = Turn(self._gateway, self._exchange, self._exchange.ask.model, 0)
-        verdict = self._ask_limits(turn)
-        if isinstance(verdict, Future):
-            loop = self._gateway.loop
-            verdict.add_done_callback(lambda done: loop.call_soon_threadsafe(self._unasked_decided, done, turn))
-        else:
-            self._unasked_admitted(verdict, turn)
-        return turn
-
-    def _unasked_decided(self, done: Pending, turn: Turn) -> None:
-        if not done.cancelled() and done.exception() is None:
-            self._unasked_admitted(done.result(), turn)
-
-    def _unasked_admitted(self, verdict: Admission | Refusal, turn: Turn) -> None:
-        if not isinstance(verdict, Refusal):
-            turn.admitted(verdict)
-        elif not self._over:
-            self._refuse(verdict)
-            self._gateway.loop.call_soon(self._end, _POLICY, verdict.code, Outcome.REFUSED)
+    def _forbidden(self, refusal: Refusal) -> None:
+        """End it because the provider began a turn that a limit forbids."""
+        if not self._over:
+            self._refuse(refusal)
+            self._gateway.loop.call_soon(self._end, _POLICY, refusal.code, Outcome.REFUSED)
 
     def answer_started(self, head: AnswerHead) -> None:
         """Never called: the answer was the switch."""
@@ -302,13 +262,13 @@ class Tunnel:
 
     def sweep(self, now: float) -> None:
         """End a websocket on which nothing moves any more."""
-        limit = self._gateway.limits.idle_s if self._turns else _IDLE_WITHOUT_TURN_S
+        limit = self._gateway.limits.idle_s if self._turns.under_way else _IDLE_WITHOUT_TURN_S
         if now - self._touched > limit:
             self._end(_INTERNAL, f"nothing was sent for {limit:.0f} seconds", Outcome.PROVIDER_CLOSED)
 
     def drain(self) -> None:
         """End it because the server stops; a turn under way is waited for."""
-        if not self._turns and not self._undecided:
+        if not self._turns.under_way and not self._undecided:
             self._end(_GOING_AWAY, "the server is restarting", Outcome.OK)
 
     def _end(self, code: int, reason: str, outcome: Outcome) -> None:
@@ -327,7 +287,4 @@ class Tunnel:
             self._gateway.limiter.abandon(self._pending)
             self._pending = None
         self._connection.drop()
-        reading = self._meter.finish()
-        while self._turns:
-            self._turns.popleft().record(200, outcome, error, reading)
-            reading = None
+        self._turns.finish(outcome, error)

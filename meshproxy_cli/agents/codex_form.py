@@ -26,7 +26,14 @@ def profile_form(machine: Machine, program: str) -> ProfileForm:
     Raises `CodexTooOldError` below 0.129.0.
     """
     # Asked with its own home, Codex would write helper links there; a dry run has to leave everything alone.
-    version = machine.version(program, CODEX_HOME="/nonexistent/meshproxy")
+    return form_of(machine.version(program, CODEX_HOME="/nonexistent/meshproxy"))
+
+
+def form_of(version: Version | None) -> ProfileForm:
+    """Return where a release looks for a profile, an unknown one as current releases do.
+
+    Raises `CodexTooOldError` below 0.129.0.
+    """
     if version is None or version >= PROFILE_FILES:
         return ProfileForm.FILE
     if version < OLDEST:

@@ -10,8 +10,9 @@ from pathlib import Path
 from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import Finding
 from meshproxy_cli.agents.codex import codex_home
-from meshproxy_cli.agents.codex_form import CodexTooOldError, ProfileForm, profile_form
+from meshproxy_cli.agents.codex_form import CodexTooOldError, ProfileForm, form_of
 from meshproxy_cli.agents.codex_legacy import find_leftovers
+from meshproxy_cli.agents.machine import Version
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.agents.state import State, state_of
@@ -39,7 +40,7 @@ def installed(scene: Scene, receipt: Receipt) -> Outcome:
             Finding(f"`{agent.program}` is not on the PATH", f"install {agent.title}"),
         )
         return bad(finding.problem, finding.remedy.removeprefix("install it: "))
-    version = scene.once(f"version/{agent.program}", lambda: version_of(scene.machine, agent.program))
+    version = _version(scene, agent.program)
     if version is None:
         return doubtful(f"{path} does not say its version", f"{agent.program} --version")
     return good(f"{'.'.join(map(str, version))} at {path}")
@@ -61,7 +62,7 @@ def settings(_: Scene, receipt: Receipt) -> Outcome:
 def legacy(scene: Scene, receipt: Receipt) -> Outcome:
     """Look for what Codex refuses to start with."""
     try:
-        form = profile_form(scene.machine, "codex")
+        form = form_of(_version(scene, "codex"))
     except CodexTooOldError as problem:
         return bad(problem.message, (problem.hint or "").removeprefix("update it: "))
     if form is ProfileForm.TABLE:
@@ -132,6 +133,10 @@ def _try(scene: Scene, command: tuple[str, ...]) -> Outcome:
     if seconds > _SLOW_S:
         return doubtful(f"works, in {seconds:.1f} s: agents wait for it", _TO_FILE, advice=_KEYRING)
     return good(f"prints a token in {seconds * 1000:.0f} ms")
+
+
+def _version(scene: Scene, program: str) -> Version | None:
+    return scene.once(f"version/{program}", lambda: version_of(scene.machine, program))
 
 
 def _findings(scene: Scene, receipt: Receipt) -> tuple[Finding, ...]:

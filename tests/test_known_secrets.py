@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.verdict import UNACCEPTABLE
+
 TESTS = Path(__file__).parent
 LEAKS = {
     "standard error": "print(KEY.secret, file=sys.stderr)",
@@ -26,7 +28,7 @@ def test(tmp_path):
 """
 
 
-def suite(directory: Path, line: str) -> int:
+def suite(directory: Path, line: str, *options: str) -> int:
     """Run a suite of one test under the watch and return its exit code."""
     directory.joinpath("test_it.py").write_text(MODULE.format(line=line), "utf-8")
     command = [
@@ -39,14 +41,20 @@ def suite(directory: Path, line: str) -> int:
         "-p",
         "no:cacheprovider",
         "test_it.py",
+        *options,
     ]
     environ = {**os.environ, "PYTHONPATH": str(TESTS)}
     return subprocess.run(command, cwd=directory, env=environ, capture_output=True, timeout=60, check=False).returncode
 
 
-@pytest.mark.parametrize("line", LEAKS.values(), ids=LEAKS)
+@pytest.mark.parametrize("line", [line for name, line in LEAKS.items() if name != "a log file"])
 def test_a_leak_fails_the_suite(tmp_path: Path, line: str) -> None:
     assert suite(tmp_path, line) == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("options", [(), ("--numprocesses", "1")], ids=["alone", "xdist"])
+def test_a_leak_in_a_log_fails_the_suite_for_good(tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert suite(tmp_path, LEAKS["a log file"], *options) == UNACCEPTABLE
 
 
 def test_a_suite_that_leaks_nothing_passes(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ class Authenticator:
         found = self._callers.get((digest, route.room, session, agent))
         if found is not None and self._clock() < found[1]:
             return found
-        digest, token = self._best(tokens, session + b" " + agent)
+        asks_model = head.method == b"POST" or route.endpoint.websocket
+        digest, token = self._best(tokens, session + b" " + agent if asks_model else None)
         caller = Caller(
             project_id=token.project_id,
             room=self._room(token, route.room),
@@ -90,7 +91,7 @@ class Authenticator:
             return problem.reason
         return None
 
-    def _best(self, tokens: list[bytes], who: bytes) -> tuple[bytes, ParticipantToken]:
+    def _best(self, tokens: list[bytes], who: bytes | None) -> tuple[bytes, ParticipantToken]:
         """Return the first credential that is a valid token; where none is, refuse for the first one's reason."""
         first: RefusedError | None = None
         for text in tokens:
@@ -113,11 +114,13 @@ class Authenticator:
             check_times(token, now=now)
         return digest, token
 
-    def _refused(self, problem: TokenError, text: bytes, who: bytes) -> RefusedError:
-        """Refuse a token; agents that fetch theirs get the chance to fetch a new one, once.
+    def _refused(self, problem: TokenError, text: bytes, who: bytes | None) -> RefusedError:
+        """Refuse a token; whoever fetches theirs from a helper gets the chance to fetch a new one, once.
 
         An expired token is refused for good the second time. A revoked key signs a new token at every call of a helper
-        that still has it, so there the chance is the participant's (with one session and agent: `who`), once a minute.
+        that still has it, so there the chance is the participant's, once a minute. `who` tells the agents of one
+        participant apart; a list of models (None) does not use the chance up: Codex asks for an answer with the same
+        token afterwards.
         """
         now = self._clock()
         subject = b""
@@ -125,8 +128,8 @@ class Authenticator:
             subject = text
         elif problem.reason is TokenProblem.REVOKED_KEY:
             claims = decode_unverified(text.decode("latin-1"))
-            subject = f"{claims.key_id} {claims.identity} {claims.room} {now // 60} ".encode() + who
-        fresh = subject != b"" and not self._seen_before(subject, now)
+            subject = f"{claims.key_id} {claims.identity} {claims.room} {now // 60}".encode()
+        fresh = subject != b"" and (who is None or not self._seen_before(subject + b" " + who, now))
         return refuse(401, f"token_{problem.reason}", _message(problem), new_token=fresh)
 
     def _seen_before(self, subject: bytes, now: float) -> bool:

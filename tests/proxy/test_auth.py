@@ -140,6 +140,22 @@ def test_an_expired_token_is_final_the_second_time(known: Authenticator, clock: 
     assert not refused(known, bearer(text)).new_token
 
 
+def test_a_list_of_models_does_not_use_up_the_chance(known: Authenticator, clock: Clock) -> None:
+    text = token(expires_in=60)
+    clock.now += 100
+    listing = match(b"GET", b"/rooms/r/openai/v1/models")
+    assert isinstance(listing, ProviderRoute)
+    asked = read_request_head(f"GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {text}\r\n\r\n".encode())
+    for _ in range(3):
+        with pytest.raises(RefusedError) as caught:
+            known.caller(asked, listing)
+        assert caught.value.refusal.new_token
+        clock.now += 10
+    assert refused(known, bearer(text)).new_token
+    clock.now += 10
+    assert not refused(known, bearer(text)).new_token
+
+
 def test_a_token_without_an_end_is_good_for_ever(known: Authenticator, clock: Clock) -> None:
     text = token(expires_in=None)
     assert known.caller(bearer(text), route())

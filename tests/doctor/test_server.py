@@ -215,3 +215,18 @@ def test_certificate_that_expires_soon_is_a_warning(patient: Patient) -> None:
         found = patient.doctor()
     assert found.status("tls") == "warning"
     assert "expires in 3 days" in found.check("tls")["found"]
+
+
+def test_offline_nobody_is_asked(patient: Patient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        patient.cli("server", "add", "team", url, "--access-token", "-", "--use", stdin="mpa_a-token-of-somebody")
+        patient.cli("api-key", "import", stdin=patient.proxy.key.encode())
+        patient.environ["MESHAGENT_ROOM"] = "r"
+        patient.configure("codex")
+        found = patient.doctor("--offline")
+        assert (found.code, found.broken) == (0, {})
+        assert not {"tcp", "answers", "key-known", "live-openai"} & {one["id"] for one in found.content["checks"]}
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()

@@ -9,6 +9,7 @@ pytest_plugins = [
     "fixtures.in_process",
     "fixtures.furnished",
     "fixtures.own_store",
+    "fixtures.interrupts",
     "fixtures.proxies",
     "fixtures.agents",
     "fixtures.secret_service",

@@ -30,6 +30,7 @@ def test_rates_are_those_of_the_last_minute(site: Site) -> None:
     assert len(events) == 3
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_watch_redraws_on_a_terminal(site: Site, home: Home) -> None:
     site.store.add_events([event(site, started_at=datetime.now(UTC)) for _ in range(4)])
     environ = home.environ({"TERM": "xterm", "COLUMNS": "120", "LINES": "40"})

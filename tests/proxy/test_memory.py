@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from proxy.bench import Bench, bench, provider, read_request, request, run
-from proxy.test_behaviour import Reader, Writer, openai
+from proxy.plays import Reader, Writer, openai
 
 SIZE = 32 * 2**20
 READERS = 6

@@ -1,0 +1,203 @@
+"""Answers that do not end well: clients that go, providers that stall, break off or refuse, and what is tried then."""
+
+import asyncio
+import gzip
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from meshproxy_cli.store.events import Outcome
+from proxy.bench import STREAM, Bench, bench, plain, read_request, request, run
+from proxy.plays import ANSWER, CREATED, Answers, Reader, Writer, chunk, openai, play
+
+
+def test_a_client_that_goes_away_ends_the_providers_request(tmp_path: Path) -> None:
+    left = asyncio.Event()
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(STREAM + chunk(CREATED))
+        assert await reader.read() == b""
+        left.set()
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.write(request(b'{"model":"gpt-5.4","stream":true}'))
+        await reader.readuntil(CREATED)
+        writer.close()
+        await asyncio.wait_for(left.wait(), 20)
+        event = await running.event()
+        assert (event.outcome, event.status) == (Outcome.CLIENT_CLOSED, 200)
+        assert not running.gateway.exchanges
+
+    play(tmp_path, serve, test)
+
+
+def test_a_client_that_goes_before_the_answer_is_written_down_too(tmp_path: Path) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        del writer
+        await read_request(reader)
+        asked.set()
+        assert await reader.read() == b""
+        left.set()
+
+    async def test(running: Bench) -> None:
+        _, writer = await running.connect()
+        writer.write(request())
+        await asked.wait()
+        writer.close()
+        await asyncio.wait_for(left.wait(), 20)
+        assert (await running.event()).outcome is Outcome.CLIENT_CLOSED
+
+    play(tmp_path, serve, test)
+
+
+SHORT = "[limits]\nidle_timeout_s = 0.2"
+
+
+def test_a_stream_that_stalls_is_ended_in_the_providers_form(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(STREAM + chunk(CREATED))
+        await reader.read()
+
+    async def test(running: Bench) -> None:
+        answer = await running.ask(request(b'{"model":"gpt-5.4","stream":true}'))
+        assert b'event: error\ndata: {"type": "error", "code": "server_error"' in answer
+        assert not answer.endswith(b"0\r\n\r\n")  # nobody shall take it for whole
+        event = await running.event()
+        assert (event.outcome, event.error) == (Outcome.PROVIDER_CLOSED, "provider_stalled")
+
+    play(tmp_path, serve, test, more=SHORT)
+
+
+def test_a_compressed_stream_that_stalls_gets_no_event_inside(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        head = STREAM.replace(b"Transfer-Encoding", b"Content-Encoding: gzip\r\nTransfer-Encoding")
+        writer.write(head + chunk(gzip.compress(CREATED)))
+        await reader.read()
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.write(request(b'{"model":"gpt-5.4","stream":true}'))
+        got = b""
+        with suppress(ConnectionError):
+            got = await asyncio.wait_for(reader.read(), 20)
+        assert b"event: error" not in got
+        assert (await running.event()).error == "provider_stalled"
+        writer.close()
+
+    play(tmp_path, serve, test, more=SHORT)
+
+
+def test_a_provider_that_never_answers(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        del writer
+        await reader.read()
+
+    async def test(running: Bench) -> None:
+        answer = await running.ask(request())
+        assert answer.startswith(b"HTTP/1.1 504 ")
+        assert (await running.event()).request_id.encode() in answer
+
+    play(tmp_path, serve, test, more=SHORT)
+
+
+def test_a_list_that_breaks_off_is_an_error_not_silence(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"data":')
+        await writer.drain()
+
+    async def test(running: Bench) -> None:
+        answer = await running.ask(request(b"", path="/openai/v1/models", method="GET"))
+        assert answer.startswith(b"HTTP/1.1 502 ")
+
+    play(tmp_path, serve, test)
+
+
+def test_an_answer_that_breaks_off_is_not_taken_for_whole(tmp_path: Path) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"half"))
+        await writer.drain()
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.write(request())
+        try:
+            got = await asyncio.wait_for(reader.read(), 20)
+        except ConnectionError:
+            got = b""
+        assert not got.endswith(b"0\r\n\r\n")
+        assert (await running.event()).outcome is Outcome.PROVIDER_CLOSED
+        writer.close()
+
+    play(tmp_path, serve, test)
+
+
+def test_a_stale_connection_is_tried_again_once(tmp_path: Path) -> None:
+    connections = 0
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        writer.write(plain(ANSWER))
+        if connections == 1:
+            await read_request(reader)  # and closes without a byte
+            return
+        await reader.read()
+
+    async def test(running: Bench) -> None:
+        for _ in range(2):
+            assert (await running.ask(request())).startswith(b"HTTP/1.1 200 ")
+        assert connections == 2
+
+    play(tmp_path, serve, test)
+
+
+def test_a_provider_that_is_away_is_said_to_be(tmp_path: Path) -> None:
+    async def whole() -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            async with bench(tmp_path, openai(nobody.getsockname()[1])) as running:
+                answer = await running.ask(request())
+                assert answer.startswith(b"HTTP/1.1 502 ")
+                event = await running.event()
+                assert event.outcome is Outcome.UNREACHABLE
+                assert event.request_id.encode() in answer
+
+    run(whole())
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_the_next_credential_is_tried_and_kept_for_the_session(tmp_path: Path, status: int) -> None:
+    served = Answers(plain(b"{}", f"{status} No"), plain(ANSWER))
+
+    async def test(running: Bench) -> None:
+        for session in ("s", "s", "other"):
+            assert (await running.ask(request(session=session))).startswith(b"HTTP/1.1 200 ")
+        assert len(running.ledger.seen) == 3
+
+    play(tmp_path, served, test, keys='"one", "two"')
+    keys = [asked.fields(b"authorization")[0] for asked in served.asked]
+    assert keys == [b"Bearer one", b"Bearer two", b"Bearer two", b"Bearer one"]
+
+
+def test_a_session_that_is_bound_sees_its_limits(tmp_path: Path) -> None:
+    served = Answers(plain(ANSWER), plain(b"{}", "429 Slow", "Retry-After: 9"))
+
+    async def test(running: Bench) -> None:
+        assert b" 200 OK" in await running.ask(request())
+        answer = await running.ask(request())
+        assert answer.startswith(b"HTTP/1.1 429 Slow")
+        assert b"Retry-After: 9" in answer
+
+    play(tmp_path, served, test, keys='"one", "two"')
+    assert len(served.asked) == 2

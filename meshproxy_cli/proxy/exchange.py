@@ -10,7 +10,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.authorise import Ask
-from meshproxy_cli.proxy.entry import Entry, Subject, subject_of
+from meshproxy_cli.proxy.entry import Entry
 from meshproxy_cli.proxy.forward import Forwarder
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.ids import as_uuid, new_request_id
@@ -271,7 +271,7 @@ class Exchange:
         if self._standing is None:
             return
         gateway, relay = self._gateway, None if self.forwarder is None else self.forwarder.relay
-        subject = self._subject(self._standing)
+        subject = self._standing.subject_of(self.route, self.head.method, self.provider)
         begun = self._begun
         entry = Entry(
             event_id=as_uuid(self.request_id[-32:]),
@@ -290,21 +290,11 @@ class Exchange:
             entry.provider_request_id = relay.provider_request_id
             entry.ttfb_ms = (relay.first_byte_at - begun) * 1000
             entry.response_bytes = relay.received
-        gateway.ledger.record(subject, entry, reading)
-        gateway.recorded(subject, entry)
+        gateway.record(subject, entry, reading)
         if self._admission is not ADMITTED:
             gateway.limiter.settle(self._admission, entry.event(subject))
         if reading is not None and reading.answer_id and self.route.endpoint.reply is _RESPONSE:
             gateway.owners.note(self._standing.caller, reading.answer_id, shared=self.ask.stored)
-
-    def _subject(self, standing: Standing) -> Subject:
-        if standing.subject is not None and self.provider is standing.provider:
-            return standing.subject
-        name = self.route.protocol if self.provider is None else self.provider.name
-        subject = subject_of(standing.caller, name, self.route.endpoint.path, self.head.method.decode())
-        if self.provider is not None:
-            standing.subject = subject
-        return subject
 
 
 _NO_ASK = Ask()

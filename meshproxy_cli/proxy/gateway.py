@@ -25,6 +25,7 @@ from meshproxy_cli.proxy.refusal import Refusal, refuse
 from meshproxy_cli.proxy.routes import AppRoute, BadRoute, NoRoute, ProbeRoute, Protocol, ProviderRoute, Reply, Routes
 from meshproxy_cli.proxy.sticky import StickySessions
 from meshproxy_cli.proxy.transforms import Collector, Transform, UsageChunkFilter
+from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.records import Room
 
 if TYPE_CHECKING:
@@ -170,8 +171,9 @@ class Gateway:
             self.owners.note(exchange.caller, read_document(body).text("id") or "")
         return body
 
-    def recorded(self, subject: Subject, entry: Entry) -> None:
-        """Count an event in the metrics."""
+    def record(self, subject: Subject, entry: Entry, reading: Reading | None) -> None:
+        """Write an event down, with the reading's numbers where one is given, and count it in the metrics."""
+        self.ledger.record(subject, entry, reading)
         self.metrics.requests[subject.provider, subject.endpoint, entry.status] += 1
         if entry.ttfb_ms is not None:
             self.metrics.first_byte(entry.ttfb_ms / 1000)

@@ -8,13 +8,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshproxy_cli.proxy.entry import Subject, subject_of
 from meshproxy_cli.proxy.guard import RequestHead
 from meshproxy_cli.proxy.routes import ProviderRoute
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.caller import Caller
     from meshproxy_cli.proxy.config import Provider
-    from meshproxy_cli.proxy.entry import Subject
     from meshproxy_cli.proxy.target import Target
     from meshproxy_cli.store.records import Room
 
@@ -31,7 +31,17 @@ class Standing:
     caller: "Caller"
     room: "Room | None"
     provider: "Provider | None" = None
-    subject: "Subject | None" = None
+    _subject: "Subject | None" = None
+
+    def subject_of(self, route: ProviderRoute, method: bytes, provider: "Provider | None") -> Subject:
+        """Return what the events of this caller's requests share; None for a provider: it was not asked."""
+        if self._subject is not None and provider is self.provider:
+            return self._subject
+        name = route.protocol if provider is None else provider.name
+        subject = subject_of(self.caller, name, route.endpoint.path, method.decode())
+        if provider is not None and provider is self.provider:
+            self._subject = subject
+        return subject
 
 
 class Prepared:

@@ -78,8 +78,7 @@ class Turn:
             response_bytes=self._response_bytes,
             error=error,
         )
-        gateway.ledger.record(subject, entry, reading)
-        gateway.recorded(subject, entry)
+        gateway.record(subject, entry, reading)
         self._event = entry.event(subject)
         self._settle()
         if reading is not None:

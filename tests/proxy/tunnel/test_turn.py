@@ -20,11 +20,12 @@ class Gateway:
     def __init__(self) -> None:
         self.settled: list[tuple[Admission, UsageEvent]] = []
         self.noted: list[str] = []
-        self.ledger = SimpleNamespace(record=lambda _, entry, reading: entry.take(reading) if reading else None)
         self.limiter = SimpleNamespace(settle=lambda admission, event: self.settled.append((admission, event)))
         self.owners = SimpleNamespace(note=lambda _, ident, **__: self.noted.append(ident))
 
-    def recorded(self, subject: Subject, entry: Entry) -> None:
+    def record(self, subject: Subject, entry: Entry, reading: Reading | None) -> None:
+        if reading is not None:
+            entry.take(reading)
         self.last = entry.event(subject)
 
 

@@ -31,9 +31,8 @@ class Scene:
         limiter = SimpleNamespace(admit=lambda *_: says, settle=lambda admission, _: self.settled.append(admission))
         self.gateway: Any = SimpleNamespace(
             limiter=limiter,
-            ledger=SimpleNamespace(record=lambda _, entry, reading: entry.take(reading) if reading else None),
             owners=SimpleNamespace(note=lambda *_, **__: None),
-            recorded=self._recorded,
+            record=self._record,
         )
         route = match(b"GET", path.encode())
         assert isinstance(route, ProviderRoute)
@@ -42,7 +41,9 @@ class Scene:
         self.exchange: Any = SimpleNamespace(caller=caller, request_id="req", provider=None, route=route, ask=ask)
         self.turns = Turns(self.gateway, self.exchange, self.forbidden.append)
 
-    def _recorded(self, subject: Subject, entry: Entry) -> None:
+    def _record(self, subject: Subject, entry: Entry, reading: Reading | None) -> None:
+        if reading is not None:
+            entry.take(reading)
         self.events.append(entry.event(subject))
 
     def begin(self, model: str) -> None:

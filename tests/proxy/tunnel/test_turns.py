@@ -13,6 +13,7 @@ from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.proxy.routes import ProviderRoute, match
 from meshproxy_cli.proxy.tunnel.turn import Turn
 from meshproxy_cli.proxy.tunnel.turns import Turns
+from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import Outcome, UsageEvent
 
 FULL = Refusal(status=429, code="rate_limit_exceeded", message="The room is full.")

@@ -10,12 +10,13 @@ Exits with 1 where a bar is missed.
 """
 
 import argparse
+import math
 import sys
 import tempfile
 from pathlib import Path
 
 from proxy_measure import Sample, idle_memory, measure, ttfb
-from proxy_peers import peers
+from proxy_peers import PEER_BARS, able, peers
 from proxy_servers import Running, meshproxy, nginx, provider
 from rich.console import Console
 from rich.table import Table
@@ -46,11 +47,11 @@ def main() -> int:
     missed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="meshproxy-bench-") as name, provider() as upstream:
         home = Path(name)
-        with nginx(upstream, home) as limit, meshproxy(upstream, home) as ours:
+        others = peers(upstream, home, console) if options.peers else _nothing()
+        with nginx(upstream, home) as limit, meshproxy(upstream, home) as ours, others as found:
             servers = [limit, ours]
             for kind in [one for one in _BARS if one in wanted]:
-                with peers(upstream, home, console) if options.peers else _nothing() as others:
-                    rows = measure([*servers, *others], kind, options.seconds, options.rounds)
+                rows = measure([*servers, *able(found, kind, console)], kind, options.seconds, options.rounds)
                 missed += _show(console, kind, rows)
             if "ttfb" in wanted:
                 missed += _show_ttfb(console, upstream, servers)
@@ -85,7 +86,20 @@ def _show(console: Console, kind: str, rows: list[tuple[Running, Sample]]) -> li
     console.print(table)
     ours = next(sample for server, sample in rows if server.name == "meshproxy")
     ratio = ours.cpu_us / base
-    return [f"{kind}: {ratio:.2f} x nginx, allowed {_BARS[kind]}"] if ratio > _BARS[kind] else []
+    problems = [f"{kind}: {ratio:.2f} x nginx, allowed {_BARS[kind]}"] if ratio > _BARS[kind] else []
+    return problems + (_beside_peers(rows, ours) if kind == "json" else [])
+
+
+def _beside_peers(rows: list[tuple[Running, Sample]], ours: Sample) -> list[str]:
+    problems = []
+    for server, sample in rows:
+        bar = PEER_BARS.get(server.name)
+        ratio = sample.cpu_us / ours.cpu_us
+        if bar is not None and (sample.errors or not math.isfinite(ratio)):
+            problems.append(f"{server.name}: {sample.errors} errors at {sample.rate} requests/s, not measured")
+        elif bar is not None and ratio < bar:
+            problems.append(f"{server.name}: {ratio:.1f} x the CPU of meshproxy, wanted {bar}")
+    return problems
 
 
 def _show_ttfb(console: Console, upstream: int, servers: list[Running]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import re
 import resource
@@ -52,6 +53,7 @@ def measure(servers: list[Running], kind: str, seconds: float, rounds: int) -> l
 
 def _load(server: Running, kind: str, seconds: float) -> Sample:
     connections, size, stream = _LOADS[kind]
+    connections = min(connections, server.connections or connections)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_script(server.headers, body(size, stream=stream)))
         script.flush()
@@ -80,7 +82,7 @@ def _load(server: Running, kind: str, seconds: float) -> Sample:
     path = {pid: seconds for pid, seconds in spent.items() if not _is_nice(pid)}
     busiest = sorted(path.values(), reverse=True)[:2]
     balance = sum(busiest) / (2 * busiest[0]) if len(path) > 2 and busiest[0] else 1.0
-    per_request = 1e6 / max(requests, 1)
+    per_request = 1e6 / requests if requests else math.inf
     return Sample(
         sum(spent.values()) * per_request, sum(path.values()) * per_request, rate, _memory(server.pid), errors, balance
     )

@@ -130,7 +130,7 @@ def _portkey(stack: contextlib.ExitStack, place: Path, upstream: int, home: Path
         "x-portkey-custom-host": f"http://127.0.0.1:{upstream}/v1",
         **_AUTHORIZATION,
     }
-    return Running("portkey", port, pid, headers, "/v1/responses")
+    return Running("portkey", port, pid, headers, "/v1/responses", connections=16)
 
 
 def _litellm(stack: contextlib.ExitStack, place: Path, upstream: int, home: Path) -> Running | None:
@@ -149,4 +149,4 @@ def _litellm(stack: contextlib.ExitStack, place: Path, upstream: int, home: Path
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
     pid = stack.enter_context(running([*command, "--telemetry", "False"], port, environ, home / "litellm.log"))
-    return Running("litellm", port, pid, _AUTHORIZATION, "/v1/responses")
+    return Running("litellm", port, pid, _AUTHORIZATION, "/v1/responses", connections=4)

@@ -26,7 +26,8 @@ _USAGE = {
 def _document() -> bytes:
     text = "All work and no play makes a dull benchmark. " * 20
     item = {"id": "msg_1", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
-    body = {"id": "resp_bench", "object": "response", "model": "gpt-5.4", "output": [item], "usage": _USAGE}
+    head = {"id": "resp_bench", "object": "response", "created_at": 1_795_000_000, "status": "completed"}
+    body = {**head, "model": "gpt-5.4", "output": [item], "usage": _USAGE}
     return json.dumps(body).encode()
 
 
@@ -72,7 +73,9 @@ class Provider(asyncio.Protocol):
             self._idle = b"/idle" in self._head or b"meshproxy-idle" in lower
             self._head = self._head[:end]
             self._need = length
-            self._start = data[:4096]
+            self._start = b""
+        if len(self._start) < 4096:
+            self._start += data[:4096]
         self._need -= len(data)
         if self._need <= 0:
             self._need = -1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _HERE = Path(__file__).parent
+_LONGEST_START_S = 180
 _NGINX = """
 worker_processes 1;
 daemon off;
@@ -38,7 +39,10 @@ http {{
 
 @dataclass(frozen=True)
 class Running:
-    """A server under test: its port, the process whose tree is measured, and the headers that a request needs."""
+    """A server under test: its port, the process whose tree is measured, and the headers that a request needs.
+
+    `connections` is the most that it is loaded with, where the usual number takes it too long to answer.
+    """
 
     name: str
     port: int
@@ -46,6 +50,7 @@ class Running:
     headers: dict[str, str]
     path: str = "/rooms/bench/openai/v1/responses"
     spool: Path | None = None
+    connections: int | None = None
 
 
 def free_port() -> int:
@@ -57,7 +62,7 @@ def free_port() -> int:
 
 def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
     """Wait until somebody listens."""
-    for _ in range(300):
+    for _ in range(_LONGEST_START_S * 20):
         if process.poll() is not None:
             raise RuntimeError(f"a server ended with {process.returncode}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):

@@ -70,9 +70,10 @@ class Unit:
         """Write the file, start the service and wait until it answers. Raises `UnavailableError`, `ConflictError`."""
         self._require_no_other()
         write_atomic(self.path, self.text.encode(), mode=_MODE)
+        since = time.time()
         for command in self.commands:
             _call(command)
-        _wait()
+        _wait(since)
         output.success("the Room Proxy runs as a service")
         if self.hint:
             output.note(self.hint)
@@ -217,9 +218,10 @@ def _runs() -> bool:
     return True
 
 
-def _wait() -> None:
+def _wait(since: float) -> None:
+    """Wait until a server that was started since then has said where it is, and answers there."""
     deadline = time.monotonic() + _LIMIT_S
-    while not _runs():
+    while (runtime := read_runtime(context.paths())) is None or runtime.started_at < since or not _runs():
         if time.monotonic() > deadline:
             raise UnavailableError(
                 "the service was started and does not answer", hint="journalctl --user -u meshproxy.service says why"

@@ -16,6 +16,7 @@ from meshproxy_cli.errors import ConflictError, UnavailableError
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 
+LATER = 4e9  # a server that was started after the test began
 COMMAND = ("/opt/mesh proxy/bin/meshproxy", "serve", "--port", "9000")
 ODD = r'/data/100% $HOME "quoted" back\slash'
 
@@ -71,7 +72,7 @@ def listening(tmp_path: Path) -> Iterator[None]:
     """Let something listen where the server of this machine would."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         paths = Paths.from_environment({"MESHPROXY_HOME": str(tmp_path / "meshproxy")})
-        write_runtime(paths, ServerRuntime(f"http://127.0.0.1:{server.getsockname()[1]}", 1, "", "", 0))
+        write_runtime(paths, ServerRuntime(f"http://127.0.0.1:{server.getsockname()[1]}", 1, "", "", LATER))
         yield
 
 

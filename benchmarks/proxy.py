@@ -105,7 +105,7 @@ def _beside_peers(rows: list[tuple[Running, Sample]], ours: Sample) -> list[str]
 def _show_ttfb(console: Console, upstream: int, servers: list[Running]) -> list[str]:
     direct, limit, ours = (ttfb(one) for one in (upstream, *servers))
     added = [ours[place] - direct[place] for place in (0, 1)]
-    table = Table(title="time to first byte, 100 streams at a time, ms")
+    table = Table(title="time to first byte (ms), 100 streams, 100 chunks/s each")
     for title in ("way", "p50", "p99"):
         table.add_column(title, justify="left" if title == "way" else "right")
     for name, numbers in (("direct", direct), ("nginx", limit), ("meshproxy", ours), ("added by meshproxy", added)):

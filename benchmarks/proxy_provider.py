@@ -2,7 +2,8 @@
 
     python benchmarks/proxy_provider.py PORT
 
-`POST …` with `"stream": true` gets CHUNKS events, GAP_S apart; a path with `/idle` gets one event and then silence.
+`POST …` with `"stream": true` gets CHUNKS events, GAP_S apart; where its instructions are "as a model", MODEL_GAP_S
+apart, and where they are "idle", one event and then silence.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import uvloop
 
 CHUNKS = 100
 GAP_S = 0.002
+MODEL_GAP_S = 0.01  # a hundred tokens a second: a quick model
 _USAGE = {
     "input_tokens": 1200,
     "input_tokens_details": {"cached_tokens": 1000},
@@ -70,7 +72,6 @@ class Provider(asyncio.Protocol):
             at = lower.find(b"content-length:")
             length = int(lower[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             data = self._head[end + 4 :]
-            self._idle = b"/idle" in self._head or b"meshproxy-idle" in lower
             self._head = self._head[:end]
             self._need = length
             self._start = b""
@@ -90,9 +91,10 @@ class Provider(asyncio.Protocol):
         else:
             self.transport.write(_STREAM_HEAD + _CREATED)
             events = chain((_DELTA for _ in range(CHUNKS - 2)), (_COMPLETED,))
-            self._loop.call_later(GAP_S, self._next, events)
+            gap = MODEL_GAP_S if b'"as a model"' in self._start else GAP_S
+            self._loop.call_later(gap, self._next, events, gap)
 
-    def _next(self, events: object) -> None:
+    def _next(self, events: object, gap: float) -> None:
         event = next(events, None)
         if self.transport.is_closing():
             return
@@ -100,7 +102,7 @@ class Provider(asyncio.Protocol):
             self.transport.write(b"0\r\n\r\n")
             return
         self.transport.write(event)
-        self._loop.call_later(GAP_S, self._next, events)
+        self._loop.call_later(gap, self._next, events, gap)
 
 
 async def main(port: int) -> None:

@@ -1,5 +1,6 @@
 """`meshproxy doctor` as a person sees it; what it finds is tested in `tests/doctor`."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def test_report_is_private(run: InProcess, tmp_path: Path) -> None:
     assert (tmp_path / "r.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_warnings_alone_break_nothing(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_alone_break_nothing(run: InProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the tests' own checkout is not
     run("api-key", "create", "laptop", "--activate", "--silent")
     run("config", "set", "room", "r")
     monkeypatch.setenv("MESHPROXY_KEYRING", "auto")

@@ -59,6 +59,11 @@ class Patient:
     prelude: str = ""
     directory: Path | None = None
 
+    def __post_init__(self) -> None:
+        temporary = self.home.root / "tmp"  # where the tests' own checkout is not: doctor warns of one that will pass
+        temporary.mkdir(exist_ok=True)
+        self.environ["TMPDIR"] = str(temporary)
+
     @property
     def settings_file(self) -> Path:
         return self.home.state / "config" / "settings.toml"

@@ -49,7 +49,8 @@ class LeaseRequest:
 
     `spent`: used for good since it last told. `in_flight`: reserved by requests that run, which it keeps whatever the
     limit. `needed`: what requests wait for. `wanted`: what it would like to hold for requests to come, at least
-    `needed`. `amount` is the limit; None only counts.
+    `needed`. `kept`: what it goes on using while the store answers, so that not less is granted. `amount` is the limit;
+    None only counts.
     """
 
     counter: Counter
@@ -60,6 +61,7 @@ class LeaseRequest:
     in_flight: int = 0
     needed: int = 0
     wanted: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +107,20 @@ def _micros(moment: datetime) -> int:
 def share(request: LeaseRequest, *, spent: int, others: int) -> int:
     """Return how much a worker may hold beyond what is in flight.
 
-    What is needed is given as far as there is enough; of what is merely wanted a quarter of what is left, so that
-    leases shrink as the limit nears and nothing lies idle with one worker while another one refuses.
+    What is needed is given as far as there is enough; of what is merely wanted `fair` at most. Nothing that is kept is
+    taken away: it may be used by now.
     """
     if request.amount is None:
         return 0
     left = request.amount - spent - others - request.in_flight
     if left <= 0:
         return 0
-    return min(left, request.wanted, max(request.needed, left // 4))
+    return min(left, request.wanted, max(request.needed, request.kept, fair(left)))
+
+
+def fair(left: int) -> int:
+    """Return how much of what is left one worker may have in store, the smaller the nearer the limit.
+
+    So nothing lies idle with one worker while another one refuses.
+    """
+    return left // 4

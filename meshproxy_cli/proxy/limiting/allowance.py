@@ -4,7 +4,7 @@ import enum
 import math
 from dataclasses import dataclass, field
 
-from meshproxy_cli.store.leases import BUDGETS, NO_WINDOW, Counter, LeaseAnswer, LeaseRequest
+from meshproxy_cli.store.leases import BUDGETS, NO_WINDOW, Counter, LeaseAnswer, LeaseRequest, fair
 from meshproxy_cli.store.records import LimitKind
 
 _SECOND = 1_000_000
@@ -41,6 +41,7 @@ class Allowance:
     needed: int = 0  # by requests that wait
     others: int = 0
     spent: int = 0  # by everybody, as the store last said
+    left: int = 0  # what nobody holds, as the store last said
     known: bool = False  # the store has answered at least once
     offline: bool = False  # its last answer failed
     refusing_until: int = 0
@@ -113,8 +114,8 @@ class Allowance:
         due = self._held() and now - self._told_at >= _RENEWED_AFTER
         if not (self.untold or self.needed or due or self._too_much(wanted) or self._too_little(wanted)):
             return None
-        # What is given back must not be used meanwhile.
-        self.spare = min(self.spare, max(wanted, 0))
+        # What is given back must not be used meanwhile; all else goes on being held, whatever the others ask for.
+        self.spare = min(self.spare, max(wanted, 0), max(self.needed, fair(self.left + max(self.spare, 0))))
         self._sent = LeaseRequest(
             counter=self.counter,
             window_start=self.window_start,
@@ -124,6 +125,7 @@ class Allowance:
             in_flight=self.in_flight,
             needed=self.needed,
             wanted=wanted,
+            kept=max(self.spare, 0),
         )
         self._spare_then = self.spare
         return self._sent
@@ -134,7 +136,7 @@ class Allowance:
             return
         self.spare += answer.spare - self._spare_then
         self.untold -= self._sent.spent
-        self.spent, self.others = answer.spent, answer.others
+        self.spent, self.others, self.left = answer.spent, answer.others, answer.left
         self.known, self.offline, self._told_at, self._sent = True, False, now, None
 
     def refuse_for_now(self, now: int) -> None:

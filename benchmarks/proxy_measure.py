@@ -79,7 +79,7 @@ def _load(server: Running, kind: str, seconds: float) -> Sample:
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", out)
     errors = (int(failed[1]) if failed else 0) + (sum(map(int, broken.groups())) if broken else 0)
     spent = {pid: after[pid] - before.get(pid, 0.0) for pid in after}
-    path = {pid: seconds for pid, seconds in spent.items() if not _is_nice(pid)}
+    path = {pid: seconds for pid, seconds in spent.items() if _niceness(pid) == _niceness(server.pid)}
     busiest = sorted(path.values(), reverse=True)[:2]
     balance = sum(busiest) / (2 * busiest[0]) if len(path) > 2 and busiest[0] else 1.0
     per_request = 1e6 / requests if requests else math.inf
@@ -95,8 +95,8 @@ def _wait_until_shipped(server: Running) -> None:
         time.sleep(0.1)
 
 
-def _is_nice(pid: int) -> bool:
-    return int(_stat(pid)[16]) > 0
+def _niceness(pid: int) -> int:
+    return int(_stat(pid)[16])
 
 
 def _stat(pid: int) -> list[str]:

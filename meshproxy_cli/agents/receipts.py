@@ -62,7 +62,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What `configure` did for one agent and profile."""
+    """What `configure` did for one agent and profile, and how it was asked to."""
 
     agent: str
     profile: str
@@ -76,6 +76,8 @@ class Receipt:
     written_at: int  # Unix seconds
     files: tuple[FileRecord, ...]
     scope: str = "user"  # or "project" or "env-file"
+    make_default: bool = False
+    standalone: bool = False
 
     @property
     def name(self) -> str:
@@ -105,8 +107,10 @@ def save(directory: Path, receipt: Receipt, write: Write = write_atomic) -> None
 
 def load_all(directory: Path) -> tuple[Receipt, ...]:
     """Return all receipts, the oldest first. Raises `ReceiptError`."""
-    found = [load(path) for path in directory.glob("*.json")] if directory.is_dir() else []
-    return tuple(sorted(found, key=lambda receipt: (receipt.written_at, receipt.name)))
+    paths = directory.glob("*.json") if directory.is_dir() else ()
+    # A second may hold several: those are in the order of their files.
+    found = map(load, sorted(paths, key=lambda path: path.stat().st_mtime_ns))
+    return tuple(sorted(found, key=lambda receipt: receipt.written_at))
 
 
 def load(path: Path) -> Receipt:

@@ -18,14 +18,22 @@ def test_a_receipt_survives_the_disk(tmp_path: Path) -> None:
     bench.configure(Codex(), make_default=True, model="m")
     bench.configure(Claude())
     receipts = load_all(bench.receipts)
-    assert [receipt.agent for receipt in receipts] == ["claude", "codex"]
-    codex = receipts[1]
+    assert [receipt.agent for receipt in receipts] == ["codex", "claude"]
+    codex = receipts[0]
     assert [record.path for record in codex.files] == [edit.path for edit in plan.edits]
     assert codex.files[0].keys == plan.edits[0].keys
     assert codex.files[0].backups[0].read_text() == 'model = "mine"\n'
     assert codex.files[1].before is None
     for path in bench.receipts.glob("*.json"):
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("order", ["claude codex", "codex claude"])
+def test_the_newest_comes_last_within_a_second_too(tmp_path: Path, order: str) -> None:
+    bench = Workbench(tmp_path)
+    for agent in order.split():
+        bench.configure({"claude": Claude(), "codex": Codex()}[agent])
+    assert " ".join(receipt.agent for receipt in load_all(bench.receipts)) == order
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 99}', '{"version": 1, "agent": "x"}'])

@@ -193,7 +193,7 @@ def answers(proxy: Any) -> bool:
 def workers(pid: int) -> list[int]:
     """Return a server's workers; the shipper has stepped back for them."""
     found = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
-    return [one for one in found if stat(one)[16] == "0"]
+    return [one for one in found if stat(one)[16] == stat(pid)[16]]
 
 
 def stat(pid: int) -> list[str]:

@@ -39,7 +39,8 @@ def niceness(pid: int) -> int:
 def parts(pid: int) -> tuple[list[int], list[int]]:
     """Return a server's workers and its shipper, which is the one that steps back for the others."""
     found = children(pid)
-    return [one for one in found if niceness(one) == 0], [one for one in found if niceness(one) > 0]
+    back = niceness(pid)
+    return [one for one in found if niceness(one) == back], [one for one in found if niceness(one) > back]
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

@@ -1,15 +1,16 @@
 """`meshproxy database`: the upkeep of the server's database."""
 
-import getpass
 import os
 
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.local_store import find_master_keys, load_master_keys, open_local_store
-from meshproxy_cli.client.local import ORIGIN
+from meshproxy_cli.client.local import this_user
 from meshproxy_cli.errors import UsageError
+from meshproxy_cli.settings.atomic import locked
 from meshproxy_cli.settings.masterkeys import FILE_VARIABLE, SECRET, VARIABLE
-from meshproxy_cli.store.records import Actor
 from meshproxy_cli.store.vault import encode_master_keys, generate_master_key, master_key_id
+
+_PATIENCE_S = 60.0
 
 
 def migrate(*, database_url: options.Database = None) -> None:
@@ -41,12 +42,18 @@ def rotate_master_key(*, database_url: options.Database = None) -> None:
     - `meshproxy database rotate-master-key`
     - `MESHPROXY_MASTER_KEY="$NEW,$OLD" meshproxy database rotate-master-key --database-url postgresql://db/meshproxy`
     """
+    # Of two at once one would keep its own new key, after the other has moved the database to its own.
+    with locked(context.paths().state_dir / "rotate-master-key", timeout_s=_PATIENCE_S):
+        _rotate(database_url)
+
+
+def _rotate(database_url: str | None) -> None:
     given = os.environ.get(VARIABLE) or os.environ.get(FILE_VARIABLE)
     if given:
         _check_both_are_given()
     else:
         _put_new_key_first()
-    store = open_local_store(database_url).acting_as(Actor(name=getpass.getuser(), origin=ORIGIN))
+    store = open_local_store(database_url).acting_as(this_user())
     try:
         with output.progress("encrypting signing secrets with the new master key"):
             count = store.rotate_master_key()

@@ -4,7 +4,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.store.records import Limit, LimitKind, LimitScope
+from meshproxy_cli.store.records import BUDGETS, Limit, LimitKind, LimitScope, wrong_amount
 from meshproxy_cli.suggest import did_you_mean
 
 _UNITS = {
@@ -14,9 +14,6 @@ _UNITS = {
     LimitKind.USD_PER_DAY: "${:,f} a day",
     LimitKind.USD_PER_MONTH: "${:,f} a month",
 }
-_MONEY = frozenset({LimitKind.USD_PER_DAY, LimitKind.USD_PER_MONTH})
-_MOST = Decimal(1_000_000_000)
-_DIGITS_OF_A_DOLLAR = 12
 
 
 def option(kind: LimitKind) -> str:
@@ -41,13 +38,8 @@ def parse_amount(text: str, kind: LimitKind) -> Decimal:
         amount = Decimal(text.removeprefix("$").replace(",", "").replace("_", ""))
     except InvalidOperation:
         raise UsageError(f"{text!r} is no number") from None
-    if not amount.is_finite() or not 0 <= amount <= _MOST:
-        raise UsageError(f"a limit is a number from 0 to {_MOST:,}, not {text}")
-    whole = amount == amount.to_integral_value()
-    if kind not in _MONEY and not whole:
-        raise UsageError(f"{option(kind)} takes a whole number, not {text}")
-    if -int(amount.normalize().as_tuple().exponent) > _DIGITS_OF_A_DOLLAR:
-        raise UsageError(f"{text} has more than {_DIGITS_OF_A_DOLLAR} digits after the point")
+    if problem := wrong_amount(kind, amount):
+        raise UsageError(f"{problem}, not {text}")
     return amount
 
 
@@ -60,7 +52,7 @@ def whose(limit: Limit) -> str:
 
 def what(limit: Limit) -> str:
     """Return what is allowed, and whether more is refused."""
-    amount = _UNITS[limit.kind].format(_plain(limit.amount, money=limit.kind in _MONEY))
+    amount = _UNITS[limit.kind].format(_plain(limit.amount, money=limit.kind in BUDGETS))
     return amount if limit.hard else f"{amount} (warns only)"
 
 

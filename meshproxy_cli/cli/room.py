@@ -17,7 +17,7 @@ from meshproxy_cli.store.records import Limit, LimitScope, Room
 from meshproxy_cli.suggest import did_you_mean
 
 _PROTOCOLS = ("openai", "anthropic")
-_LONGEST_NAME = 200
+_LONGEST_NAME = 128
 _IN_NO_NAME = frozenset("/?#%\\")
 
 NameArgument = Annotated[

@@ -47,7 +47,7 @@ class LocalClient:
     ) -> None:
         """Open the store; in `workers_dir` the workers of a running server tell their numbers every second."""
         store = open_store(store_url, master_key=master_key, load_master_keys=load_master_keys)
-        self._store = store.acting_as(Actor(name=_os_user(), origin=ORIGIN))
+        self._store = store.acting_as(this_user())
         self._project_name = project_name
         self._project: Project | None = None
         self._workers_dir = workers_dir
@@ -158,8 +158,9 @@ def _fresh(path: Path) -> int | None:
         return None
 
 
-def _os_user() -> str:
+def this_user() -> Actor:
+    """Return how the audit log names the user of this machine who runs a command."""
     try:
-        return getpass.getuser()
+        return Actor(name=getpass.getuser(), origin=ORIGIN)
     except (KeyError, OSError):  # a container's user without a name
-        return "unknown"
+        return Actor(name="unknown", origin=ORIGIN)

@@ -1,7 +1,8 @@
 """The server's configuration: `server.toml` and the environment, checked as a whole.
 
     [providers.NAME]            protocol = "openai" | "anthropic"; base_url = "https://…" (or a list, in order);
-                                keys = ["keyring:…", "env:NAME", "file:PATH"]; default = true; headers = {…}
+                                keys = ["keyring:…", "env:NAME", "file:PATH"]; default = true;
+                                headers = {authorization = "Bearer env:NAME", …}
     [rooms]                     strict = false        only rooms that an admin created
     [limits]                    max_body_mib = 32, idle_timeout_s = 600, connect_timeout_s = 10, keep_alive_s = 120
     [usage]                     prices = "PATH"; keep_days = 90    single events; sums stay for ever
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshproxy_cli.errors import CredentialError, UsageError
+from meshproxy_cli.proxy.providerheaders import check_value, read_headers
 from meshproxy_cli.proxy.providers import DIALECTS
 from meshproxy_cli.proxy.routes import Protocol
 from meshproxy_cli.proxy.sections import Section
@@ -34,6 +36,7 @@ _SECTIONS = ("providers", "rooms", "limits", "usage", "metrics", "log", "server"
 _TABLES = ", ".join(f"[{name}]" for name in _SECTIONS)
 _PROVIDER_KEYS = ("protocol", "base_url", "keys", "headers", "default")
 MOST_WORKERS = 64
+_MOST_DAYS = 36_500
 LOG_FORMATS = ("people", "json")
 LOG_LEVELS = ("info", "debug", "warning", "error")
 
@@ -158,7 +161,7 @@ def _config(document: Mapping[str, Any], providers: tuple[Provider, ...], proble
         limits=_limits(sections["limits"]),
         strict_rooms=sections["rooms"].flag("strict"),
         price_file=usage.text("prices"),
-        keep_events_days=usage.whole("keep_days", " of days"),
+        keep_events_days=usage.whole("keep_days", " of days", most=_MOST_DAYS),
         open_metrics=sections["metrics"].flag("open"),
         drain=Draining(
             wanted=usage.choice("on_disconnect", ("cancel", "drain")) == "drain",
@@ -216,9 +219,10 @@ def _from_environment(protocol: Protocol, environ: Mapping[str, str], problems: 
         return Provider(ECHO, protocol, ECHO_URL, (make_target(protocol, ECHO_URL, None, {}),), default=True)
     url = environ.get(f"{prefix}_BASE_URL", "").strip() or _DEFAULT_URLS[protocol]
     try:
-        target = make_target(protocol, url, DIALECTS[protocol].credential(key), {})
+        credential = DIALECTS[protocol].credential(check_value(key, "the key"))
+        target = make_target(protocol, url, credential, {})
     except UsageError as problem:
-        problems.append(f"{prefix}_BASE_URL: {problem.message}")
+        problems.append(f"{prefix}_API_KEY and {prefix}_BASE_URL: {problem.message}")
         return Provider(protocol, protocol, url, (), default=True)
     return Provider(protocol, protocol, url, (target,), default=True)
 
@@ -234,12 +238,18 @@ def _from_file(tables: Any, resolve_secret: ResolveSecret, problems: list[str]) 
         except (UsageError, CredentialError) as problem:
             hint = f" ({problem.hint})" if problem.hint else ""
             problems.append(f"providers.{name}: {problem.message}{hint}")
+    for protocol in _PROTOCOLS:
+        defaults = [one.name for one in found if one.protocol == protocol and one.default]
+        if len(defaults) > 1:
+            problems.append(f"only one provider can be the default for {protocol}, not {' and '.join(defaults)}")
     return found
 
 
 def _provider(name: str, table: Any, resolve_secret: ResolveSecret) -> Provider:  # noqa: ANN401 (from TOML)
     if not isinstance(table, dict):
         raise UsageError("must be a table")
+    if not name.strip() or not name.isprintable():
+        raise UsageError("a provider's name must not be blank, nor hold control characters")
     protocol = table.get("protocol", name)
     if protocol not in _PROTOCOLS:
         raise UsageError('protocol must be "openai" or "anthropic"')
@@ -250,11 +260,9 @@ def _provider(name: str, table: Any, resolve_secret: ResolveSecret) -> Provider:
         raise UsageError("default must be true or false")
     urls = _strings(table, "base_url", [_DEFAULT_URLS[protocol]])
     references = _strings(table, "keys", [])
-    headers = table.get("headers", {})
-    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
-        raise UsageError("headers must be a table of texts")
+    headers = read_headers(table.get("headers", {}), resolve_secret)
     dialect = DIALECTS[protocol]
-    keys = [dialect.credential(resolve_secret(reference)) for reference in references]
+    keys = [dialect.credential(check_value(resolve_secret(one), "the key")) for one in references]
     credentials: list[tuple[str, str] | None] = [*keys] or [None]
     targets = tuple(make_target(protocol, url, credential, headers) for url in urls for credential in credentials)
     return Provider(name, protocol, urls[0], targets, default=table.get("default") is True)

@@ -5,25 +5,25 @@ import re
 from meshproxy_cli.proxy.guard import AnswerHead, Head, RequestHead
 from meshproxy_cli.proxy.target import Target
 
-_HOP_BY_HOP = frozenset({
+HOP_BY_HOP = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
     b"transfer-encoding", b"upgrade", b"http2-settings",
 })  # fmt: skip
-_CREDENTIALS = frozenset({
+CREDENTIALS = frozenset({
     b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", b"cookie2", b"x-auth-token",
     b"x-amz-security-token",
 })  # fmt: skip
-_NOT_FORWARDED = _HOP_BY_HOP | _CREDENTIALS | {
+_NOT_FORWARDED = HOP_BY_HOP | CREDENTIALS | {
     b"host", b"content-length", b"expect", b"forwarded", b"x-real-ip", b"sec-websocket-protocol",
     b"sec-websocket-extensions",
 }  # fmt: skip
 _NOT_FORWARDED_PREFIXES = (b"meshagent-", b"meshproxy-", b"x-meshagent-", b"x-forwarded-")
 # Alt-Svc would lead a client around the proxy, to the provider itself.
-_KEPT_HERE = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"alt-svc", b"meshproxy-request-id"}
+_KEPT_HERE = HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"alt-svc", b"meshproxy-request-id"}
 _NOT_RETURNED = re.compile(
     rb"^(?:" + b"|".join(map(re.escape, sorted(_KEPT_HERE))) + rb"):.*\n", re.IGNORECASE | re.MULTILINE
 )
-_USUAL_OPTIONS = _HOP_BY_HOP | {b"close"}  # what a Connection header names beyond them is dropped as well
+_USUAL_OPTIONS = HOP_BY_HOP | {b"close"}  # what a Connection header names beyond them is dropped as well
 # Websocket subprotocols that carry a credential, since browsers can set no header.
 CREDENTIAL_PROTOCOLS = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-token.")
 _DECIDED_SIZE = 4096

@@ -47,8 +47,12 @@ _WRITE = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
 _WRITE_FAST = ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE")
 # Prepared statements that are there already, or gone (SQLSTATE): a pooler hands one connection to several programs.
 _MIXED_UP = frozenset({"42P05", "26000"})
+# Access rights and names of tables and columns; databases; schemas (classes of SQLSTATE).
+_SERVERS_CLASSES = ("42", "3D", "3F")
 _AWAY_HINT = "check that it is running and reachable; what was not stored yet is kept and sent later"
 _POOLER_HINT = "a pooler between shares connections by transaction: set its pool_mode to session (PgBouncer)"
+_RIGHTS_HINT = "the user in its URL must own the database: ALTER DATABASE … OWNER TO …"
+_RIGHTS = "42501"  # SQLSTATE
 _AWAY: tuple[type[Exception], ...] = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 
@@ -94,7 +98,7 @@ class Database:
             reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
             raise StoreUnavailableError(
                 f"The database {self.url.render_as_string(hide_password=True)} can't be used: {reason}.",
-                hint=_POOLER_HINT if _is_mixed_up(problem) else _AWAY_HINT,
+                hint=_hint(problem),
             ) from problem
 
     def driver_connection(self) -> Any:  # noqa: ANN401 (the driver's own type)
@@ -202,10 +206,26 @@ def _driver_errors(engine: Engine) -> tuple[type[Exception], ...]:
 def _is_away(problem: Exception) -> bool:
     # A DatabaseError of no closer kind is how SQLite reports a file that is damaged or no database.
     names = {kind.__name__ for kind in type(problem).__mro__}
-    return _is_mixed_up(problem) or names.isdisjoint(
+    return _is_of_the_server(problem) or names.isdisjoint(
         {"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"}
     )
 
 
-def _is_mixed_up(problem: Exception) -> bool:
-    return getattr(getattr(problem, "orig", None) or problem, "sqlstate", None) in _MIXED_UP
+def _is_of_the_server(problem: Exception) -> bool:
+    """Whether PostgreSQL refuses a statement for what the database is like, whatever the statement's values are.
+
+    Its user has no rights, a table is missing since a backup is just being restored: no event is to blame for that.
+    """
+    state = _state(problem)
+    return state in _MIXED_UP or state.startswith(_SERVERS_CLASSES)
+
+
+def _hint(problem: Exception) -> str:
+    state = _state(problem)
+    if state in _MIXED_UP:
+        return _POOLER_HINT
+    return _RIGHTS_HINT if state == _RIGHTS else _AWAY_HINT
+
+
+def _state(problem: Exception) -> str:
+    return getattr(getattr(problem, "orig", None) or problem, "sqlstate", None) or ""

@@ -18,7 +18,6 @@ FOREVER = 2**53
 _SEPARATOR = "\x1f"  # in no name: headers and tokens hold no control characters
 _MINUTE = 60 * 1_000_000
 _DAY = 24 * 60 * _MINUTE
-BUDGETS = frozenset({LimitKind.USD_PER_DAY, LimitKind.USD_PER_MONTH})
 
 
 @dataclass(frozen=True, slots=True)

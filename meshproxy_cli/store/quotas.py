@@ -13,7 +13,6 @@ from sqlalchemy.engine import Connection
 
 from meshproxy_cli.store.database import now_micros
 from meshproxy_cli.store.leases import (
-    BUDGETS,
     LEASE_S,
     NO_WINDOW,
     Counter,
@@ -22,7 +21,7 @@ from meshproxy_cli.store.leases import (
     share,
     window_end,
 )
-from meshproxy_cli.store.records import LimitScope
+from meshproxy_cli.store.records import BUDGETS, LimitScope
 from meshproxy_cli.store.schema import limit_counters, limit_leases, usage_days
 from meshproxy_cli.store.session import StoreSession
 

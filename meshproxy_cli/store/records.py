@@ -73,6 +73,23 @@ class LimitKind(enum.StrEnum):
     USD_PER_MONTH = "usd_per_month"
 
 
+#: Limits of money, in US dollars; all others are whole numbers.
+BUDGETS = frozenset({LimitKind.USD_PER_DAY, LimitKind.USD_PER_MONTH})
+LARGEST_LIMIT = Decimal(1_000_000_000)
+_DIGITS_OF_A_DOLLAR = 12
+
+
+def wrong_amount(kind: LimitKind, amount: Decimal) -> str:
+    """Return why a limit of that kind can't have that amount, "" where it can."""
+    if not amount.is_finite() or not 0 <= amount <= LARGEST_LIMIT:
+        return f"a limit is a number from 0 to {LARGEST_LIMIT:,}"
+    if kind not in BUDGETS and amount != amount.to_integral_value():
+        return f"a limit of {kind.value.replace('_', ' ')} is a whole number"
+    if -int(amount.normalize().as_tuple().exponent) > _DIGITS_OF_A_DOLLAR:
+        return f"a limit has at most {_DIGITS_OF_A_DOLLAR} digits after the point"
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """`subject` is the room's, session's or participant's name, "" for the project and "*" for each one on its own."""

@@ -1,8 +1,14 @@
 import base64
+import getpass
 import os
 import sqlite3
 
+import pytest
+
 from fixtures.commands import Cli
+from fixtures.in_process import InProcess
+from meshproxy_cli.cli import database
+from meshproxy_cli.settings.atomic import locked
 
 
 def master_key() -> str:
@@ -57,3 +63,23 @@ def test_a_master_key_in_a_file_that_others_can_read_is_refused(cli: Cli) -> Non
     path.chmod(0o600)
     cli(*create, environ={"MESHPROXY_MASTER_KEY_FILE": str(path)})
     assert len(sealed(cli)) == 1
+
+
+def test_of_two_rotations_one_waits(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_PATIENCE_S", 0.05)
+    run("api-key", "create", "laptop", "--activate", "--silent")
+    with locked(run.state / "state" / "rotate-master-key"):
+        assert "another process" in run("database", "rotate-master-key", code=None).stderr
+    assert "1 signing secret moved" in run("database", "rotate-master-key").stderr
+
+
+def test_a_user_without_a_name_can_rotate(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, where the user is a mere number."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    run("api-key", "create", "laptop", "--activate", "--silent")
+    run("database", "rotate-master-key")
+    assert {entry["actor"] for entry in run("audit", "--json").json()["entries"]} == {"unknown"}

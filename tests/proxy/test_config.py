@@ -45,6 +45,28 @@ def test_every_url_is_tried_with_every_key() -> None:
     assert config.provider("anthropic", None) is not None
 
 
+def test_a_providers_own_headers_reach_it_with_their_references_resolved() -> None:
+    """As Vertex's endpoint, and Azure's, want it: the key in another header, and more headers."""
+    config = load(
+        '[providers.vertex]\nprotocol="anthropic"\nbase_url="https://v.example"\n'
+        'headers={Authorization="Bearer env:A", x-goog-user-project="team", X-Key="env:B"}'
+    )
+    found = config.provider("anthropic", "vertex")
+    assert found is not None
+    assert found.targets[0].fixed.split(b"\r\n")[1:-1] == [
+        b"authorization: Bearer key-a", b"x-goog-user-project: team", b"x-key: key-b",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "smart\N{RIGHT SINGLE QUOTATION MARK}s", "nul\0"])
+def test_a_key_that_no_header_can_have_is_told_and_not_quoted(key: str) -> None:
+    with pytest.raises(ConfigError, match="no header can have") as of_environment:
+        load(OPENAI_API_KEY=key)
+    with pytest.raises(ConfigError, match="no header can have") as of_file:
+        load_config('[providers.openai]\nkeys=["env:A"]', {}, lambda _: key)
+    assert key not in of_environment.value.message + of_file.value.message
+
+
 def test_limits() -> None:
     limits = load("[limits]\nmax_body_mib=1.5\nidle_timeout_s=9\n").limits
     assert (limits.largest_body, limits.idle_s) == (1_572_864, 9.0)
@@ -70,6 +92,9 @@ def test_limits() -> None:
         "[limits]\nidle_timeout_s=true",
         '[rooms]\nstrict="yes"',
         "[usage]\nkeep_days=0",
+        "[usage]\nkeep_days=9999999",
+        '[providers.""]\nprotocol="openai"',
+        '[providers.openai]\ndefault=true\n[providers.other]\nprotocol="openai"\ndefault=true',
         "[usage]\nprices=1",
         "[usages]\nkeep_days=1",
         "strict=true",

@@ -113,3 +113,26 @@ def test_a_pooler_that_mixes_connections_up_is_said_to_be_the_reason(postgres_ur
         mix_up()
     assert "pool_mode" in str(refusal.value.hint)
     store.close()
+
+
+def test_a_user_without_rights_is_told_so(postgres_url: str) -> None:
+    """As PostgreSQL has it since version 15: who does not own a database may make no table there."""
+    with pytest.raises(StoreUnavailableError, match="permission denied for schema public") as refusal:
+        open_store(f"{postgres_url}&options=-crole%3Dpg_monitor")
+    assert "OWNER TO" in str(refusal.value.hint)
+
+
+def test_a_table_that_is_missing_for_a_while_is_no_events_fault(postgres_url: str) -> None:
+    """As while a backup is restored: events wait then, and are not given up as wrong ones."""
+    store = open_store(postgres_url)
+
+    def rename(old: str, new: str) -> None:
+        with store.database.write() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename("usage_hours", "elsewhere")
+    with pytest.raises(StoreUnavailableError, match="does not exist"):
+        store.add_events([event(1)])
+    rename("elsewhere", "usage_hours")
+    assert store.add_events([event(1)]) == 1
+    store.close()

@@ -4,8 +4,8 @@ import enum
 import math
 from dataclasses import dataclass, field
 
-from meshproxy_cli.store.leases import BUDGETS, NO_WINDOW, Counter, LeaseAnswer, LeaseRequest, fair
-from meshproxy_cli.store.records import LimitKind
+from meshproxy_cli.store.leases import NO_WINDOW, Counter, LeaseAnswer, LeaseRequest, fair
+from meshproxy_cli.store.records import BUDGETS, LimitKind
 
 _SECOND = 1_000_000
 _RENEWED_AFTER = 5 * _SECOND

@@ -6,8 +6,8 @@ from decimal import Decimal
 from meshproxy_cli.proxy.limiting.allowance import Allowance
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store.eventrows import from_picodollars
-from meshproxy_cli.store.leases import BUDGETS, Counter
-from meshproxy_cli.store.records import LimitKind, LimitScope
+from meshproxy_cli.store.leases import Counter
+from meshproxy_cli.store.records import BUDGETS, LimitKind, LimitScope
 
 _SECOND = 1_000_000
 _TOO_MANY_REQUESTS = 429
@@ -55,6 +55,8 @@ def _dollars(amount: Decimal) -> str:
 
 def _until(allowance: Allowance, now: int) -> str:
     kind = allowance.counter.kind
+    if _is_reserved(allowance):
+        return "What is left of it is reserved for requests that are under way: try again when they have ended."
     if kind is LimitKind.CONCURRENT_STREAMS:
         return "Try again when one of them has ended, or ask an administrator for more."
     end = datetime.fromtimestamp(allowance.window_end // _SECOND, UTC)
@@ -64,7 +66,12 @@ def _until(allowance: Allowance, now: int) -> str:
     return f"Try again at {end:%H:%M} UTC, in {seconds} second{'s' if seconds != 1 else ''}."
 
 
+def _is_reserved(allowance: Allowance) -> bool:
+    """Whether a limit is not used up yet, but would be if all that runs needs as much as is reserved for it."""
+    return allowance.estimated and not allowance.exceeded()
+
+
 def _headers(allowance: Allowance, now: int) -> tuple[tuple[str, str], ...]:
-    if allowance.counter.kind is LimitKind.CONCURRENT_STREAMS:
+    if allowance.counter.kind is LimitKind.CONCURRENT_STREAMS or _is_reserved(allowance):
         return ()
     return (("retry-after", str(max(1, -(-(allowance.window_end - now) // _SECOND)))),)

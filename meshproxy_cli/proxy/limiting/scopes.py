@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.store.eventrows import to_picodollars
-from meshproxy_cli.store.leases import BUDGETS, Counter
-from meshproxy_cli.store.records import Limit, LimitKind, LimitScope
+from meshproxy_cli.store.leases import Counter
+from meshproxy_cli.store.records import BUDGETS, Limit, LimitKind, LimitScope
 
 #: The subject of a limit that holds for each one on its own.
 EACH = "*"

@@ -157,6 +157,23 @@ def test_a_budget_counts_money_and_says_until_when(worker: Start, clock: Clock) 
     assert isinstance(one.ask(), Admission), "a raised budget counts at once"
 
 
+@pytest.mark.parametrize("kind", [LimitKind.USD_PER_DAY, LimitKind.TOKENS_PER_MINUTE])
+def test_what_is_only_reserved_is_not_said_to_be_gone_until_tomorrow(
+    worker: Start, clock: Clock, kind: LimitKind
+) -> None:
+    clock.run()
+    one = worker(limit(kind, "0.01" if kind is LimitKind.USD_PER_DAY else 100), clock=clock)
+    running = one.ask()
+    assert isinstance(running, Admission)
+    refused = one.ask()
+    assert isinstance(refused, Refusal)
+    assert "try again when they have ended" in refused.message
+    assert "UTC" not in refused.message
+    assert refused.headers == ()
+    one.limiter.settle(running, used(10, "0.001"))
+    assert wait_until(lambda: isinstance(one.ask(), Admission))
+
+
 def test_a_soft_budget_warns(worker: Start, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     one = worker(limit(LimitKind.USD_PER_MONTH, 1, hard=False), clock=clock)
     first = one.ask()

@@ -282,13 +282,18 @@ def test_making_and_revoking_a_key(site: Site, maria: TestClient) -> None:
 
 
 def test_rooms_and_limits(site: Site, maria: TestClient) -> None:
-    form = {"csrf": csrf(maria), "name": "backend", "openai": "azure", "anthropic": "", "models": "openai/gpt-5*\nx/y",
-            "aliases": "default = gpt-5.4\n\n fast=gpt-5.4-mini"}  # fmt: skip
+    form = {"csrf": csrf(maria), "name": "backend", "openai": "azure", "anthropic": "",
+            "models": "openai/gpt-5*\nanthropic/*", "aliases": "default = gpt-5.4\n\n fast=gpt-5.4-mini"}  # fmt: skip
     assert maria.post("/dashboard/rooms", data=form).status_code == 303
     (room,) = site.store.rooms(site.project.id)
-    assert (room.name, room.providers, room.models) == ("backend", {"openai": "azure"}, ("openai/gpt-5*", "x/y"))
+    assert (room.name, room.providers, room.models) == (
+        "backend",
+        {"openai": "azure"},
+        ("openai/gpt-5*", "anthropic/*"),
+    )
     assert room.aliases == {"default": "gpt-5.4", "fast": "gpt-5.4-mini"}
     assert maria.post("/dashboard/rooms", data=form | {"aliases": "broken"}).status_code == 400
+    assert maria.post("/dashboard/rooms", data=form | {"models": "gpt-5.4"}).status_code == 400
     limit = {
         "csrf": csrf(maria),
         "scope": "room",

@@ -148,6 +148,7 @@ def test_rooms(site: Site, admin: TestClient, viewer: TestClient) -> None:
         ("x", {"providers": {"openai": "nobody"}}, "nobody"),
         ("x", {"providers": {"gemini": "openai"}}, "gemini"),
         ("x", {"models": "all"}, "models"),
+        ("x", {"models": ["openai/gpt-5.4", "gpt-5.4"]}, "gpt-5.4"),
         ("%2e%2e", {}, "name"),
         ("a%0ab", {}, "name"),
         ("x" * 200, {}, "name"),
@@ -180,7 +181,17 @@ def test_limits(site: Site, admin: TestClient, viewer: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"amount": -1}, {"amount": "NaN"}, {"kind": "donuts"}, {"scope": "project"}, {"subject": ""}]
+    "change",
+    [
+        {"amount": -1},
+        {"amount": "NaN"},
+        {"amount": 1e30},
+        {"amount": "1e-13"},
+        {"kind": "donuts"},
+        {"kind": "requests_per_minute", "amount": 0.5},
+        {"scope": "project"},
+        {"subject": ""},
+    ],
 )
 def test_a_wrong_limit_is_told(site: Site, admin: TestClient, change: dict[str, Any]) -> None:
     limit = {"scope": "room", "subject": "*", "kind": "usd_per_day", "amount": 1} | change

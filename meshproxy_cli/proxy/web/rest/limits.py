@@ -6,7 +6,7 @@ import msgspec
 
 from meshproxy_cli.proxy.web.problems import Problem
 from meshproxy_cli.proxy.web.rest.endpoint import Call, Endpoint, Input
-from meshproxy_cli.store.records import Limit, LimitKind, LimitScope
+from meshproxy_cli.store.records import Limit, LimitKind, LimitScope, wrong_amount
 
 _PATH = "/accounts/projects/{project_id}/limits"
 
@@ -43,8 +43,8 @@ def check_limit(project_id: str, body: LimitBody) -> Limit:
             "invalid_request",
             "`subject` names the room, session or participant (“*”: each on its own) and stays empty for the project.",
         )
-    if not body.amount.is_finite() or body.amount < 0:
-        raise Problem(400, "invalid_request", "`amount` is a number, zero or more.")
+    if problem := wrong_amount(body.kind, body.amount):
+        raise Problem(400, "invalid_request", f"`amount` can't be taken: {problem}.")
     return Limit(
         project_id=project_id,
         scope=body.scope,

@@ -14,6 +14,7 @@ from meshproxy_cli.store.records import Room
 _PATH = "/accounts/projects/{project_id}/rooms"
 _LONGEST_NAME = 128
 PROTOCOLS = ("openai", "anthropic")
+_PATTERNS = tuple(f"{protocol}/" for protocol in PROTOCOLS)
 
 
 class RoomSettings(Input):
@@ -42,6 +43,13 @@ def check_room(services: WebServices, project_id: str, name: str, settings: Room
             "invalid_request",
             f"{name!r} can't name a room: at most {_LONGEST_NAME} printable characters, no / ? # % \\, no dot first.",
         )
+    for pattern in settings.models:
+        if pattern != "*" and not pattern.startswith(_PATTERNS):
+            raise Problem(
+                400,
+                "invalid_request",
+                f"`models` are patterns such as openai/gpt-5.4 or anthropic/claude-*; not {pattern!r}.",
+            )
     known = [provider.name for provider in services.providers]
     for protocol, provider in settings.providers.items():
         if protocol not in PROTOCOLS:

@@ -18,6 +18,7 @@ from meshproxy_cli.tokens.models import model_allowed
 _CHAT = "/v1/chat/completions"
 _ANY = "*"
 _REALTIME = "/v1/realtime/"
+_HELPERS = ("tools", "fallbacks")
 _FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
 _JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;|$)", re.IGNORECASE)
 
@@ -109,6 +110,9 @@ class Authoriser:
             self._refuse_conversation()
         for one in previous:
             self._check_owner(caller, one)
+        for part in parts:
+            if part is not None:
+                self._check_helpers(caller, "openai", room, part)
         stored = not any(part is not None and part.is_false("store") for part in parts)
         return ClientEvent(model=models[0] if models else "", creates=creates, stored=stored)
 
@@ -126,6 +130,7 @@ class Authoriser:
             return ask
         real = _alias(room, named)
         ask = Ask(model=self._permitted(caller, route.protocol, room, real), stream=document.is_true("stream"))
+        self._check_helpers(caller, route.protocol, room, document)
         if route.endpoint.path.startswith("/v1/responses"):
             self._check_references(caller, document)
             ask.stored = not document.is_false("store")
@@ -155,7 +160,9 @@ class Authoriser:
         return Ask(model=(models or others or [""])[0])
 
     def _query(self, caller: Caller, room: Room | None, target: bytes) -> Ask:
-        named = _query_model(target)
+        named = _query_value(target, "model")
+        if _query_value(target, "call_id") is not None:
+            raise refuse(404, "call_not_found", "Room Proxy: there is no such call in this room; none are offered.")
         real = _alias(room, named)
         ask = Ask(model=self._permitted(caller, "openai", room, real))
         if real != named:
@@ -168,7 +175,22 @@ class Authoriser:
         models = [None if one is None else one.text("model") for one in params]
         for model in models:
             self._permitted(caller, protocol, room, model)
+        for one in params:
+            if one is not None:
+                self._check_helpers(caller, protocol, room, one)
         return Ask(model=(models[0] or "") if models else "")
+
+    def _check_helpers(self, caller: Caller, protocol: Protocol, room: Room | None, document: Document) -> None:
+        """Check the models that an answer may use beside its own: those of tools, and those to fall back on."""
+        if caller.models is None and (room is None or not room.models):
+            return
+        for name in _HELPERS:
+            raw = bytes(document.members.get(name, b""))
+            if not raw.startswith(b"[") or not (b'"model"' in raw or b"\\u" in raw):
+                continue  # nothing there names a model, as with nearly all tools
+            for helper in document.children(name):
+                if helper.is_text("model"):
+                    self._permitted(caller, protocol, room, helper.text("model"))
 
     def _about(self, caller: Caller, route: ProviderRoute, room: Room | None) -> Ask:
         if route.endpoint.reply is Reply.BATCH:
@@ -253,12 +275,12 @@ def _transcribers(session: Document) -> list[str]:
     return [model for part in parts if part is not None and (model := part.text("model"))]
 
 
-def _query_model(target: bytes) -> str | None:
+def _query_value(target: bytes, name: str) -> str | None:
     _, _, query = target.partition(b"?")
-    models = [value for key, value in parse_qsl(query.decode("latin-1")) if key == "model"]
-    if len(models) > 1:
-        raise DocumentError("the query names 'model' twice")
-    return models[0] if models else None
+    values = [value for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if key == name]
+    if len(values) > 1:
+        raise DocumentError(f"the query names '{name}' twice")
+    return values[0] if values else None
 
 
 def _with_query_model(target: bytes, model: str) -> bytes:

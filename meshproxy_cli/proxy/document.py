@@ -31,7 +31,8 @@ def _make_key(_type: type, value: str) -> _Key:
 _DECODER = msgspec.json.Decoder(dict[_Key, Raw], dec_hook=_make_key)
 _LOOKED_INTO = frozenset({
     "model", "stream", "stream_options", "previous_response_id", "conversation", "requests", "params", "session",
-    "response", "type", "background", "audio", "input", "transcription", "input_audio_transcription",
+    "response", "type", "background", "audio", "input", "transcription", "input_audio_transcription", "tools",
+    "fallbacks",
 })  # fmt: skip
 
 # Names that mean no other by another spelling: those that are looked into, and those that came by so far.
@@ -71,6 +72,11 @@ class Document(msgspec.Struct, frozen=True):
         """Whether a member is an object: some names mean other things elsewhere."""
         raw = self.members.get(name)
         return raw is not None and bytes(raw).startswith(b"{")
+
+    def is_text(self, name: str) -> bool:
+        """Whether a member is a string."""
+        raw = self.members.get(name)
+        return raw is not None and bytes(raw).startswith(b'"')
 
     def child(self, name: str) -> "Document | None":
         """Return a member that is an object; None where it is missing or null. Raises `DocumentError`."""

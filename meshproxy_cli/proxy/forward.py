@@ -115,19 +115,42 @@ class Forwarder:
             self._try_again(f"it can't be reached: {reason}")
 
     def no_answer(self, reason: str) -> None:
-        """Go on after a connection ended without a byte of an answer."""
-        self._connection = None
-        self._try_again(reason)
+        """Go on after a connection ended before an answer's head was there.
+
+        Nothing is sent twice that the provider may have worked on: only what a kept connection, which the provider
+        has closed meanwhile, could not take any more is sent again.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.stale:
+            self._try_again(reason)
+        else:
+            self._move_on(reason, retry=True)
 
     def _try_again(self, reason: str) -> None:
-        if not self._retried:
+        if self._retried:
+            self._move_on(reason)
+        else:
             self._retried = True
             self._gateway.metrics.retries["connection"] += 1
             self._attempt()
-        elif self._place + 1 < len(self._targets):
+
+    def _move_on(self, reason: str, *, retry: bool = False) -> None:
+        if self._may_move():
             self._next_target()
         else:
-            self._give_up(502, "provider_unreachable", f"no answer ({reason})")
+            self._give_up(502, "provider_unreachable", f"no answer ({reason})", retry=retry)
+
+    def _may_move(self, *, refused: bool = False) -> bool:
+        """Whether the next base URL and credential may be tried.
+
+        A session that is bound changes its credential only where the provider has `refused` that one.
+        """
+        here, following = self._targets[self._place], self._targets[self._place + 1 : self._place + 2]
+        provider, caller = self._exchange.provider, self._exchange.caller
+        if not following or provider is None or caller is None:
+            return False
+        same = following[0].credential == here.credential
+        return refused or same or not self._gateway.sticky.is_bound(provider, caller)
 
     def _next_target(self) -> None:
         self._place += 1
@@ -135,7 +158,7 @@ class Forwarder:
         self._gateway.metrics.retries["credential"] += 1
         self._attempt()
 
-    def _give_up(self, status: int, code: str, reason: str) -> None:
+    def _give_up(self, status: int, code: str, reason: str, *, retry: bool = False) -> None:
         self._waiting = False
         provider = self._exchange.provider
         name = provider.name if provider is not None else ""
@@ -143,23 +166,25 @@ class Forwarder:
             f"Room Proxy: the provider '{name}' gave {reason}. Try again in a moment; if it stays so, tell the proxy's "
             f"admin. Request id: {self._exchange.request_id}."
         )
-        self._exchange.refuse(Refusal(status=status, code=code, message=message), Outcome.UNREACHABLE)
+        self._exchange.refuse(Refusal(status=status, code=code, message=message, retry=retry), Outcome.UNREACHABLE)
 
     def declines(self, head: AnswerHead) -> bool:
         """Whether this answer is not passed on, because another base URL or credential is tried instead."""
-        provider, caller = self._exchange.provider, self._exchange.caller
-        if len(self._targets) > 1 and provider is not None and caller is not None:
-            sticky = self._gateway.sticky
+        if len(self._targets) > 1:
             if head.status < _FIRST_ERROR:
-                sticky.worked(provider, caller, self._targets[self._place])
-            elif head.status in _TRY_ELSEWHERE and self._place + 1 < len(self._targets):
-                keeps = sticky.is_bound(provider, caller) and head.status not in _CREDENTIAL_REFUSED
-                if not keeps:
-                    self.drop()
-                    self._next_target()
-                    return True
+                self._bind()
+            elif head.status in _TRY_ELSEWHERE and self._may_move(refused=head.status in _CREDENTIAL_REFUSED):
+                self.drop()
+                self._next_target()
+                return True
         self._parts = self._exchange.pieces = []  # nothing will be sent again
         return False
+
+    def _bind(self) -> None:
+        """Keep the session to what has answered it."""
+        provider, caller = self._exchange.provider, self._exchange.caller
+        if provider is not None and caller is not None:
+            self._gateway.sticky.worked(provider, caller, self._targets[self._place])
 
     @property
     def between_chunks(self) -> bool:
@@ -183,7 +208,8 @@ class Forwarder:
         self._waiting = False
 
     def take_connection(self) -> UpstreamConnection | None:
-        """Hand the connection over to somebody else."""
+        """Hand the connection, on which the provider speaks websocket now, over to somebody else."""
+        self._bind()
         connection, self._connection = self._connection, None
         self._waiting = False
         return connection

@@ -71,6 +71,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_buffer",
         "_chunks",
+        "_congested",
         "_gateway",
         "_handler",
         "_keep",
@@ -79,6 +80,7 @@ class ClientConnection(asyncio.Protocol):
         "_phase",
         "_seen",
         "_since",
+        "_unsent",
         "peer",
         "transport",
     )
@@ -93,6 +95,8 @@ class ClientConnection(asyncio.Protocol):
         self._chunks: ChunkedReader | None = None
         self._need = 0
         self._keep = True
+        self._congested = False  # whether answers pile up that the client does not read
+        self._unsent = 0  # bytes of the last answer, when it was looked at
         self._since = 0.0  # the loop's time at which it began to wait for the client
         self.transport: asyncio.Transport
 
@@ -119,12 +123,16 @@ class ClientConnection(asyncio.Protocol):
         """Close: a client that stops sending is gone, whatever it still waits for."""
 
     def pause_writing(self) -> None:
+        self._congested = True
         if self._handler is not None:
             self._handler.client_congested(congested=True)
 
     def resume_writing(self) -> None:
+        self._congested = False
         if self._handler is not None:
             self._handler.client_congested(congested=False)
+        else:
+            self._next()
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
@@ -159,7 +167,9 @@ class ClientConnection(asyncio.Protocol):
             return
         self._phase = _HEAD
         self._since = monotonic()
-        if self._buffer:
+        if self._congested:
+            self.transport.pause_reading()  # the next request waits until the client has read its answers
+        elif self._buffer:
             self._gateway.loop.call_soon(self._next)
 
     def switch(self, handler: Handler) -> None:
@@ -204,7 +214,11 @@ class ClientConnection(asyncio.Protocol):
         elif self._phase is _BODY:
             allowed = limits.body_timeout_s
         elif self._phase is _CLOSING:
-            allowed = _CLOSING_S
+            unsent, before = self.transport.get_write_buffer_size(), self._unsent
+            if unsent != before:
+                self._unsent, self._since = unsent, now
+                return
+            allowed = limits.idle_s if unsent else _CLOSING_S
         else:
             return
         if waited > allowed:
@@ -218,9 +232,10 @@ class ClientConnection(asyncio.Protocol):
     # Reading requests
 
     def _next(self) -> None:
-        if self._phase is _HEAD and self._buffer and not self.transport.is_closing():
+        if self._phase is _HEAD and not self._congested and not self.transport.is_closing():
             self.transport.resume_reading()
-            self._read_head(self._buffer)
+            if self._buffer:
+                self._read_head(self._buffer)
 
     def _read_head(self, data: bytes) -> None:
         seen = self._seen
@@ -263,7 +278,7 @@ class ClientConnection(asyncio.Protocol):
             self._complete(rest, [])
         elif rest:
             self._read_body(rest)
-        elif b"expect" in head.by_name and handler.wants_more:
+        elif b"expect" in head.by_name and head.minor and handler.wants_more:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _read_body(self, data: bytes) -> None:
@@ -289,7 +304,7 @@ class ClientConnection(asyncio.Protocol):
         except MalformedChunkError as problem:
             self._refuse(f"Room Proxy: malformed request: {problem}.")
             return
-        if not all(self._take(piece) for piece in pieces):
+        if pieces and not self._take(b"".join(pieces)):  # many small ones would take many times their size
             return
         if chunks.done:
             self._chunks = None

@@ -77,7 +77,8 @@ class Relay:
             content_encoding=head.value(b"content-encoding"),
         )
         self._closes = exchange.closes
-        if head.status == _OK and (exchange.ask.hides_usage or route.endpoint.reply not in PASSED_ON):
+        changed = exchange.ask.hides_usage or route.endpoint.reply not in PASSED_ON
+        if changed and head.status == _OK and exchange.head.method != b"HEAD":
             self._transform = self._gateway.transform_for(exchange, head)
         self._pending = answer_head(head, exchange.request_id.encode(), self._framing(head), close=self._closes)
 
@@ -85,7 +86,9 @@ class Relay:
         exchange = self._exchange
         if exchange.head.method == b"HEAD" or head.status in _BODYLESS:
             length = head.known.get(b"content-length")
-            return b"" if length is None else b"content-length: %b\r\n" % length
+            if length is None or exchange.route.endpoint.reply not in PASSED_ON:
+                return b""
+            return b"content-length: %b\r\n" % length
         if exchange.head.minor == 0 and (head.length == CHUNKED or self._transform is not None):
             self._unframed = self._closes = True
             return b""

@@ -20,14 +20,15 @@ class StickySessions:
         self._bound: OrderedDict[tuple[str, str, str, str], Target] = OrderedDict()
 
     def targets(self, provider: Provider, caller: Caller) -> Sequence[Target]:
-        """Return the targets in the order in which to try them."""
+        """Return the targets in the order in which to try them; those of the session's credential come first."""
         targets = provider.targets
         if len(targets) == 1:
             return targets
         bound = self._bound.get(_key(provider, caller))
-        if bound not in targets:
+        if bound is None or bound not in targets:
             return targets
-        return (bound, *(target for target in targets if target != bound))
+        others = [target for target in targets if target != bound]
+        return (bound, *sorted(others, key=lambda target: target.credential != bound.credential))
 
     def worked(self, provider: Provider, caller: Caller, target: Target) -> None:
         """Note that a target answered; the session keeps to it."""

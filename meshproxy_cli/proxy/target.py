@@ -29,6 +29,7 @@ class Target:
     prefix: bytes  # of every path, without the "/v1" that the endpoint brings
     fixed: bytes = field(repr=False)  # header lines: Host, the credential, the provider's own; each ends with CRLF
     fixed_names: frozenset[bytes] = frozenset()  # their lower-case names: what the client sends of these is dropped
+    credential: str = field(default="", repr=False)
 
     def url(self, path: bytes) -> bytes:
         """Return the request target of an endpoint's path, such as b"/v1/responses"."""
@@ -46,12 +47,14 @@ def make_target(
     name = f"[{address.host}]" if ":" in address.host else address.host
     host = name if address.port == default else f"{name}:{address.port}"
     fields = {"host": host, **{name.lower(): value for name, value in headers.items()}}
+    key = ""
     if credential is not None:
-        fields[credential[0]] = credential[1]
+        name, key = credential
+        fields[name] = key
     fixed = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     if fixed.count("\r") != len(fields) or fixed.count("\n") != len(fields):
         raise UsageError(f"a header or key for {base_url} holds a line break", hint="check the provider's key")
-    return Target(address, prefix.encode(), fixed.encode("latin-1"), frozenset(name.encode() for name in fields))
+    return Target(address, prefix.encode(), fixed.encode("latin-1"), frozenset(name.encode() for name in fields), key)
 
 
 def split_base_url(base_url: str) -> tuple[Address, str]:

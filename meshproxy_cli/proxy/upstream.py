@@ -11,6 +11,7 @@ from meshproxy_cli.proxy.guard import CHUNKED, MAX_HEAD_BYTES, AnswerHead, Malfo
 _SWITCHING = 101
 _INFORMATIONAL = 200  # below it an answer is not the final one
 _BODYLESS = frozenset({204, 304})
+_UNSENT_S = 5.0
 
 
 class Sink(Protocol):
@@ -58,6 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_buffer",
         "_chunks",
         "_give_back",
+        "_heard",
         "_keep",
         "_need",
         "_phase",
@@ -76,7 +78,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunks: ChunkedReader | None = None
         self._keep = False
         self._bodyless = False
-        self.answered = 0  # requests; a connection that was used before may be stale
+        self._heard = False  # whether anything came of the answer that is waited for
+        self.answered = 0  # requests
         self.idle_since = 0.0
         self.transport: asyncio.Transport
 
@@ -89,6 +92,11 @@ class UpstreamConnection(asyncio.Protocol):
         return self._phase is _IDLE and not self.transport.is_closing()
 
     @property
+    def stale(self) -> bool:
+        """Whether it was used before and nothing came this time: the provider had closed it, it seems."""
+        return self.answered > 0 and not self._heard
+
+    @property
     def between_chunks(self) -> bool:
         """Whether what has come of a chunked answer ends with a whole chunk."""
         return self._chunks is not None and self._chunks.between_chunks
@@ -97,6 +105,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a whole request; the answer comes to `sink`. `head_only`: the answer to HEAD has no body."""
         self._sink = sink
         self._phase = _HEAD
+        self._heard = False
         self._bodyless = head_only
         if len(parts) == 1:
             self.transport.write(parts[0])
@@ -142,6 +151,7 @@ class UpstreamConnection(asyncio.Protocol):
                 else:
                     sink.answer_data(data, pieces, last=False)
             elif self._phase is _HEAD:
+                self._heard = True
                 self._head(sink, self._buffer + data if self._buffer else data)
             elif self._phase is _TUNNEL:
                 sink.tunnel_data(data)
@@ -239,5 +249,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._keep and not self.transport.is_closing() and not self.transport.get_write_buffer_size():
             self.transport.resume_reading()
             self._give_back(self)
-        else:
-            self.transport.close()
+            return
+        self.transport.close()
+        if self.transport.get_write_buffer_size():  # of a provider that may never read the rest
+            asyncio.get_running_loop().call_later(_UNSENT_S, self.transport.abort)

@@ -213,6 +213,59 @@ def test_realtime_sessions_name_models_in_several_places(body: dict[str, Any]) -
     assert refused(path, {"session": {}}, only).status == 400
 
 
+@pytest.mark.parametrize(
+    "helper",
+    [
+        b'"tools":[{"type":"function"},{"type":"image_generation","model":"%b"}]',
+        b'"tools":[{"type":"advisor_20260301","name":"advisor","mod\\u0065l":"%b"}]',
+        b'"fallbacks" : [ {"model":"good"}, {"model":"%b"} ]',
+    ],
+)
+def test_tools_and_fallbacks_use_no_other_models(helper: bytes) -> None:
+    def body(model: bytes) -> bytes:
+        return b'{"model":"good",' + helper % model + b"}"
+
+    batch = b'{"requests":[{"custom_id":"1","params":%b}]}'
+    who = caller("openai/good", "anthropic/good")
+    for path in (RESPONSES, MESSAGES):
+        assert ask(path, body(b"good"), who).model == "good"
+        assert ask(path, body(b"bad")).model == "good"  # where every model is allowed
+        assert refused(path, body(b"bad"), who).code == "model_not_allowed"
+        assert refused(path, body(b"bad"), caller(), room(models=who.models)).code == "model_not_allowed"
+    path = "/anthropic/v1/messages/batches"
+    assert ask(path, batch % body(b"good"), who).model == "good"
+    assert refused(path, batch % body(b"bad"), who).code == "model_not_allowed"
+    create = b'{"type":"response.create",'
+    assert event(create + body(b"good")[1:], who).creates
+    with pytest.raises(RefusedError):
+        event(create + body(b"bad")[1:], who)
+    with pytest.raises(RefusedError):
+        event(create + b'"model":"good","response":' + body(b"bad") + b"}", who)
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [{"type": "function", "name": "agent", "parameters": {"properties": {"model": {"enum": ["small", "large"]}}}}],
+        [{"type": "custom", "model": None}],
+        "default",
+        None,
+    ],
+)
+def test_a_tools_own_parameters_are_no_models(tools: Any) -> None:
+    assert ask(RESPONSES, {"model": "good", "tools": tools, "fallbacks": "default"}, caller("openai/good")).model
+
+
+def test_a_tool_that_names_its_model_twice_is_refused() -> None:
+    body = b'{"model":"good","tools":[{"model":"good","mod\\u0065l":"bad"}]}'
+    assert refused(RESPONSES, body, caller("openai/good")).status == 400
+
+
+def test_calls_that_another_room_may_have_are_not_there() -> None:
+    path = "/openai/v1/realtime?model=gpt-realtime&c%61ll_id=rtc_1"
+    assert refused(path, b"", method="GET").status == 404
+
+
 @pytest.mark.parametrize("path", [RESPONSES, "/openai/v1/responses/compact", "/openai/v1/responses/input_tokens"])
 def test_what_another_room_made_is_not_there(path: str) -> None:
     body = {"model": "a", "previous_response_id": "resp_mine"}

@@ -122,6 +122,21 @@ def test_a_client_that_asks_first_is_told_to_go_on(tmp_path: Path) -> None:
     play(tmp_path, Answers(plain(ANSWER)), test)
 
 
+def test_an_old_client_is_not_told_to_go_on(tmp_path: Path) -> None:
+    body = b'{"model":"gpt-5.4"}'
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        data = request(body, "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+        writer.write(data[: -len(body)])
+        await until(lambda: bool(running.gateway.exchanges))
+        writer.write(body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+    play(tmp_path, Answers(plain(ANSWER)), test)
+
+
 def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
     served = Answers(plain(b'{"n":1}'), plain(b'{"n":2}'), plain(b'{"n":3}'))
 
@@ -219,6 +234,22 @@ def test_lists_are_narrowed_and_codex_gets_its_own(tmp_path: Path) -> None:
         assert answer.endswith(b'{"models":[]}')
 
     play(tmp_path, Answers(plain(models)), test)
+
+
+def test_a_list_that_is_asked_for_without_its_body(tmp_path: Path) -> None:
+    served = Answers(plain(b"", "200 OK", "X-Up: 1").replace(b"Length: 0", b"Length: 99"))
+
+    async def test(running: Bench) -> None:
+        for _ in range(2):
+            answer = await running.ask(request(b"", path="/openai/v1/models", method="HEAD"))
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"X-Up: 1\r\n" in answer
+            assert b"99" not in answer.lower().split(b"meshproxy-request-id")[0]  # not the length of what is narrowed
+            assert answer.endswith(b"\r\n\r\n")
+        assert (await running.event(2)).outcome is Outcome.OK
+
+    play(tmp_path, served, test)
+    assert served.connections == 1
 
 
 def test_what_another_room_made_is_not_there(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.target import Target
 from meshproxy_cli.store.events import Outcome
-from proxy.bench import STREAM, Bench, bench, plain, read_request, request, run
+from proxy.bench import KEY, STREAM, Bench, bench, plain, provider, read_request, request, run
 from proxy.plays import ANSWER, CREATED, Answers, Reader, Writer, chunk, openai, play
 
 
@@ -162,6 +164,44 @@ def test_a_stale_connection_is_tried_again_once(tmp_path: Path) -> None:
     play(tmp_path, serve, test)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        b"H",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        b"no HTTP at all\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_a_provider_may_have_worked_on_is_not_sent_twice(tmp_path: Path, part: bytes, kept: bool) -> None:  # noqa: FBT001 (a parameter of pytest's)
+    asked = 0
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        nonlocal asked
+        if kept:
+            await read_request(reader)
+            writer.write(plain(ANSWER))
+        await read_request(reader)
+        asked += 1
+        writer.write(part)
+
+    async def test(running: Bench) -> None:
+        if kept:
+            assert b" 200 OK" in await running.ask(request())
+        answer = await running.ask(request())
+        stale = kept and not part
+        assert answer.startswith(b"HTTP/1.1 200 " if stale else b"HTTP/1.1 502 ")
+        assert b"x-should-retry" not in answer  # the agent may ask again
+        assert asked == 1
+        events = running.ledger.seen[kept:]
+        assert [event.outcome for event in events] == [Outcome.OK if stale else Outcome.UNREACHABLE]
+
+    play(tmp_path, serve, test)
+
+
 def test_a_provider_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     async def whole() -> None:
         with socket.socket() as nobody:
@@ -201,3 +241,63 @@ def test_a_session_that_is_bound_sees_its_limits(tmp_path: Path) -> None:
 
     play(tmp_path, served, test, keys='"one", "two"')
     assert len(served.asked) == 2
+
+
+def test_a_session_keeps_its_credential_while_a_base_url_is_away(tmp_path: Path) -> None:
+    served = Answers(plain(ANSWER))
+
+    async def whole() -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            async with provider(served) as port:
+                urls = f'"http://127.0.0.1:{port}/v1", "http://127.0.0.1:{nobody.getsockname()[1]}/v1"'
+                config = f'[providers.openai]\nbase_url=[{urls}]\nkeys=["one", "two"]\n'
+                async with bench(tmp_path, config) as running:
+                    provided = running.gateway.config.providers[0]
+                    assert b" 200 OK" in await running.ask(request())
+                    caller = bound_to(running, provided.targets[2])  # the one that is away, with the same key
+                    assert b" 200 OK" in await running.ask(request())
+                    assert running.gateway.sticky.targets(provided, caller)[0] == provided.targets[0]
+                    bound_to(running, provided.targets[3])
+                    served.answers[:] = [plain(b"{}", "500 No")]
+                    assert (await running.ask(request())).startswith(b"HTTP/1.1 500 ")
+
+    run(whole())
+    keys = [asked.fields(b"authorization")[0] for asked in served.asked]
+    assert keys == [b"Bearer one", b"Bearer one", b"Bearer two"]
+
+
+def bound_to(running: Bench, target: Target) -> Caller:
+    """Bind the session of the bench's requests to a target."""
+    caller = Caller(KEY.project_id, "r", "s", "ana", KEY.id, "", None)
+    running.gateway.sticky.worked(running.gateway.config.providers[0], caller, target)
+    return caller
+
+
+def test_a_websocket_binds_its_session_too(tmp_path: Path) -> None:
+    keys: list[bytes] = []
+    fields = ("Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        while True:
+            asked = await read_request(reader)
+            keys.extend(asked.fields(b"authorization"))
+            if len(keys) == 1:
+                writer.write(plain(b"{}", "429 Slow"))
+            elif asked.fields(b"upgrade"):
+                writer.write(switch)
+                await reader.read()
+                return
+            else:
+                writer.write(plain(ANSWER))
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        writer.write(request(b"", *fields, method="GET", close=False))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        assert b" 200 OK" in await running.ask(request())
+        writer.close()
+
+    play(tmp_path, serve, test, keys='"one", "two"')
+    assert keys == [b"Bearer one", b"Bearer two", b"Bearer two"]

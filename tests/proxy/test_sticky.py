@@ -33,6 +33,15 @@ def test_a_session_keeps_to_what_worked() -> None:
         assert list(sessions.targets(two, other)) == [first, second, third]
 
 
+def test_another_base_url_with_the_sessions_credential_comes_next() -> None:
+    text = '[providers.openai]\nbase_url=["http://a/v1","http://b/v1"]\nkeys=["one","two"]\n'
+    both, sessions = load_config(text, {}, lambda name: name).provider("openai", None), StickySessions()
+    assert both is not None
+    a_one, a_two, b_one, b_two = both.targets
+    sessions.worked(both, caller(), a_two)
+    assert list(sessions.targets(both, caller())) == [a_two, b_two, a_one, b_one]
+
+
 def test_a_credential_that_is_configured_no_more_binds_nobody() -> None:
     sessions, before = StickySessions(), provider("a", "b")
     sessions.worked(before, caller(), before.targets[0])

@@ -1,10 +1,12 @@
 """A provider's answers as they come over a connection, in pieces of any size, on a transport that does nothing."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
+from meshproxy_cli.proxy import upstream
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.upstream import UpstreamConnection
 
@@ -17,6 +19,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 class Transport:
     written: list[bytes] = field(default_factory=list)
     ended: str = ""
+    aborted: asyncio.Event = field(default_factory=asyncio.Event)
     unsent: int = 0
 
     def write(self, data: bytes) -> None:
@@ -30,6 +33,7 @@ class Transport:
 
     def abort(self) -> None:
         self.ended = self.ended or "aborted"
+        self.aborted.set()
 
     def is_closing(self) -> bool:
         return bool(self.ended)
@@ -155,11 +159,27 @@ def test_a_connection_that_said_more_or_goodbye_is_not_used_again(answer: bytes)
     assert (line.sink.ends, b"more" in line.sink.raw, line.given_back, line.transport.ended) == (1, False, 0, "closed")
 
 
-def test_a_connection_with_part_of_the_request_unsent_is_not_used_again() -> None:
+def test_a_connection_with_part_of_the_request_unsent_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "_UNSENT_S", 0.01)
+
+    async def test() -> None:
+        line = Line()
+        line.transport.unsent = 1
+        line.receive(JSON)
+        assert (line.sink.ends, line.given_back, line.transport.ended) == (1, 0, "closed")
+        await line.transport.aborted.wait()  # the provider may never read the rest
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_only_a_connection_that_was_used_and_says_nothing_is_stale() -> None:
     line = Line()
-    line.transport.unsent = 1
+    assert not line.connection.stale
     line.receive(JSON)
-    assert (line.sink.ends, line.given_back, line.transport.ended) == (1, 0, "closed")
+    line.ask()
+    assert line.connection.stale
+    line.receive(b"H")
+    assert not line.connection.stale
 
 
 @pytest.mark.parametrize("error", [None, OSError("reset")])

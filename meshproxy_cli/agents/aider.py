@@ -31,6 +31,8 @@ class Aider:
     name = "aider"
     title = "aider"
     program = "aider"
+    needs_model = True
+    runs_commands = False
 
     def wish(self, target: Target) -> Wish:
         _require_usable(target)

@@ -69,6 +69,8 @@ def _receipt(plan: Plan, desk: Desk) -> Receipt:
         profile=target.profile,
         place=str(plan.place),
         scope=target.scope,
+        make_default=target.make_default,
+        standalone=target.standalone,
         room=target.room,
         server=target.server,
         server_url=target.server_url,

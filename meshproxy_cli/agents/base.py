@@ -154,7 +154,11 @@ class Finding:
 
 
 class Agent(Protocol):
-    """One coding agent: `name` is what a person types, `title` what it is called, `program` its executable."""
+    """One coding agent: `name` is what a person types, `title` what it is called, `program` its executable.
+
+    `needs_model`: it has no model of its own and has to be told one. `runs_commands`: it can run a command for its
+    token.
+    """
 
     @property
     def name(self) -> str: ...
@@ -164,6 +168,12 @@ class Agent(Protocol):
 
     @property
     def program(self) -> str: ...
+
+    @property
+    def needs_model(self) -> bool: ...
+
+    @property
+    def runs_commands(self) -> bool: ...
 
     def wish(self, target: Target) -> Wish:
         """Return what the agent's files shall hold."""

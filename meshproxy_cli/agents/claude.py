@@ -33,6 +33,8 @@ class Claude:
     name = "claude"
     title = "Claude Code"
     program = "claude"
+    needs_model = False
+    runs_commands = True
 
     def wish(self, target: Target) -> Wish:
         if target.env_file is not None:

@@ -79,9 +79,13 @@ def _overrides(path: Path, values: Mapping[str, Any], remedy: str, *, managed: b
 
 
 def _clouds(target: Target, home: Path) -> Iterator[Finding]:
-    variables = {**target.machine.environ, **_env(_read(home / "settings.json"))}
+    project = target.machine.cwd / ".claude"
+    paths = dict.fromkeys((home / "settings.json", project / "settings.json", project / "settings.local.json"))
     for name in (f"CLAUDE_CODE_USE_{cloud}" for cloud in _CLOUDS):
-        if str(variables.get(name, "")).lower() not in _OFF:
+        for path in paths:
+            if str(_env(_read(path)).get(name, "")).lower() not in _OFF:
+                yield Finding(f"{path} sets {name}, so Claude Code goes to that cloud instead", "take it out", path)
+        if target.machine.environ.get(name, "").lower() not in _OFF:
             yield Finding(f"{name} is set, so Claude Code goes to that cloud instead", f"unset {name}")
 
 

@@ -39,6 +39,8 @@ class Codex:
     name = "codex"
     title = "Codex CLI"
     program = "codex"
+    needs_model = False
+    runs_commands = True
 
     def wish(self, target: Target) -> Wish:
         _require_usable(target)

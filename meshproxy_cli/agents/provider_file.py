@@ -33,6 +33,7 @@ class ProviderFileAgent(ABC):
     program: ClassVar[str]
     install: ClassVar[str]
     container: ClassVar[KeyPath] = ("providers",)  # the table that holds providers by name
+    needs_model: ClassVar[bool] = True
     runs_commands: ClassVar[bool] = True  # whether it can run a command for its token
 
     @abstractmethod

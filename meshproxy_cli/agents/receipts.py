@@ -107,10 +107,24 @@ def save(directory: Path, receipt: Receipt, write: Write = write_atomic) -> None
 
 def load_all(directory: Path) -> tuple[Receipt, ...]:
     """Return all receipts, the oldest first. Raises `ReceiptError`."""
+    found, damaged = load_readable(directory)
+    for problem in damaged.values():
+        raise problem
+    return found
+
+
+def load_readable(directory: Path) -> tuple[tuple[Receipt, ...], Mapping[Path, ReceiptError]]:
+    """Return the receipts that can be read, the oldest first, and why the others can't."""
+    found: list[Receipt] = []
+    damaged: dict[Path, ReceiptError] = {}
     paths = directory.glob("*.json") if directory.is_dir() else ()
     # A second may hold several: those are in the order of their files.
-    found = map(load, sorted(paths, key=lambda path: path.stat().st_mtime_ns))
-    return tuple(sorted(found, key=lambda receipt: receipt.written_at))
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
+        try:
+            found.append(load(path))
+        except ReceiptError as problem:
+            damaged[path] = problem
+    return tuple(sorted(found, key=lambda receipt: receipt.written_at)), damaged
 
 
 def load(path: Path) -> Receipt:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from meshproxy_cli.agents.base import SESSION_HEADER, Finding, Launch, Target, Wish
 from meshproxy_cli.errors import UsageError
@@ -21,6 +21,8 @@ class SnippetAgent:
     program: str
     place: str
     make: Callable[[Target, str], str]
+    needs_model: ClassVar[bool] = True
+    runs_commands: ClassVar[bool] = False
 
     def wish(self, target: Target) -> Wish:
         raise UsageError(

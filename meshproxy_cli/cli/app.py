@@ -188,9 +188,20 @@ def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         output.abandon_stdout()
         return ExitCode.OK
-    except Exception as problem:  # noqa: BLE001 (the boundary: whatever gets here is a defect of ours)
+    except Exception as problem:  # noqa: BLE001 (the boundary: whatever gets here is a defect of ours, or the system's)
+        return _unforeseen(problem)
+
+
+def _unforeseen(problem: Exception) -> int:
+    from meshproxy_cli.cli.mistakes import of_the_system  # noqa: PLC0415 (for the message only)
+
+    known = of_the_system(problem)
+    if known is None:
         output.defect(problem)
         return ExitCode.FAILURE
+    output.error(known)
+    output.abandon_stdout()
+    return known.exit_code
 
 
 def _invoke(root: LazyGroup, arguments: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from meshproxy_cli import __version__
+from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.doctor_desk import CliDesk
@@ -64,6 +65,8 @@ def doctor(
     - `meshproxy doctor --fix`
     - `meshproxy doctor --json --report report.json`
     """
+    for name in agent or []:
+        find_agent(name)  # a misspelt one is told before anybody waits
     scene = _scene(server, room, limit, offline=offline)
     checks = _chosen(offline=offline, live=live)
     agents = [name for name in agent or [] if not offline and _agreed(name, yes=yes)]
@@ -97,14 +100,9 @@ def _agreed(name: str, *, yes: bool) -> bool:
 
 
 def _examine(scene: Scene, checks: tuple[Check, ...], agents: list[str], *, show: bool) -> list[CheckResult]:
-    try:
-        receipts = scene.receipts
-    except MeshproxyError as problem:
-        output.warn(problem.message)
-        receipts = ()
     trials = tuple(trial_check(name) for name in agents)
     results = []
-    for result in run(scene, jobs((*checks, *trials), receipts)):
+    for result in run(scene, jobs((*checks, *trials), scene.receipts)):
         results.append(result)
         if show:
             _show(result)
@@ -140,10 +138,12 @@ def _fix(results: list[CheckResult], *, yes: bool) -> int:
     if not yes and not output.confirm("Run them?", flag="--yes"):
         return 0
     for command in commands:
-        words = shlex.split(command)
+        place, _, rest = command.rpartition(" && ")  # before it stands `cd DIRECTORY` at most
+        words = shlex.split(rest)
         if words[0] == "meshproxy":
             words[:1] = [sys.executable, "-m", "meshproxy_cli"]
-        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)  # noqa: S603 (shown and agreed)
+        cwd = shlex.split(place)[1] if place else None
+        subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)  # noqa: S603 (shown and agreed)
     return len(commands)
 
 

@@ -3,7 +3,6 @@
 import shlex
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 from meshproxy_cli.agents.base import Credentials, Target
 from meshproxy_cli.agents.receipts import Receipt
@@ -13,7 +12,7 @@ from meshproxy_cli.cli.limits import describe, option
 from meshproxy_cli.cli.targets import Choice, make_target
 from meshproxy_cli.cli.token.get import login_name
 from meshproxy_cli.client.base import ServerClient
-from meshproxy_cli.doctor.scene import SESSION
+from meshproxy_cli.doctor.check import project_of
 from meshproxy_cli.settings.servers import Server
 from meshproxy_cli.store.records import Limit, LimitKind, LimitScope, UsageQuery
 
@@ -37,13 +36,15 @@ class CliDesk:
             model=receipt.model,
             profile=receipt.profile,
             credentials=Credentials.ENV if receipt.credentials == Credentials.ENV else Credentials.HELPER,
-            project=Path(receipt.place).parent.parent if receipt.scope == "project" else None,
+            make_default=receipt.make_default,
+            standalone=receipt.standalone,
+            project=project_of(receipt),
         )
         return make_target(receipt.agent, choice)
 
-    def tokens_of(self, client: ServerClient, room: str, request_id: str) -> int | None:
+    def tokens_of(self, client: ServerClient, room: str, session: str, request_id: str) -> int | None:
         """Return the tokens of a request's usage event."""
-        query = UsageQuery(room=room, session=SESSION)
+        query = UsageQuery(room=room, session=session)
         for event in client.events(query, limit=_LATEST, newest_first=True):
             if event.request_id == request_id:
                 return event.tokens.input_tokens + event.tokens.output_tokens

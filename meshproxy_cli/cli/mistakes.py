@@ -1,13 +1,16 @@
 """What Typer says of a command line that it can't parse, in the words of all our errors, with the nearest that fits."""
 
+import errno
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import typer
 
 from meshproxy_cli.cli.lazy import Group, Tree
-from meshproxy_cli.errors import UsageError
+from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.suggest import did_you_mean, nearest_names
 
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 _PLAIN = {"a valid int range": "a whole number", "a valid float range": "a number", "a valid int": "a whole number"}
 
 
@@ -23,6 +26,23 @@ def mistake(problem: typer.TyperException) -> UsageError:
     context = getattr(problem, "ctx", None)
     path = context.command_path if context else "meshproxy"
     return UsageError(_message(problem, path), hint=_read_on(path))
+
+
+def of_the_system(problem: Exception) -> MeshproxyError | None:
+    """Return our error for what the system refuses to any command: a working directory, a place to write to."""
+    if isinstance(problem, FileNotFoundError) and not _has_working_directory():
+        return MeshproxyError("the directory that this shell is in was removed", hint="go to one that is there: cd ~")
+    if isinstance(problem, OSError) and problem.errno in _UNWRITABLE and problem.filename is None:
+        return MeshproxyError(f"the output can't be written: {problem.strerror}")
+    return None
+
+
+def _has_working_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _message(problem: typer.TyperException, path: str) -> str:

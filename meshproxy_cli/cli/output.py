@@ -4,6 +4,9 @@ Secrets and JSON are written as they are, never wrapped or coloured. Tables and 
 imported when something is drawn.
 """
 
+import codecs
+import errno
+import io
 import json
 import os
 import sys
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_PLAIN = "meshproxy-plain"
+_PLAIN_LETTERS = {"✓": "ok", "✗": "x", "→": "->", "…": "...", "—": "-"}
 _GAP = 2  # between columns
 _FOLDED = 8  # the least width of a column that folds
-#: Of what `--json` prints, by every command: see docs/json.md.
+#: Of what `--json` prints, by every command: see docs/command-line.md.
 SCHEMA_VERSION = 1
 
 
@@ -72,19 +77,42 @@ def set_up(
 
 
 def reset() -> None:
-    """Forget the flags of an earlier run in the same process (tests run many)."""
+    """Forget the flags of an earlier run in the same process (tests run many), and look at what is written to."""
     _flags.color, _flags.quiet, _flags.verbose = True, False, False
+    if sys.stderr is None:  # closed by the caller
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (as long as the process)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _is_utf8(stream.encoding):
+            stream.reconfigure(errors=_PLAIN)
+
+
+def _is_utf8(encoding: str | None) -> bool:
+    return encoding is not None and codecs.lookup(encoding).name == "utf-8"
+
+
+def _plainly(problem: UnicodeError) -> tuple[str, int]:
+    """Put plain letters in the place of what an old terminal or a pipe on Windows can't take."""
+    if not isinstance(problem, UnicodeEncodeError):
+        raise problem
+    wrong = problem.object[problem.start : problem.end]
+    return "".join(_PLAIN_LETTERS.get(letter, "?") for letter in wrong), problem.end
+
+
+codecs.register_error(_PLAIN, _plainly)
 
 
 def text(line: str) -> None:
     """Write a result and a newline to standard output, as it is."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def data(value: Mapping[str, Any]) -> None:
     """Write a result as one JSON object to standard output; keys are only ever added while `schema_version` stays."""
-    text(json.dumps({"schema_version": SCHEMA_VERSION, **value}, indent=2, ensure_ascii=False, default=str))
+    plain = not _is_utf8(getattr(sys.stdout, "encoding", None) or "utf-8")
+    text(json.dumps({"schema_version": SCHEMA_VERSION, **value}, indent=2, ensure_ascii=plain, default=str))
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: Sequence[str] | None = None) -> None:
@@ -198,7 +226,8 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
 
 def abandon_stdout() -> None:
     """Stop writing to a pipe whose reader is gone, so that the interpreter's last flush does not fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def interactive() -> bool:

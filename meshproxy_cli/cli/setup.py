@@ -19,6 +19,7 @@ from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.doctor.server import LIMIT_S
 from meshproxy_cli.doctor.trial import trial_check
 from meshproxy_cli.errors import UnavailableError, UsageError
+from meshproxy_cli.settings.servers import Server
 
 _NAMES = ", ".join(agent.name for agent in AGENTS)
 _RUNNABLE = ("codex", "claude", "opencode", "pi")
@@ -31,6 +32,10 @@ def setup(
     agent: Annotated[
         list[str] | None,
         typer.Option("--agent", metavar="AGENT", help=f"An agent, repeatable: {_NAMES}.", autocompletion=names.agents),
+    ] = None,
+    model: Annotated[
+        str | None,
+        options.model("The model to ask for; Codex and Claude Code have their own, others have to be told one."),
     ] = None,
     key_file: Annotated[
         Path | None,
@@ -57,11 +62,9 @@ def setup(
     """
     if undo:
         return _undo(as_service=as_service, yes=yes)
-    flags = Flags(server, room, tuple(dict.fromkeys(agent or ())), key_file, yes, as_service)
-    answers = ask(flags)
+    flags = Flags(server, room, tuple(dict.fromkeys(agent or ())), key_file, yes, as_service, model)
+    answers = ask(flags, lambda chosen: None if as_service else _require_running(chosen))
     unit = service.plan() if as_service and answers.server.local else None
-    if answers.server.local and unit is None:
-        _require_running(answers)
     steps = plan(answers, unit)
     if steps:
         _do(steps, yes=yes)
@@ -89,17 +92,19 @@ def _undo(*, as_service: bool, yes: bool) -> int:
     return 0
 
 
-def _require_running(answers: Answers) -> None:
+def _require_running(server: Server) -> None:
     """Say at once how the server of this machine is started: nothing else makes sense before."""
+    if not server.local:
+        return
     import socket  # noqa: PLC0415 (for this machine's server only)
     from urllib.parse import urlsplit  # noqa: PLC0415
 
-    parts = urlsplit(answers.server.url)
+    parts = urlsplit(server.url)
     try:
         socket.create_connection((parts.hostname or "", parts.port or 80), timeout=LIMIT_S).close()
     except OSError:
         raise UnavailableError(
-            f"the Room Proxy of this machine does not run (nothing answers at {answers.server.url})",
+            f"the Room Proxy of this machine does not run (nothing answers at {server.url})",
             hint="start it in another terminal: meshproxy serve; or let it run as a service: meshproxy setup --service",
         ) from None
 

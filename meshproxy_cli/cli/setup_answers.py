@@ -4,16 +4,18 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import typer
 
+from meshproxy_cli.agents.base import DEFAULT_PROFILE
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.receipts import load_all
+from meshproxy_cli.agents.receipts import Receipt, load_all
 from meshproxy_cli.agents.registry import AGENTS, find_agent
+from meshproxy_cli.agents.snippets import SNIPPETS
 from meshproxy_cli.cli import context, output
 from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.settings.credentials import active_api_key, find_access_token, find_room_token
@@ -21,6 +23,7 @@ from meshproxy_cli.settings.schema import HOSTED, LOCAL
 from meshproxy_cli.settings.servers import Server
 
 _ROOM = "my-room"
+_MODEL = "gpt-5.4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,15 @@ class Flags:
     key_file: Path | None = None
     yes: bool = False
     service: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """All that has to be known. `new_server`: it is not in the settings yet. `key_text` is a key to be kept."""
+    """All that has to be known. `new_server`: it is not in the settings yet. `key_text` is a key to be kept.
+
+    `models` are by agent; one that is not there asks for its own.
+    """
 
     server: Server
     new_server: bool
@@ -45,23 +52,27 @@ class Answers:
     agents: tuple[str, ...]
     has_key: bool
     key_text: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
-def ask(flags: Flags) -> Answers:
+def ask(flags: Flags, is_usable: Callable[[Server], None] = lambda _: None) -> Answers:
     """Return the answers, from flags, from what is there, or from the person at the terminal.
 
-    Raises `UsageError` that names every missing flag where nobody can be asked.
+    `is_usable` raises where nothing else makes sense before something is done about the server; it is asked before the
+    other questions. Raises `UsageError` that names every missing flag where nobody can be asked.
     """
     for name in flags.agents:
         find_agent(name)
     if not output.interactive():
         _require(flags)
     server, new = _server(flags.server)
+    is_usable(server)
     room = flags.room or _room(server)
     agents = flags.agents or _agents()
     if not agents:
         known = ", ".join(agent.name for agent in AGENTS)
         raise UsageError("no agent is chosen, so there is nothing to configure", hint=f"give --agent, one of: {known}")
+    models = _models(flags.model, agents)
     key_text = _key_from(flags.key_file)
     has_key = key_text is None and _has_credential(server, room)
     if key_text is None and not has_key and not _can_create(server):
@@ -69,7 +80,7 @@ def ask(flags: Flags) -> Answers:
             f"An API key, a participant token or your access token for {server.url}",
             hint="ask its admin for one, and give it with --key-file FILE (- reads standard input)",
         )
-    return Answers(server, new, room, agents, has_key, key_text)
+    return Answers(server, new, room, agents, has_key, key_text, models)
 
 
 def _require(flags: Flags) -> None:
@@ -81,6 +92,8 @@ def _require(flags: Flags) -> None:
         missing.append(f"--room {_ROOM}")
     if not flags.agents:
         missing.append(f"--agent {next(iter(_installed()), 'codex')}")
+    if flags.model is None and _without_model(flags.agents):
+        missing.append(f"--model {_MODEL}")
     if flags.key_file is None and not _has_credential(server, room or _ROOM) and not _can_create(server):
         missing.append("--key-file FILE")
     if not flags.yes:
@@ -89,10 +102,11 @@ def _require(flags: Flags) -> None:
         given = [f"--server {shlex.quote(flags.server)}"] if flags.server else []
         given += [f"--room {shlex.quote(flags.room)}"] if flags.room else []
         given += [f"--agent {agent}" for agent in flags.agents]
+        given += [f"--model {shlex.quote(flags.model)}"] if flags.model else []
         given += [f"--key-file {shlex.quote(str(flags.key_file))}"] if flags.key_file else []
         given += ["--service"] * flags.service + ["--yes"] * flags.yes
         raise UsageError(
-            f"there is no terminal to ask on, and {', '.join(missing)} is missing",
+            f"there is no terminal to ask on, and {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
             hint=" ".join(["meshproxy setup", *given, *missing]),
         )
 
@@ -108,7 +122,14 @@ def _server(flag: str | None) -> tuple[Server, bool]:
 
 def _ask_server(current: str) -> str:
     output.note(f"Which Room Proxy? '{LOCAL}' is this machine's own, '{HOSTED}' MeshAgent's service; or a team's URL.")
-    return str(typer.prompt("Server", default=current, err=True)).strip()
+    while True:
+        chosen = str(typer.prompt("Server", default=current, err=True)).strip()
+        try:
+            context.settings().server(chosen)
+        except MeshproxyError as problem:
+            output.error(problem)
+        else:
+            return chosen
 
 
 def _name_for(url: str, taken: set[str]) -> str:
@@ -145,7 +166,38 @@ def _agents() -> tuple[str, ...]:
 
 def _installed() -> Iterator[str]:
     machine = Machine.current(os.environ)
-    return (agent.name for agent in AGENTS if agent.program and machine.find(agent.program) is not None)
+    return (
+        agent.name
+        for agent in AGENTS
+        if agent not in SNIPPETS and agent.program and machine.find(agent.program) is not None
+    )
+
+
+def configured(agent: str) -> Receipt | None:
+    """Return what was configured last for an agent in this user's settings, under the name that `setup` uses."""
+    receipts = reversed(load_all(context.paths().receipts_dir))
+    mine = (one for one in receipts if (one.agent, one.profile, one.scope) == (agent, DEFAULT_PROFILE, "user"))
+    return next(mine, None)
+
+
+def _models(flag: str | None, agents: tuple[str, ...]) -> dict[str, str]:
+    """Return the models by agent: of the flag for those that speak its protocol, else as configured, else asked for."""
+    known = {name: receipt.model for name in agents if (receipt := configured(name)) and receipt.model}
+    if flag is not None:
+        foreign = "codex" if "claude" in flag.lower() else "claude"
+        return known | {name: flag for name in agents if name != foreign or agents == (foreign,)}
+    wanting = _without_model(agents)
+    if not wanting:
+        return known
+    titles = ", ".join(find_agent(name).title for name in wanting)
+    model = str(typer.prompt(f"Model for {titles} (--model)", default=_MODEL, err=True)).strip()
+    return known | dict.fromkeys(wanting, model)
+
+
+def _without_model(agents: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those that have to be told a model, and were not."""
+    wanting = (name for name in agents if find_agent(name).needs_model)
+    return tuple(name for name in wanting if (receipt := configured(name)) is None or not receipt.model)
 
 
 def _key_from(file: Path | None) -> str | None:

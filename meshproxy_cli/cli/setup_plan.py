@@ -1,6 +1,7 @@
 """What `meshproxy setup` is going to do, as steps with previews; a step that changes nothing is left out."""
 
 import os
+import shlex
 import socket
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from meshproxy_cli.agents import show
-from meshproxy_cli.agents.base import Target
+from meshproxy_cli.agents.base import Credentials, Target
 from meshproxy_cli.agents.helper import helper_command
 from meshproxy_cli.agents.plan import make_plan
 from meshproxy_cli.agents.receipts import load_all
@@ -16,7 +17,7 @@ from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.cli import context, output
 from meshproxy_cli.cli.api_key.keep import KeyRing
 from meshproxy_cli.cli.service import Unit
-from meshproxy_cli.cli.setup_answers import Answers
+from meshproxy_cli.cli.setup_answers import Answers, configured
 from meshproxy_cli.cli.targets import Choice, make_target
 from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.settings import edit
@@ -62,8 +63,18 @@ def plan(answers: Answers, unit: Unit | None) -> list[Step]:
 
 
 def next_commands(answers: Answers) -> tuple[str, ...]:
-    """Return what to type next, for each agent."""
-    return tuple(find_agent(name).wish(_target(name, answers)).try_it or name for name in answers.agents)
+    """Return what to type next, for each agent; one that can't run a command for its token gets that from `launch`."""
+    return tuple(
+        find_agent(name).wish(_target(name, answers)).try_it or name
+        if find_agent(name).runs_commands
+        else _launch(name, answers)
+        for name in answers.agents
+    )
+
+
+def _launch(name: str, answers: Answers) -> str:
+    words = ["meshproxy", "launch", name, "--room", answers.room, "--model", answers.models.get(name, "")]
+    return shlex.join(words)
 
 
 def _server_steps(answers: Answers) -> list[Step]:
@@ -177,10 +188,25 @@ def _agent_steps(name: str, answers: Answers) -> list[Step]:
 def _target(name: str, answers: Answers) -> Target:
     """Return the agent's target, also for a server that is added only when the plan is carried out."""
     if not answers.new_server or answers.server.name in context.settings().servers:
-        return make_target(name, Choice(room=answers.room, server=answers.server.name))
-    target = make_target(name, Choice(room=answers.room, server=answers.server.url))
+        return make_target(name, _choice(name, answers, answers.server.name))
+    target = make_target(name, _choice(name, answers, answers.server.url))
     helper = helper_command(answers.room, os.environ, server=answers.server.name)
     return replace(target, server=answers.server.name, helper=helper)
+
+
+def _choice(name: str, answers: Answers, server: str) -> Choice:
+    """Return the agent's options: those that it was configured with stay."""
+    choice = Choice(room=answers.room, server=server, model=answers.models.get(name))
+    before = configured(name)
+    if before is None:
+        return choice
+    return replace(
+        choice,
+        session=before.session,
+        credentials=Credentials(before.credentials),
+        make_default=before.make_default,
+        standalone=before.standalone,
+    )
 
 
 def _add(name: str, table: ServerTable) -> None:
@@ -205,7 +231,18 @@ def _create_key(server: str, name: str) -> None:
 def _configure(name: str, answers: Answers) -> None:
     from meshproxy_cli.cli.configure import configure  # noqa: PLC0415 (only where something is written)
 
-    configure(name, room=answers.room, server=answers.server.name, yes=True)
+    choice = _choice(name, answers, answers.server.name)
+    configure(
+        name,
+        room=choice.room,
+        server=choice.server,
+        session=choice.session,
+        model=choice.model,
+        credentials=choice.credentials,
+        default=choice.make_default,
+        standalone=choice.standalone,
+        yes=True,
+    )
 
 
 def _say(_changed: bool) -> None:

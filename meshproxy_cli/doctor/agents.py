@@ -5,7 +5,9 @@ import shlex
 import subprocess
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import Finding
@@ -16,9 +18,10 @@ from meshproxy_cli.agents.machine import Version
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.agents.state import State, state_of
-from meshproxy_cli.doctor.check import Outcome, again, bad, doubtful, good, quoted
+from meshproxy_cli.doctor.check import Outcome, Status, again, bad, doubtful, good, project_of, quoted
 from meshproxy_cli.doctor.programs import version_of
 from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.tokens import runs_command, token_it_reads
 
 _SLOW_S = 3.0
 _HELPER_LIMIT_S = 15.0
@@ -47,7 +50,9 @@ def installed(scene: Scene, receipt: Receipt) -> Outcome:
 
 
 def settings(_: Scene, receipt: Receipt) -> Outcome:
-    """See whether the files still hold what we wrote."""
+    """See whether the files still hold what we wrote; a project that was removed took them with it."""
+    if receipt.scope != "user" and not (project_of(receipt) or Path(receipt.place).parent).is_dir():
+        return good(f"{receipt.place} is gone with its directory")
     for record in receipt.files:
         state = state_of(record)
         if state is State.UNREADABLE:
@@ -103,14 +108,19 @@ def elsewhere(scene: Scene, receipt: Receipt) -> Outcome:
 
 
 def helper(scene: Scene, receipt: Receipt) -> Outcome:
-    """Run the command that the agent runs for a token."""
-    if receipt.credentials != "helper":
-        return good(f"none: the token comes by {receipt.credentials}")
-    command = scene.desk.target(receipt).helper
-    program = _written_helper(receipt) or command[0]
+    """Run the command that stands in the agent's settings for a token; else look at the token that it reads."""
+    if not runs_command(receipt):
+        return token_it_reads(scene, receipt)
+    fresh = scene.desk.target(receipt).helper
+    command = _written_helper(receipt) or fresh
+    program = next(word for word in command if "=" not in word and word != "/usr/bin/env")
     if scene.machine.find(program) is None:
         return bad(f"the agent runs {program} for a token, which is not there", again(receipt), safe=True)
-    return scene.once(f"helper/{command}", lambda: _try(scene, command))
+    found = scene.once(f"helper/{command}", lambda: _try(scene, command))
+    if found.status is not Status.FAILED or command == fresh:
+        return found
+    now = scene.once(f"helper/{fresh}", lambda: _try(scene, fresh))
+    return found if now.status is Status.FAILED else replace(found, remedy=again(receipt), safe=True)
 
 
 def _try(scene: Scene, command: tuple[str, ...]) -> Outcome:
@@ -124,6 +134,8 @@ def _try(scene: Scene, command: tuple[str, ...]) -> Outcome:
             timeout=_HELPER_LIMIT_S,
             check=False,
         )
+    except OSError as problem:
+        return bad(f"the token command {command[0]} can't be run ({problem.strerror})", " ".join(map(quoted, command)))
     except subprocess.TimeoutExpired:
         return bad(f"`{' '.join(command[-4:])}` took more than {_HELPER_LIMIT_S:.0f} s", _TO_FILE, advice=_KEYRING)
     seconds = time.monotonic() - start
@@ -144,8 +156,8 @@ def _findings(scene: Scene, receipt: Receipt) -> tuple[Finding, ...]:
     return scene.once(key, lambda: find_agent(receipt.agent).check(scene.desk.target(receipt)))
 
 
-def _written_helper(receipt: Receipt) -> str | None:
-    """Return the program that stands in the agent's settings, where it may be another one than we would write now."""
+def _written_helper(receipt: Receipt) -> tuple[str, ...] | None:
+    """Return the command that stands in the agent's settings, which may be another one than we would write now."""
     for record in receipt.files:
         try:
             text = (files.read(record.path) or b"").decode("utf-8-sig")
@@ -153,11 +165,21 @@ def _written_helper(receipt: Receipt) -> str | None:
                 auth = tomllib.loads(text)["model_providers"][receipt.profile]["auth"]
                 words = [auth["command"], *auth["args"]]
             else:
-                words = shlex.split(json.loads(text)["apiKeyHelper"])
+                words = shlex.split(_command_in(json.loads(text), receipt.profile))
         except (ValueError, KeyError, TypeError):
             continue
-        return next((str(word) for word in words if "=" not in word and word != "/usr/bin/env"), None)
+        if any("=" not in word and word != "/usr/bin/env" for word in words):
+            return tuple(words)
     return None
+
+
+def _command_in(settings: dict[str, Any], profile: str) -> str:
+    """Return the command line in Claude Code's, pi's or Crush's settings. Raises `KeyError` and `TypeError`."""
+    if "apiKeyHelper" in settings:
+        return str(settings["apiKeyHelper"])
+    provider = settings["providers"][profile]
+    key = str(provider.get("apiKey") or provider["api_key"])
+    return key.removeprefix("!").removeprefix("$(").removesuffix(")")
 
 
 def _why(path: Path) -> str:

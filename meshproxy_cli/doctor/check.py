@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from meshproxy_cli.agents.base import TOKEN_VARIABLE
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.doctor.scene import Scene
 
@@ -108,14 +109,27 @@ def quoted(word: str | Path) -> str:
     return shlex.quote(str(word))
 
 
+def fresh_variable(room: str, for_server: str = "") -> str:
+    """Return the command that sets the variable which agents without a token command read."""
+    return f'export {TOKEN_VARIABLE}="$(meshproxy token get --room {quoted(room)}{for_server})"'
+
+
 def again(receipt: Receipt, *more: str) -> str:
-    """Return the command that configures the agent as it was, with `more` options."""
+    """Return the command that configures the agent as it was, with `more` options; a project's is run in its place."""
     words = ["meshproxy", "configure", receipt.agent, "--room", receipt.room, "--server", receipt.server]
     if receipt.model:
         words += ["--model", receipt.model]
     words += ["--profile", receipt.profile, "--session", receipt.session, "--credentials", receipt.credentials]
     if receipt.scope == "env-file":
         words += ["--env-file", receipt.place]
+    words += ["--default"] * receipt.make_default + ["--standalone"] * receipt.standalone
     if receipt.scope == "project":
         words += ["--project"]
-    return " ".join(map(quoted, [*words, *more, "--yes"]))
+    command = " ".join(map(quoted, [*words, *more, "--yes"]))
+    project = project_of(receipt)
+    return command if project is None else f"cd {quoted(project)} && {command}"
+
+
+def project_of(receipt: Receipt) -> Path | None:
+    """Return the directory of the project that was configured; None where it was no project."""
+    return Path(receipt.place).parent.parent if receipt.scope == "project" else None

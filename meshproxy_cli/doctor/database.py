@@ -2,19 +2,25 @@
 
 import sqlite3
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from meshproxy_cli.doctor.check import Outcome, bad, good, quoted
 from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.server import lives
 from meshproxy_cli.settings.runtime import read_runtime
 
 _SQLITE = "sqlite:///"
+_VARIABLE = "MESHPROXY_DATABASE_URL"
 _LIMIT_S = 2.0
 _BACKUP = "put a backup in its place where there is one (docs/hosting.md); without one, keys and usage begin anew"
 
 
 def database(scene: Scene) -> Outcome:
     """See whether the file is there and a database."""
+    if scene.server.local and (served := _served_elsewhere(scene)):
+        return bad(
+            f"{_VARIABLE} names another database than the one of the running server, {served}", f"unset {_VARIABLE}"
+        )
     path = _path(scene)
     if path is None:
         return good("")
@@ -34,12 +40,26 @@ def database(scene: Scene) -> Outcome:
     return good(f"{path}, {path.stat().st_size // 1024:,} KiB")
 
 
+def _served_elsewhere(scene: Scene) -> str:
+    """Return the database of the server that runs, where this shell's variable names another one; else ""."""
+    chosen, runtime = scene.environ.get(_VARIABLE), read_runtime(scene.paths)
+    if not chosen or runtime is None or not lives(runtime.pid) or place_of(chosen) == place_of(runtime.database_url):
+        return ""
+    return runtime.database_url
+
+
+def place_of(url: str) -> tuple[str, str | None, str]:
+    """Return what tells databases apart; user and password don't."""
+    parts = urlsplit(url)
+    return parts.scheme.partition("+")[0], parts.hostname, parts.path
+
+
 def _path(scene: Scene) -> Path | None:
     """Return the database's file; None for a server of others, or on PostgreSQL."""
     if not scene.server.local:
         return None
     runtime = read_runtime(scene.paths)
-    url = scene.environ.get("MESHPROXY_DATABASE_URL") or (runtime.database_url if runtime is not None else "")
+    url = scene.environ.get(_VARIABLE) or (runtime.database_url if runtime is not None else "")
     if not url:
         return scene.paths.database
     return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None

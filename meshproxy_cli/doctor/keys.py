@@ -1,5 +1,6 @@
 """Checks of the API key that signs tokens here."""
 
+from meshproxy_cli.agents.base import TOKEN_VARIABLE
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.doctor.server import is_degraded
@@ -10,6 +11,8 @@ from meshproxy_cli.settings.schema import HOSTED
 
 def api_key(scene: Scene) -> Outcome:
     """Find the key and read it."""
+    if scene.variable_token is not None:
+        return good(f"none is needed: {TOKEN_VARIABLE} holds a participant token")
     if scene.imported_token is not None:
         return good("none is needed: a participant token was imported for this room")
     try:
@@ -52,7 +55,7 @@ def _refused(scene: Scene, found: str, from_variable: bool) -> Outcome:  # noqa:
 
 def key_known(scene: Scene) -> Outcome:
     """Ask the server for its keys: ours has to be among them, not revoked, of this project."""
-    if scene.imported_token is not None:
+    if scene.given_token is not None:
         return good("none is needed")
     try:
         with scene.client() as client:

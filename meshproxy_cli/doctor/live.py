@@ -7,7 +7,7 @@ from typing import Any
 from meshproxy_cli.doctor.ask import Reply, ask
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.room import error_code, error_message
-from meshproxy_cli.doctor.scene import SESSION, Scene
+from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.providers import DEFAULT_URLS, read_providers
 from meshproxy_cli.tokens.models import model_allowed
@@ -62,7 +62,7 @@ def _model(scene: Scene, protocol: str) -> str | None:
 def _try(scene: Scene, protocol: str, path: str, body: dict[str, Any]) -> Outcome:
     headers = {
         "Authorization": f"Bearer {scene.token}",
-        "Meshagent-Session": SESSION,
+        "Meshagent-Session": scene.session,
         "Content-Type": "application/json",
         "Accept": "text/event-stream",
     }
@@ -141,7 +141,7 @@ def _counted(scene: Scene, reply: Reply, found: str) -> Outcome:
     try:
         with scene.client() as client:
             while True:
-                tokens = scene.desk.tokens_of(client, scene.room or "", request_id)
+                tokens = scene.desk.tokens_of(client, scene.room or "", scene.session, request_id)
                 if tokens is not None:
                     return good(f"{found}, {tokens} tokens counted")
                 if time.monotonic() > deadline:

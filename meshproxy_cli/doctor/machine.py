@@ -7,6 +7,7 @@ from pathlib import Path
 
 from meshproxy_cli import __version__
 from meshproxy_cli.agents.helper import helper_command, survives
+from meshproxy_cli.agents.receipts import load_readable
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
@@ -77,6 +78,15 @@ def directories(scene: Scene) -> Outcome:
         except OSError as problem:
             return _no_room(existing, problem)
     return good("settings, secrets and state can be written")
+
+
+def receipts(scene: Scene) -> Outcome:
+    """Read what was remembered of `configure`."""
+    found, damaged = load_readable(scene.paths.receipts_dir)
+    for path, problem in damaged.items():
+        aside = f"mv {quoted(path)} {quoted(path)}.damaged"
+        return bad(problem.message, aside, advice=f"then configure {path.name.partition('-')[0]} again; put aside by:")
+    return good(f"{len(found)} times an agent was configured" if found else "no agent is configured")
 
 
 def disk(scene: Scene) -> Outcome:

@@ -10,6 +10,7 @@ CHECKS: tuple[Check, ...] = (
     Check("python", "meshproxy and Python", machine.python),
     Check("directories", "own directories", machine.directories),
     Check("settings", "settings file", machine.settings_file, after=("directories",)),
+    Check("receipts", "what was configured", machine.receipts),
     Check("disk", "room on the disk", machine.disk),
     Check("secrets-file", "secrets file", keyring.secrets_file),
     Check("keyring", "keyring", keyring.keyring, after=("secrets-file", "directories")),

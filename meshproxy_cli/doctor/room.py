@@ -3,10 +3,12 @@
 import json
 import time
 
+from meshproxy_cli.agents.base import TOKEN_VARIABLE
 from meshproxy_cli.doctor.ask import Reply, ask
-from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, fresh_variable, good, quoted
 from meshproxy_cli.doctor.keys import new_key
-from meshproxy_cli.doctor.scene import SESSION, Scene
+from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.server import another_server
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
 from meshproxy_cli.suggest import nearest
@@ -80,7 +82,7 @@ def limits(scene: Scene) -> Outcome:
     sessions = tuple(dict.fromkeys(one.session for one in scene.here if one.room == scene.room))
     try:
         with scene.client() as client:
-            spent = scene.desk.spent(client, scene.room or "", sessions, scene.imported_identity())
+            spent = scene.desk.spent(client, scene.room or "", sessions, scene.given_identity())
     except MeshproxyError as problem:
         return good(f"not asked for, as there is no access here ({type(problem).__name__}); a refusal would say so")
     if not spent:
@@ -113,7 +115,7 @@ def _error(reply: Reply) -> dict[str, str]:
 def _knock(scene: Scene) -> Reply:
     headers = {
         "Authorization": f"Bearer {scene.token}",
-        "Meshagent-Session": SESSION,
+        "Meshagent-Session": scene.session,
         "Content-Type": "application/json",
     }
     url = f"{scene.base_url('openai')}/chat/completions"
@@ -129,7 +131,9 @@ def _refused(scene: Scene, reply: Reply) -> Outcome:
     if code == f"token_{TokenProblem.NOT_YET_VALID}":
         return bad(found, "sudo timedatectl set-ntp true")
     if code.startswith("token_"):
-        own = scene.environ.get(API_KEY_VARIABLE) and scene.imported_token is None
+        own = scene.environ.get(API_KEY_VARIABLE) and scene.given_token is None
+        if code == f"token_{TokenProblem.UNKNOWN_KEY}" and not own and (other := another_server(scene)):
+            return other
         return bad(found, f"unset {API_KEY_VARIABLE}" if own else _new_token(scene))
     return bad(
         f"{scene.server.name} answered {reply.status}: {found}", "meshproxy audit", advice="the server's log says more"
@@ -154,11 +158,15 @@ def _near(scene: Scene) -> str | None:
 
 
 def _whose(scene: Scene) -> str:
+    if scene.variable_token is not None:
+        return f"the token in {TOKEN_VARIABLE}"
     return "the token" if scene.imported_token is None else "the imported token"
 
 
 def _new_token(scene: Scene) -> str:
     """Return the command that gets a token which fits: an imported one is in the way of better ones."""
+    if scene.variable_token is not None:
+        return fresh_variable(scene.room or "", scene.for_server())
     if scene.imported_token is None:
         return new_key(scene)
     forget = f"meshproxy token forget --room {quoted(scene.room or '')}{scene.for_server()}"

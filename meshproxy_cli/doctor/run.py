@@ -8,7 +8,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 
 from meshproxy_cli.agents.receipts import Receipt
-from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, unknown
+from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, project_of, unknown
 from meshproxy_cli.doctor.redact import without_secrets
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
@@ -32,7 +32,10 @@ class Job:
     @property
     def title(self) -> str:
         """What a person reads."""
-        return self.check.title if self.receipt is None else f"{_of(self.receipt)}: {self.check.title}"
+        if self.receipt is None:
+            return self.check.title
+        where = "" if self.receipt.scope == "user" else f" ({project_of(self.receipt) or self.receipt.place})"
+        return f"{_of(self.receipt)}{where}: {self.check.title}"
 
     def needs(self, other: "Job") -> bool:
         """Whether this one means nothing while the other one is broken."""

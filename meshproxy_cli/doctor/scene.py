@@ -1,6 +1,7 @@
 """What every check looks at: this machine's settings, secrets and server, each found out once."""
 
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from meshproxy_cli.agents.base import Target
+from meshproxy_cli.agents.base import TOKEN_VARIABLE, Credentials, Target
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.receipts import Receipt, load_all
+from meshproxy_cli.agents.receipts import Receipt, load_readable
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.doctor.redact import secrets_of
 from meshproxy_cli.errors import CredentialError, MeshproxyError
@@ -39,7 +40,7 @@ class Desk(Protocol):
     def target(self, receipt: Receipt) -> Target:
         """Return what an agent is connected to, as `configure` would see it now."""
 
-    def tokens_of(self, client: ServerClient, room: str, request_id: str) -> int | None:
+    def tokens_of(self, client: ServerClient, room: str, session: str, request_id: str) -> int | None:
         """Return the tokens that the usage event of a request counts, or None where there is no such event."""
 
     def spent(
@@ -122,7 +123,7 @@ class Scene:
     @property
     def receipts(self) -> tuple[Receipt, ...]:
         """What was configured for agents: of this user's settings the latest, and every project and `.env` file."""
-        return self.once("receipts", lambda: _latest(load_all(self.paths.receipts_dir)))
+        return self.once("receipts", lambda: _latest(load_readable(self.paths.receipts_dir)[0]))
 
     @property
     def here(self) -> tuple[Receipt, ...]:
@@ -155,13 +156,24 @@ class Scene:
         return kept.value if kept is not None and _holds(kept.value) else None
 
     @property
+    def variable_token(self) -> str | None:
+        """The participant token in MESHAGENT_ROOM_TOKEN, good or bad, where all agents here go by that one."""
+        by_variable = {one.credentials == Credentials.ENV for one in self.here} == {True}
+        return self.environ.get(TOKEN_VARIABLE, "").strip() or None if by_variable else None
+
+    @property
+    def given_token(self) -> str | None:
+        """The participant token that is used as it is, so that no API key is needed."""
+        return self.variable_token or self.imported_token
+
+    @property
     def token(self) -> str:
         """A token for the room, as agents get one. Raises `CredentialError`."""
         room = self.room
         if room is None:
             raise CredentialError("there is no room to get a token for")
-        if self.imported_token is not None:
-            return self.imported_token
+        if (given := self.given_token) is not None:
+            return given
         spec = TokenSpec.for_room("doctor", room)
         return self.once("token", lambda: mint(spec, self.api_key, now=int(time.time()), expires_in=_LIFETIME_S))
 
@@ -177,9 +189,14 @@ class Scene:
         except MeshproxyError:
             return ()
 
-    def imported_identity(self) -> str | None:
-        """Return the participant that an imported token names."""
-        return None if self.imported_token is None else decode_unverified(self.imported_token).identity
+    @property
+    def session(self) -> str:
+        """The session that doctor's own requests name: a token may be good for one session only."""
+        return decode_unverified(self.token).session or SESSION
+
+    def given_identity(self) -> str | None:
+        """Return the participant that a given token names. Raises `TokenError`."""
+        return None if self.given_token is None else decode_unverified(self.given_token).identity
 
     @contextmanager
     def client(self) -> Iterator[ServerClient]:
@@ -197,7 +214,10 @@ class Scene:
 
     def for_server(self) -> str:
         """Return the option that names the server where it is not the current one, with a blank before it."""
-        return "" if self.server.name == self.settings.current else f" --server {self.server.name}"
+        if self.server.name == self.settings.current:
+            return ""
+        known = self.server.name in self.settings.servers
+        return f" --server {shlex.quote(self.server.name if known else self.server.url)}"
 
 
 def _holds(token: str) -> bool:

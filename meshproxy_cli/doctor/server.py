@@ -109,15 +109,20 @@ def answers(scene: Scene) -> Outcome:
     if (reply.status != _OK or "status" not in body) and _asks_for_a_token(scene):
         return good("it asks for a token where a Room Proxy does; it has no /readyz, as other makes have none")
     if reply.status != _OK or "status" not in body:
-        what = f"{scene.server.url}/readyz answered {reply.status}, as a Room Proxy does not"
-        return bad(
-            what, _other_server(scene), advice="is the URL right, and does a gateway in front pass all paths on?"
-        )
+        return _no_room_proxy(scene, reply)
     if body["status"] != "ok":
         listed = body.get("reasons")
         reasons = ", ".join(str(one) for one in listed) if isinstance(listed, list) else "it does not say why"
         return doubtful(f"it is degraded: {reasons}", _start_database(scene), advice=_DEGRADED)
     return good(f"it is well, in {reply.total_s * 1000:.0f} ms")
+
+
+def _no_room_proxy(scene: Scene, reply: Reply) -> Outcome:
+    found = f"{scene.server.url}/readyz answered {reply.status}, as a Room Proxy does not"
+    if scene.server.local:
+        return bad(f"{found}: another program has that port", _serve_elsewhere(scene))
+    advice = "is the URL right, and does a gateway in front pass all paths on?"
+    return bad(found, _other_server(scene), advice=advice)
 
 
 def _start_database(scene: Scene) -> str:
@@ -225,8 +230,7 @@ def _since(scene: Scene) -> str:
     runtime = read_runtime(scene.paths) if scene.server.local else None
     if runtime is None:
         return ": the Room Proxy of this machine was never started" if scene.server.local else ""
-    alive = os.path.exists(f"/proc/{runtime.pid}") if os.path.isdir("/proc/self") else True  # noqa: PTH110, PTH112
-    return "" if alive else ": the Room Proxy of this machine does not run (any more)"
+    return "" if lives(runtime.pid) else ": the Room Proxy of this machine does not run (any more)"
 
 
 def _start(scene: Scene) -> str:
@@ -238,10 +242,42 @@ def _start(scene: Scene) -> str:
 def _other_server(scene: Scene) -> str:
     """Return the command that leaves a wrong URL behind: to this machine's own server where that one runs."""
     if scene.server.local:
-        return "meshproxy serve"
+        return _serve_elsewhere(scene)
     if scene.environ.get("MESHAGENT_API_URL") and scene.server_asked is None:
         return "unset MESHAGENT_API_URL"
     runtime = read_runtime(scene.paths)
     if runtime is not None and _connects(urlsplit(runtime.url)) and scene.server_asked is None:
         return f"meshproxy server use {LOCAL}"
+    if scene.server.name not in scene.settings.servers:
+        return "meshproxy server list"
     return f"meshproxy server add {scene.server.name} https://RIGHT.URL --replace"
+
+
+def another_server(scene: Scene) -> Outcome | None:
+    """Tell where a Room Proxy of somebody else answers in the place of this machine's own, which does not run."""
+    runtime = read_runtime(scene.paths)
+    if not scene.server.local or (runtime is not None and lives(runtime.pid)):
+        return None
+    found = f"the Room Proxy that answers at {scene.server.url} is another one than this user's, which does not run"
+    return bad(found, _serve_elsewhere(scene))
+
+
+def _serve_elsewhere(scene: Scene) -> str:
+    """Return the command that starts this machine's server on the next port that is free."""
+    first = _address(_parts(scene))[1] + 1
+    return f"meshproxy serve --port {next(port for port in range(first, first + 1000) if _is_free(port))}"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def lives(pid: int) -> bool:
+    """Whether a process may be there; where that can't be seen, it may."""
+    return os.path.exists(f"/proc/{pid}") if os.path.isdir("/proc/self") else True  # noqa: PTH110, PTH112

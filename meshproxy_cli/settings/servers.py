@@ -93,6 +93,10 @@ def _local(runtime: ServerRuntime | None) -> Server:
 def unknown_server(name: str, known: Iterable[str]) -> NotFoundError:
     """Return the error for a server's name that nobody knows."""
     names = tuple(known)
+    if "." in name or ":" in name:
+        return NotFoundError(
+            f"there is no server named {name!r}", hint=f"a URL begins with https://, as https://{name}"
+        )
     return NotFoundError(
         f"there is no server named {name!r}{did_you_mean(name, names)}",
         hint=f"known are {', '.join(names)}; add it: meshproxy server add {name} URL",

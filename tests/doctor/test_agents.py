@@ -1,6 +1,7 @@
 """What can be wrong with agents: the real Codex and Claude Code, configured by the command line and then broken."""
 
 import os
+import shutil
 import sys
 
 from doctor.ward import Patient, may_mount
@@ -165,3 +166,57 @@ def test_token_command_fails(patient: Patient) -> None:
     patient.environ["PYTHONPATH"] = str(patient.home.root)
     ill = patient.doctor()
     assert (ill.code, ill.first) == (1, "agent-helper/codex")
+
+
+def test_token_command_that_was_written_does_not_start(patient: Patient) -> None:
+    script = patient.home.root / "tools" / "meshproxy"
+    script.parent.mkdir()
+    script.symlink_to(MESHPROXY)
+    patient.environ |= patient.agents.path(patient.home, "codex")
+    patient.environ["PATH"] = f"{script.parent}{os.pathsep}{patient.environ['PATH']}"
+    patient.cli("configure", "codex", "--room", patient.room, "--yes", environ=patient.environ)
+    assert str(script) in patient.codex_config.read_text()
+    patient.start_quickly()
+    script.unlink()
+    script.write_text("#!/python/of/an/environment/that/is/gone\n")
+    script.chmod(0o755)
+    ill = patient.is_cured("agent-helper/codex")
+    assert f"{script}" in ill.check("agent-helper/codex")["found"]
+
+
+def test_project_that_was_removed_is_nobodys_fault(patient: Patient) -> None:
+    in_project(patient, "README.md", "a project")
+    project = patient.directory
+    assert project is not None
+    patient.environ |= patient.agents.path(patient.home, "claude")
+    patient.cli(
+        "configure", "claude", "--room", patient.room, "--project", "--yes", environ=patient.environ, cwd=project
+    )
+    patient.directory = None
+    (project / ".claude" / "settings.local.json").unlink()
+    ill = patient.doctor("--no-live", "--fix", "--yes")
+    assert (ill.code, ill.status("agent-settings/claude")) == (0, "ok"), ill.broken
+    assert str(project) in ill.check("agent-settings/claude")["title"]
+    assert (project / ".claude" / "settings.local.json").exists()
+    assert not (patient.home.directory / ".claude" / "settings.local.json").exists()
+
+    shutil.rmtree(project)
+    found = patient.doctor()
+    assert (found.code, found.status("agent-settings/claude")) == (0, "ok"), found.broken
+
+
+def test_the_default_stays_the_default(patient: Patient) -> None:
+    patient.configure("codex", "--default")
+    patient.codex_config.unlink()
+    patient.is_cured("agent-settings/codex")
+    assert patient.codex_config.read_text().startswith('model_provider = "meshproxy"')
+
+
+def test_cloud_variable_in_claudes_own_settings(patient: Patient) -> None:
+    patient.configure("claude")
+    (patient.home.directory / ".claude.json").write_text('{"hasCompletedOnboarding": true}')
+    settings = patient.home.directory / ".claude" / "settings.json"
+    settings.write_text(settings.read_text().replace('"env": {', '"env": {\n    "CLAUDE_CODE_USE_VERTEX": "1",'))
+    patient.program("editor", 'sed -i /VERTEX/d "$1"')
+    patient.environ["EDITOR"] = "editor"
+    patient.is_cured("agent-overrides/claude")

@@ -1,6 +1,9 @@
 """What can be wrong with the database of this machine's server."""
 
+import pytest
+
 from doctor.ward import Patient
+from meshproxy_cli.doctor.database import place_of
 
 
 def test_database_is_damaged(patient: Patient) -> None:
@@ -27,3 +30,23 @@ def test_database_of_others_is_not_looked_at(patient: Patient) -> None:
     assert "database" not in {one["id"] for one in patient.doctor("--offline").content["checks"]}
     patient.environ["MESHAGENT_API_URL"] = "https://mesh.example.com"
     assert "database" not in {one["id"] for one in patient.doctor("--offline").content["checks"]}
+
+
+def test_variable_names_another_database_than_the_servers(patient: Patient) -> None:
+    other = patient.home.root / "other.db"
+    patient.environ["MESHPROXY_DATABASE_URL"] = f"sqlite:///{other}"
+    patient.is_cured("database")
+    assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "same"),
+    [
+        ("sqlite:////a/b.db", "sqlite:////a/b.db", True),
+        ("sqlite:////a/b.db", "sqlite:////a/c.db", False),
+        ("postgresql://u:p@h/d", "postgresql+psycopg://u@h/d", True),
+        ("postgresql://h/d", "sqlite:////d", False),
+    ],
+)
+def test_what_tells_databases_apart(one: str, another: str, *, same: bool) -> None:
+    assert (place_of(one) == place_of(another)) is same

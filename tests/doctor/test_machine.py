@@ -104,3 +104,11 @@ def test_little_room_is_left(patient: Patient, monkeypatch: pytest.MonkeyPatch) 
     found = machine.disk(scene)
     assert (found.status, found.found[:21]) == (Status.FAILED, "only 1 KiB are free o")
     assert found.remedy.startswith("du -axk /")
+
+
+def test_receipt_is_damaged(patient: Patient) -> None:
+    patient.configure("codex")
+    (patient.home.state / "data" / "receipts" / "codex-other-0.json").write_text("{")
+    ill = patient.is_cured("receipts")
+    assert "codex-other-0.json can't be read" in ill.check("receipts")["found"]
+    assert ill.status("agent-settings/codex") == "ok"

@@ -230,3 +230,57 @@ def test_offline_nobody_is_asked(patient: Patient) -> None:
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+@contextmanager
+def served(patient: Patient, remedy: str) -> Iterator[None]:
+    """Run the printed `meshproxy serve`, as a person would in another terminal, until it answers."""
+    with (patient.home.root / "serve.log").open("wb") as log:
+        server = subprocess.Popen(
+            shlex.split(remedy), env=patient.home.environ(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while patient.doctor().status("accepted") != "ok" and time.monotonic() < deadline:
+            time.sleep(0.2)
+        yield
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def gone() -> int:
+    """Return the number of a process that has ended."""
+    with subprocess.Popen(["true"]) as ended:
+        return ended.pid
+
+
+def test_another_program_has_the_port(patient: Patient) -> None:
+    own = f"sqlite:///{patient.home.state}/data/meshproxy.db"
+    with stand_in(status=404, body="no such page") as url:
+        patient.runtime(url=url.replace("localhost", "127.0.0.1"), pid=gone(), database_url=own)
+        patient.cli("api-key", "create", "own", "--activate", "--silent")
+        ill = patient.doctor()
+        assert (ill.code, ill.first) == (1, "answers")
+        assert "another program has that port" in ill.check("answers")["found"]
+        with served(patient, ill.check("answers")["remedy"]):
+            well = patient.doctor()
+            assert well.code == 0, well.broken
+
+
+def test_a_room_proxy_of_somebody_else_has_the_port(patient: Patient) -> None:
+    patient.runtime(pid=gone(), database_url=f"sqlite:///{patient.home.state}/data/meshproxy.db")
+    patient.cli("api-key", "create", "own", "--activate", "--silent")
+    ill = patient.doctor()
+    assert (ill.code, ill.first) == (1, "accepted")
+    assert "is another one than this user's" in ill.check("accepted")["found"]
+    with served(patient, ill.check("accepted")["remedy"]):
+        well = patient.doctor()
+        assert well.code == 0, well.broken
+
+
+def test_a_server_that_is_only_named_on_the_command_line(patient: Patient) -> None:
+    ill = patient.doctor("--no-live", "--server", f"https://{'a' * 64}.example")
+    assert ill.first == "dns"
+    assert ill.check("dns")["remedy"] == "meshproxy server list"
+    assert f"--server https://{'a' * 64}.example" in ill.check("api-key")["remedy"]

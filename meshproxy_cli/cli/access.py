@@ -15,7 +15,9 @@ from meshproxy_cli.store.records import AccessToken, Role
 def create(
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who or what it is for, such as `ann` or `grafana`.")],
-    role: Annotated[Role, typer.Option("--role", help="A viewer sees everything and changes nothing.")] = Role.VIEWER,
+    role: Annotated[
+        Role, typer.Option("--role", help="A viewer sees usage, rooms and limits, and changes nothing.")
+    ] = Role.VIEWER,
     server: options.Server = None,
     as_json: options.Json = False,
 ) -> None:

@@ -13,7 +13,9 @@ _TITLES = ("Time (UTC)", "Who", "From", "What")
 
 def audit(
     *,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="How many entries, the newest first.", min=1)] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", help="How many entries, the newest first.", min=1, max=10_000)
+    ] = 50,
     server: options.Server = None,
     as_json: options.Json = False,
 ) -> None:

@@ -139,6 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json(models | ({"models": []} if "client_version" in recorded.query else {}))
         answer = {
             "/v1/responses": self._responses,
+            "/v1/responses/compact": self._responses,
             "/v1/chat/completions": self._chat,
             "/v1/embeddings": self._embeddings,
             "/v1/messages": self._messages,

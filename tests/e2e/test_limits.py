@@ -3,14 +3,18 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from e2e.provider import RecordingProvider
 from fixtures.agents import Agents
 from fixtures.commands import Cli, Home
 from fixtures.proxies import Answer, RoomProxy
+from meshproxy_cli.tokens.participant import mint
+from meshproxy_cli.tokens.spec import TokenSpec
 
 pytestmark = pytest.mark.e2e
 
@@ -22,9 +26,13 @@ def _fresh_records(provider: RecordingProvider) -> None:
     provider.forget()
 
 
+def token(proxy: RoomProxy, room: str, identity: str = "tester") -> str:
+    return mint(TokenSpec.for_room(identity, room), proxy.key, now=int(time.time()))
+
+
 def post(proxy: RoomProxy, room: str, path: str, body: dict[str, Any], *, identity: str = "tester") -> Answer:
     headers = {
-        "authorization": f"Bearer {proxy.token(room, identity=identity)}",
+        "authorization": f"Bearer {token(proxy, room, identity)}",
         "meshagent-session": "limits",
         "content-type": "application/json",
     }
@@ -65,6 +73,44 @@ def test_a_budget_ends_a_participant_and_nobody_else(room_proxy: RoomProxy) -> N
     assert refused.json()["error"]["type"] == "billing_error"
     assert "participant 'spender' has reached its limit of $0.00 a day" in refused.json()["error"]["message"]
     assert post(room_proxy, "open", "/anthropic/v1/messages", MESSAGE, identity="saver").status == 200
+
+
+def turn(proxy: RoomProxy, room: str) -> str:
+    """Ask for one answer on a websocket; return what is said in the end, "" where there was an answer."""
+    headers = {"Authorization": f"Bearer {token(proxy, room)}", "Meshagent-Session": "limits"}
+    url = f"{proxy.openai(room).replace('http', 'ws', 1)}/responses"
+    with connect(url, additional_headers=headers, open_timeout=60) as websocket:
+        websocket.send(json.dumps({"type": "response.create"} | RESPONSE))
+        while True:
+            event = json.loads(websocket.recv(timeout=60))
+            if event["type"] in {"response.completed", "error"}:
+                return str(event.get("error", {}).get("message", ""))
+
+
+def test_a_hundred_at_once_stay_within_a_small_budget_whatever_they_ask(room_proxy: RoomProxy) -> None:
+    room = "crowded"
+    room_proxy.cli("limit", "set", "usd-per-day", "0", "--room", room)
+    at_once(lambda: post(room_proxy, room, "/openai/v1/responses", RESPONSE), 429)
+    room_proxy.cli("limit", "set", "usd-per-day", "0.10", "--room", room)
+    at_once(lambda: post(room_proxy, room, "/openai/v1/responses", RESPONSE), 200)
+
+    def http(path: str) -> Callable[[], str]:
+        def ask() -> str:
+            answer = post(room_proxy, room, path, MESSAGE if "messages" in path else RESPONSE)
+            return "" if answer.status == 200 else str(answer.json()["error"]["message"])
+
+        return ask
+
+    paths = ("/openai/v1/responses", "/openai/v1/responses/compact", "/anthropic/v1/messages")
+    asks = [*map(http, paths), lambda: turn(room_proxy, room)]
+    with ThreadPoolExecutor(100) as pool:
+        said = list(pool.map(lambda number: asks[number % len(asks)](), range(100)))
+
+    refused = [text for text in said if text]
+    assert len(refused) > 50
+    assert all(f"The room '{room}' has" in text and "$0.10 a day" in text for text in refused)
+    totals = room_proxy.usage("--room", room, requests=102)["totals"]
+    assert 0 < totals["cost_usd"] <= 0.105
 
 
 def test_a_raised_limit_opens_again(room_proxy: RoomProxy) -> None:

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from meshproxy_cli.errors import ConflictError
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.database import Database
-from meshproxy_cli.store.migrate import HEAD, alembic_config, migrate
+from meshproxy_cli.store.migrate import HEAD, alembic_config, current_revision, migrate
 from meshproxy_cli.store.schema import metadata
 from meshproxy_cli.store.sql import SqlStore
 
@@ -37,14 +37,32 @@ def test_migrations_build_what_the_schema_says(store: SqlStore) -> None:
 
 
 def test_processes_that_start_together_migrate_once(store_url: str) -> None:
+    assert len(_opened_by_several(store_url, 5)) == 1
+
+
+def test_processes_that_start_together_migrate_an_older_database_once_and_keep_what_is_in_it(store_url: str) -> None:
+    database = Database(store_url)
+    config = alembic_config()
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(sa.text("INSERT INTO projects (id, name, created_at) VALUES ('old', 'default', 1)"))
+    assert _opened_by_several(store_url, 3) == {b"old\n"}
+    with database.read() as connection:
+        assert current_revision(connection) == HEAD
+    database.close()
+
+
+def _opened_by_several(store_url: str, number: int) -> set[bytes]:
+    """Let processes open the database at the same time; return what they found as the project's id."""
     processes = [
         subprocess.Popen([sys.executable, "-c", _OPEN, store_url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(5)
+        for _ in range(number)
     ]
     outputs = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 5, outputs
-    assert len({out for out, _ in outputs}) == 1
+    assert [process.returncode for process in processes] == [0] * number, outputs
     assert {err for _, err in outputs} == {b""}
+    return {out for out, _ in outputs}
 
 
 def test_migrating_again_does_nothing(store_url: str) -> None:

@@ -45,6 +45,7 @@ class Allowance:
     known: bool = False  # the store has answered at least once
     offline: bool = False  # its last answer failed
     refusing_until: int = 0
+    changed: bool = False  # the limit is another one since the store last heard of it
     warned: bool = False  # that a soft limit is used up
     _demand: float = field(default=0.0, repr=False)  # units a second
     _used: int = field(default=0, repr=False)
@@ -60,6 +61,11 @@ class Allowance:
     def __post_init__(self) -> None:
         self.budget = self.counter.kind in BUDGETS
         self.estimated = self.counter.kind in ESTIMATED
+
+    def change(self, amount: int, *, hard: bool) -> None:
+        """Go by another limit: the store is asked anew what may be held of it, whoever uses it."""
+        self.changed = self.changed or (amount, hard) != (self.amount, self.hard)
+        self.amount, self.hard, self.refusing_until = amount, hard, 0
 
     def ask(self, units: int, now: int) -> Verdict:
         """Whether a request for that many units may go on."""
@@ -111,7 +117,7 @@ class Allowance:
             return None
         self._note_demand(now)
         wanted = self.needed + self._wanted(now)
-        due = self._held() and now - self._told_at >= _RENEWED_AFTER
+        due = self._held() and (self.changed or now - self._told_at >= _RENEWED_AFTER)
         if not (self.untold or self.needed or due or self._too_much(wanted) or self._too_little(wanted)):
             return None
         # What is given back must not be used meanwhile; all else goes on being held, whatever the others ask for.
@@ -128,6 +134,7 @@ class Allowance:
             kept=max(self.spare, 0),
         )
         self._spare_then = self.spare
+        self.changed = False
         return self._sent
 
     def heard(self, answer: LeaseAnswer, now: int) -> None:

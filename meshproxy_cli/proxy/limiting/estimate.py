@@ -1,7 +1,8 @@
 """What a request will probably use, so that it can be reserved before anybody knows.
 
-The first guess is made from the size of the body; what requests for the same model then really used corrects it, with
-two mean deviations on top, so that many of them together seldom use more than was reserved.
+The first guess is made from the size of the body, and is rather high: a hundred requests for a model that nobody has
+used yet may come at once. What requests for the same model then really used corrects it,
+with two mean deviations on top, so that many of them together seldom use more than was reserved.
 """
 
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from meshproxy_cli.store.eventrows import to_picodollars
 from meshproxy_cli.store.events import Outcome, UsageEvent
 
-_BYTES_A_TOKEN = 4
-_OUTPUT_TOKENS = 1000
+_BYTES_A_TOKEN = 3
+_OUTPUT_TOKENS = 4000
 #: Picodollars a token where there is no price: those of a large model, $5 and $25 for a million.
 _INPUT_PRICE = 5_000_000
 _OUTPUT_PRICE = 25_000_000

@@ -77,9 +77,8 @@ class StoreLimiter:
             self._by_caller.clear()
             for allowance in self._allowances.values():
                 limit = self._table.for_counter(allowance.counter)
-                allowance.hard = limit is not None and limit.hard
-                allowance.amount = units(limit) if limit is not None else allowance.amount
-                allowance.refusing_until = 0
+                amount = units(limit) if limit is not None else allowance.amount
+                allowance.change(amount, hard=limit is not None and limit.hard)
         self._wake.set()
 
     def admit(

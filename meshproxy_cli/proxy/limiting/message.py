@@ -19,15 +19,21 @@ def refusal(allowance: Allowance, now: int) -> Refusal:
     return Refusal(
         status=_TOO_MANY_REQUESTS,
         code="budget_exceeded" if budget else "rate_limit_exceeded",
-        message=f"{describe(allowance)} {_until(allowance, now)}",
+        message=_reserved(allowance) if _is_reserved(allowance) else f"{describe(allowance)} {_until(allowance, now)}",
         headers=_headers(allowance, now),
     )
 
 
 def describe(allowance: Allowance) -> str:
     """Return a sentence that says whose limit is used up, and what it is."""
-    whose, what = _whose(allowance.counter), _what(allowance.counter.kind, allowance.amount)
-    return f"{whose} has reached its limit of {what}."
+    return f"{_whose(allowance.counter)} has reached its limit of {_what(allowance)}."
+
+
+def _reserved(allowance: Allowance) -> str:
+    return (
+        f"{_whose(allowance.counter)} has a limit of {_what(allowance)}, and what is left of it is reserved for "
+        "requests that are under way. Try again when they have ended."
+    )
 
 
 def _whose(counter: Counter) -> str:
@@ -38,7 +44,8 @@ def _whose(counter: Counter) -> str:
     return f"The {counter.scope.value} '{counter.name}'"
 
 
-def _what(kind: LimitKind, amount: int) -> str:
+def _what(allowance: Allowance) -> str:
+    kind, amount = allowance.counter.kind, allowance.amount
     if kind in BUDGETS:
         period = "day" if kind is LimitKind.USD_PER_DAY else "month"
         return f"${_dollars(from_picodollars(amount))} a {period}"
@@ -55,8 +62,6 @@ def _dollars(amount: Decimal) -> str:
 
 def _until(allowance: Allowance, now: int) -> str:
     kind = allowance.counter.kind
-    if _is_reserved(allowance):
-        return "What is left of it is reserved for requests that are under way: try again when they have ended."
     if kind is LimitKind.CONCURRENT_STREAMS:
         return "Try again when one of them has ended, or ask an administrator for more."
     end = datetime.fromtimestamp(allowance.window_end // _SECOND, UTC)

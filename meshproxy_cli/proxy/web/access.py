@@ -77,7 +77,12 @@ async def authenticate(request: Request, *, admin: bool) -> Holder:
 def authorise(holder: Holder, *, admin: bool) -> Holder:
     """Return `holder` where its role suffices, else raise `Problem` 403."""
     if admin and not holder.is_admin:
-        raise Problem(403, "admin_required", f"“{holder.name}” is a viewer token: it may read, but change nothing.")
+        raise Problem(
+            403,
+            "admin_required",
+            f"This is for admins, and “{holder.name}” is a viewer token: it sees usage, rooms and limits, and changes "
+            "nothing.",
+        )
     return holder
 
 

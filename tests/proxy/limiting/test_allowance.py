@@ -84,6 +84,24 @@ def test_a_lease_is_renewed_while_something_runs() -> None:
     assert renewed.in_flight == 1
 
 
+def test_a_limit_that_was_lowered_reaches_streams_that_come_and_go() -> None:
+    """They use nothing up, so nothing else would have to be told."""
+    made = leased(10, LimitKind.CONCURRENT_STREAMS)
+    for tenth in range(1, 20):
+        for _ in range(2):
+            made.settle(made.take(1), 0)
+        if made.message_to_store(NOON + tenth * 100_000) is not None:
+            made.heard(LeaseAnswer(spare=10, spent=0, left=90, others=0), NOON + tenth * 100_000)
+    made.change(100, hard=True)
+    assert made.message_to_store(NOON + 2_000_000) is None
+    made.change(0, hard=True)
+    message = made.message_to_store(NOON + 2_000_000)
+    assert message is not None
+    assert message.amount == 0
+    made.heard(LeaseAnswer(spare=0, spent=0, left=0, others=0), NOON + 2_000_000)
+    assert made.ask(1, NOON + 2_000_000) is Verdict.ASK
+
+
 def test_a_window_is_forgotten_once_everything_is_told() -> None:
     made = leased(5)
     made.take(1)

@@ -167,7 +167,7 @@ def test_what_is_only_reserved_is_not_said_to_be_gone_until_tomorrow(
     assert isinstance(running, Admission)
     refused = one.ask()
     assert isinstance(refused, Refusal)
-    assert "try again when they have ended" in refused.message
+    assert "reserved for requests that are under way. Try again when they have ended." in refused.message
     assert "UTC" not in refused.message
     assert refused.headers == ()
     one.limiter.settle(running, used(10, "0.001"))

@@ -34,7 +34,7 @@ class AccessTokenList(msgspec.Struct):
 class AuditParameters(Input):
     """How many entries."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
 
 class AuditLog(msgspec.Struct):

@@ -45,3 +45,9 @@ def test_warnings_alone_break_nothing(run: InProcess, monkeypatch: pytest.Monkey
     assert run("doctor", "--offline").stdout.splitlines()[-1].startswith("All works. What may surprise, first: keyring")
     monkeypatch.setenv("MESHPROXY_KEYRING", "file")
     assert run("doctor", "--offline").stdout.splitlines()[-1] == "All is well."
+
+
+def test_misspelt_agent_is_told_at_once(run: InProcess) -> None:
+    found = run("doctor", "--offline", "--agent", "codx", code=2)
+    assert "did you mean codex?" in found.stderr
+    assert found.stdout == ""

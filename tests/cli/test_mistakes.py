@@ -1,7 +1,10 @@
 """Misspelt commands, options and values, everywhere in the tree: the right one is named."""
 
+import subprocess
+
 import pytest
 
+from fixtures.commands import Cli
 from fixtures.in_process import InProcess
 from fixtures.tree import GROUPS, LEAVES, Leaf
 from meshproxy_cli.cli.lazy import Group
@@ -91,3 +94,17 @@ def test_what_is_missing_or_of_the_wrong_kind(run: InProcess) -> None:
     found = run("audit", "--limit", "many", code=ExitCode.USAGE)
     assert "'many' is not a whole number" in found.stderr
     assert "`meshproxy audit --help` shows what can be given" in found.stderr
+
+
+def test_directory_of_the_shell_was_removed(cli: Cli) -> None:
+    done = subprocess.run(
+        ["bash", "-c", "mkdir gone; cd gone; rmdir ../gone; meshproxy doctor --offline"],
+        env=cli.home.environ(),
+        cwd=cli.home.directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: the directory that this shell is in was removed" in done.stderr

@@ -25,3 +25,10 @@ def test_server_that_does_not_run(run: InProcess, monkeypatch: pytest.MonkeyPatc
     found = run("setup", "--room", "r", "--agent", "codex", "--yes", code=4)
     assert "meshproxy serve" in found.stderr
     assert "--service" in found.stderr
+
+
+def test_model_of_an_agent_that_has_none(run: InProcess) -> None:
+    error = run("setup", "--room", "r", "--agent", "codex", "--agent", "opencode", "--yes", code=2).stderr
+    assert "--model gpt-5.4 is missing" in error
+    assert "meshproxy setup --room r --agent codex --agent opencode --yes --model gpt-5.4" in error
+    assert "--model" not in run("setup", "--room", "r", "--agent", "codex", code=2).stderr

@@ -7,6 +7,7 @@ import pytest
 from meshproxy_cli.cli import setup_answers
 from meshproxy_cli.cli.setup_answers import Flags
 from meshproxy_cli.errors import UsageError
+from meshproxy_cli.settings.servers import Server
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +34,26 @@ def test_empty_key_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("\n")
     with pytest.raises(UsageError, match="empty"):
         setup_answers.ask(Flags("local", "r", ("codex",), tmp_path / "key", yes=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "agents", "models"),
+    [
+        ("gpt-5.4", ("codex", "claude", "pi"), {"codex": "gpt-5.4", "pi": "gpt-5.4"}),
+        ("claude-opus-5", ("codex", "claude", "pi"), {"claude": "claude-opus-5", "pi": "claude-opus-5"}),
+        ("gpt-5.4", ("claude",), {"claude": "gpt-5.4"}),
+        (None, ("codex", "claude"), {}),
+    ],
+)
+def test_model_goes_to_those_that_speak_its_protocol(
+    model: str | None, agents: tuple[str, ...], models: dict[str, str]
+) -> None:
+    assert setup_answers.ask(Flags("local", "r", agents, yes=True, model=model)).models == models
+
+
+def test_the_server_comes_before_the_other_questions() -> None:
+    def refuse(server: Server) -> None:
+        raise UsageError(f"{server.name} does not run")
+
+    with pytest.raises(UsageError, match="local does not run"):
+        setup_answers.ask(Flags("local", "r", ("codex",), Path("there-is-none"), yes=True), refuse)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.in_process import InProcess
 from meshproxy_cli.cli.setup_answers import Answers
 from meshproxy_cli.cli.setup_plan import next_commands, plan
 from meshproxy_cli.settings.servers import Server
@@ -40,3 +41,27 @@ def test_plan_is_shown_first_and_done_once(answers: Answers, tmp_path: Path) -> 
     assert plan(again, None) == []
     assert next_commands(again) == ("claude",)
     assert "mesh.example.com" in (Path(os.environ["HOME"]) / ".claude" / "settings.json").read_text()
+
+
+def test_what_was_chosen_for_an_agent_stays(answers: Answers, run: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHPROXY_HOME", str(Path(os.environ["HOME"]) / "meshproxy"))
+    for step in plan(replace(answers, agents=()), None):
+        step.run()
+    chosen = ("--session", "mine", "--model", "claude-opus-5", "--credentials", "env")
+    run("configure", "claude", "--room", "r", *chosen, "--yes")
+    run("configure", "codex", "--room", "r", "--default", "--yes")
+    again = replace(
+        answers,
+        new_server=False,
+        has_key=True,
+        key_text=None,
+        agents=("claude", "codex"),
+        models={"claude": "claude-opus-5"},
+    )
+    assert plan(again, None) == []
+    assert next_commands(again) == ("claude", "codex")
+
+
+def test_an_agent_without_a_token_command_is_launched(answers: Answers) -> None:
+    chosen = replace(answers, agents=("opencode",), models={"opencode": "gpt-5.4"})
+    assert next_commands(chosen) == ("meshproxy launch opencode --room r --model gpt-5.4",)

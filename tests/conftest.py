@@ -1,5 +1,9 @@
 """Fixtures for every test; what they do lies in `tests/fixtures/`."""
 
+from hypothesis import settings
+
+settings.load_profile("ci")  # the same cases every time, and no deadlines: a busy machine is no fault
+
 pytest_plugins = [
     "fixtures.isolation",
     "fixtures.leaks",
@@ -14,5 +18,6 @@ pytest_plugins = [
     "fixtures.agents",
     "fixtures.secret_service",
     "fixtures.completeness",
+    "fixtures.kinds",
     "fixtures.postgres",
 ]

@@ -9,6 +9,8 @@ import pytest
 
 from fixtures.verdict import UNACCEPTABLE
 
+pytestmark = pytest.mark.e2e
+
 TESTS = Path(__file__).parent
 LEAKS = {
     "standard error": "print(KEY.secret, file=sys.stderr)",

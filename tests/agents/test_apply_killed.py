@@ -21,7 +21,7 @@ KILLS = 200
 CONFIG = b'# mine\nmodel = "x"  # big\r\n\n[mcp_servers.a]\ncommand = "b"'
 SETTINGS = b'{"env": {"A": "1"}, "theme": "dark"}'
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+pytestmark = [pytest.mark.thorough, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
 
 def in_child(work: Callable[[], None], *, kill_at: int | None) -> int:

@@ -16,6 +16,8 @@ from meshproxy_cli.agents.claude import Claude
 from meshproxy_cli.agents.codex import Codex
 from meshproxy_cli.agents.formats.json_scan import scan
 
+pytestmark = pytest.mark.thorough
+
 SCALE = float(os.environ.get("MESHPROXY_TEST_SCALE", "1"))
 CASES = max(20, int(2_600 * SCALE))  # of each kind
 CHUNKS = 5  # so that several workers share them

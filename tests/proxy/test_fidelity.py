@@ -24,6 +24,8 @@ from proxy.exchanges import LARGEST, Case, Maker
 from proxy.phrases import ENDPOINTS
 from proxy.wire import CutError, Message, Pen, Tap, name_of, read_answer, read_body
 
+pytestmark = pytest.mark.thorough
+
 CASES = 500
 SLICES = 10
 CHOSEN = os.environ.get("MESHPROXY_TEST_CASES", "")

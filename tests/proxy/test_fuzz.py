@@ -33,6 +33,8 @@ from proxy.mutate import (
 from proxy.rig import End, Rig
 from proxy.strict import SLOTS, Requests, check_answers, check_frames, need
 
+pytestmark = pytest.mark.thorough
+
 SCALE = float(os.environ.get("MESHPROXY_TEST_SCALE", "1"))
 # How many slices of how many messages each; in all, 200,000.
 KINDS = {"request": (15, 10_000), "answer": (8, 5_000), "websocket": (2, 5_000)}

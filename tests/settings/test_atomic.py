@@ -10,6 +10,8 @@ import pytest
 from meshproxy_cli.settings import atomic
 from meshproxy_cli.settings.atomic import LockedError, WriteError, locked, write_atomic
 
+pytestmark = pytest.mark.thorough
+
 WRITERS = Path(__file__).with_name("writers.py")
 
 

@@ -16,6 +16,8 @@ from meshproxy_cli.proxy.usage.meter import meter_for
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import TokenCounts
 
+pytestmark = pytest.mark.thorough
+
 ANSWERS = recorded_answers()
 STREAMS = [answer for answer in ANSWERS if b"event-stream" in answer.content_type]
 

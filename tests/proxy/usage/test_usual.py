@@ -12,6 +12,8 @@ from meshproxy_cli.proxy.usage.dialect import Dialect
 from meshproxy_cli.proxy.usage.openai import ChatDialect, OpenAIDialect
 from meshproxy_cli.proxy.usage.reading import Reading
 
+pytestmark = pytest.mark.thorough
+
 ODD: list[Any] = [None, True, -1, 0, 7, 1.0, 1.5, 10**13, "7", [], {}, "default", "fast", "x\n", "é", "m" * 201]
 DETAILS = st.one_of(
     st.sampled_from(ODD),

@@ -14,6 +14,8 @@ import pytest
 import meshproxy_cli
 from fixtures.commands import MESHPROXY, Home
 from fixtures.in_process import InProcess
+from fixtures.own_store import seed
+from fixtures.webserver import Site
 from meshproxy_cli.errors import ExitCode, MeshproxyError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "exit-codes.md"
@@ -74,13 +76,15 @@ def test_no_is_an_answer(furnished: InProcess, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c(meshproxy_home: Home) -> None:
+def test_ctrl_c(home: Home, site: Site) -> None:
+    seed(site)
     command = [MESHPROXY, "usage", "tail", "--json"]
-    environ = meshproxy_home.environ()
+    environ = home.environ()
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not (meshproxy_home.state / "data" / "meshproxy.db-wal").exists():
-            time.sleep(0.05)
-        while process.poll() is None:  # the first one may fall into code that swallows it
+        assert process.stdout is not None
+        for _ in range(4):  # then all is imported, where Python may swallow an interrupt
+            process.stdout.readline()
+        while process.poll() is None:
             process.send_signal(signal.SIGINT)
             time.sleep(1)
         _, told = process.communicate()

@@ -180,7 +180,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _postgresql_engine(url: sa.URL) -> Engine:
-    return sa.create_engine(
+    engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=4,
         max_overflow=4,
@@ -196,6 +196,20 @@ def _postgresql_engine(url: sa.URL) -> Engine:
             "tcp_user_timeout": _POSTGRES_TIMEOUT_S * 1000,
         },
     )
+    _check_options(engine)
+    return engine
+
+
+def _check_options(engine: Engine) -> None:
+    """Raise `UsageError` for a URL with an option that PostgreSQL's library does not know."""
+    import psycopg.conninfo  # noqa: PLC0415 (for this engine only)
+
+    _, options = engine.dialect.create_connect_args(engine.url)
+    options.pop("context", None)  # SQLAlchemy's own
+    try:
+        psycopg.conninfo.make_conninfo(**options)
+    except psycopg.ProgrammingError as problem:
+        raise UsageError(f"The database URL can't be used: {str(problem).strip()}.", hint=_URL_FORMS) from None
 
 
 def _driver_errors(engine: Engine) -> tuple[type[Exception], ...]:

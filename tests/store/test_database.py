@@ -75,6 +75,12 @@ def test_other_urls_are_refused(url: str) -> None:
         open_store(url)
 
 
+def test_an_option_that_does_not_exist_is_told() -> None:
+    with pytest.raises(UsageError, match='invalid connection option "sslmod"') as refused:
+        open_store("postgresql://user:hunter2@db/meshproxy?sslmod=require")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_no_message_has_the_password(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailableError) as caught:
         open_store(f"postgresql://user:hunter2@/db?host={tmp_path}")

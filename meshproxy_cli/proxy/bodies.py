@@ -7,6 +7,7 @@ import brotli
 import zstandard
 
 _MAX_LAYERS = 3
+_MOST_PARTS = 10_000
 _STEP = 64 * 1024
 _PARAMETER = rb'[ \t]*;[ \t]*[0-9A-Za-z_-]+=(?:"[^"\\\r\n]*"|[^\s";,]+)'
 _FORM = re.compile(rb"multipart/form-data((?:" + _PARAMETER + rb")+)[ \t]*;?[ \t]*", re.IGNORECASE)
@@ -120,8 +121,11 @@ def form_field(body: bytes, content_type: bytes, name: bytes) -> str | None:
 def _parts(body: bytes, delimiter: bytes) -> list[tuple[bytes, bytes]]:
     """Return names and values of the fields; files have an empty value, so that a model can't hide in one."""
     parts: list[tuple[bytes, bytes]] = []
+    number = body.count(delimiter)
+    if number > _MOST_PARTS:
+        raise BodyError(f"the form has more than {_MOST_PARTS} parts")
     cut = (b"\r\n" + body).split(b"\r\n" + delimiter)[1:]
-    if body.count(delimiter) != len(cut):
+    if number != len(cut):
         raise BodyError("the form's boundary stands in the middle of a line")  # where others may see a part
     for part in cut:
         if part.startswith(b"--"):

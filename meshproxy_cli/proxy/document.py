@@ -3,6 +3,7 @@
 Every occurrence of a name is seen, escapes resolved: repeating a name can't tell two parsers different things.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
@@ -24,11 +25,26 @@ class _Key:
         self.name = name
 
 
+_MOST_NAMES = 10_000
+_MOST_ENTRIES = 100_000  # of a list; as many as a message batch may have
+_MOST_OBJECTS = 4_000_000  # in all of a list, so that counting its entries takes bounded memory
+_names_left = [0]  # of the document that is being read
+
+
 def _make_key(_type: type, value: str) -> _Key:
+    _names_left[0] -= 1
+    if _names_left[0] < 0:
+        raise ValueError
     return _Key(value)
 
 
+class _Entry(msgspec.Struct, gc=False):
+    """An object of which nothing is looked at."""
+
+
 _DECODER = msgspec.json.Decoder(dict[_Key, Raw], dec_hook=_make_key)
+_ENTRIES = msgspec.json.Decoder(list[_Entry])
+_ITEMS = msgspec.json.Decoder(list[Raw])
 _LOOKED_INTO = frozenset({
     "model", "stream", "stream_options", "previous_response_id", "conversation", "requests", "params", "session",
     "response", "type", "background", "audio", "input", "transcription", "input_audio_transcription", "tools",
@@ -86,10 +102,13 @@ class Document(msgspec.Struct, frozen=True):
         """Return the objects of a member that is an array. Raises `DocumentError`."""
         if not self.has(name):
             return []
+        raw = self.members[name]
         try:
-            items = msgspec.json.decode(self.members[name], type=list[Raw])
-        except (ValueError, RecursionError):
-            raise DocumentError(f"'{name}' is not a list") from None
+            if bytes(raw).count(b"{") > _MOST_OBJECTS or len(_ENTRIES.decode(raw)) > _MOST_ENTRIES:
+                raise DocumentError(f"'{name}' has more than {_MOST_ENTRIES} entries")
+            items = _ITEMS.decode(raw)
+        except (msgspec.DecodeError, RecursionError):
+            raise DocumentError(f"'{name}' is not a list of objects") from None
         return [read_document(item) for item in items]
 
     def replaced(self, changes: Mapping[str, object]) -> bytes:
@@ -106,14 +125,16 @@ class Document(msgspec.Struct, frozen=True):
 
 def read_document(body: bytes | Raw) -> Document:
     """Read the top level of `body`. Raises `DocumentError`."""
+    _names_left[0] = _MOST_NAMES
     try:
         found = _DECODER.decode(body)
     except (ValueError, RecursionError):
+        if _names_left[0] < 0:
+            raise DocumentError(f"the body has more than {_MOST_NAMES} names") from None
         raise DocumentError("the body is not a JSON object") from None
     members = {key.name: raw for key, raw in found.items()}
     if len(members) != len(found):
-        names = [key.name for key in found]
-        repeated = next(name for name in names if names.count(name) > 1)
+        (repeated, _), *_ = Counter(key.name for key in found).most_common(1)
         raise DocumentError(f"the body names '{repeated}' twice")
     if not members.keys() <= _harmless:
         _check_names(members.keys() - _harmless)

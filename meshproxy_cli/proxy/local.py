@@ -49,7 +49,8 @@ class LocalAnswer:
         return False
 
     def begin(self) -> bool:
-        if self._close and self._head.length:
+        if self._head.length and (self._close or b"expect" in self._head.by_name):
+            self._close = True
             self._answer()
             return False
         return True

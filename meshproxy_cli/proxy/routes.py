@@ -125,6 +125,7 @@ _TABLE: dict[Protocol, dict[str, Endpoint]] = {
 _ID = re.compile(r"[0-9A-Za-z._:@~-]+(?:/[0-9A-Za-z._:@~-]+){0,3}")
 _WITH_ID = re.compile(r"(/v1/(?:models|messages/batches)/)(.+?)(/results|/cancel)?")
 _BASE = re.compile(r"(?:/rooms/([^/]+))?(?:/(openai)(?=/v1(?:/|$)|/?$|/api/hello$)|/(anthropic)(?=/|$))?(/.*|$)")
+_WITHOUT_ROOM = ("/v1/", "/openai/")
 _PROBE_METHODS = _GET
 _PROBES = frozenset({"", "/", "/v1", "/v1/", "/api/hello", "/v1/api/hello"})
 _AMBIGUOUS = re.compile(r"//|\\|%2f|%5c|%00|(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
@@ -169,6 +170,8 @@ def match(method: bytes, path: bytes) -> Route:
 def _outside(method: bytes, text: str) -> Route:
     if method == b"HEAD" and text in {"/", "/api/hello"}:
         return ProbeRoute()
+    if text.startswith(_WITHOUT_ROOM):  # a base URL of which only the beginning was given to an agent
+        return _not_offered("anthropic" if text in _TABLE["anthropic"] else "openai", text, method, astray=True)
     return AppRoute()
 
 
@@ -200,8 +203,8 @@ def _inside(method: bytes, protocol: Protocol, room: str | None, rest: str) -> R
     return ProviderRoute(protocol, room, endpoint, endpoint.path.replace("{id}", ident).encode(), unquote(ident))
 
 
-def _not_offered(protocol: Protocol, rest: str, method: bytes = b"") -> NoRoute:
+def _not_offered(protocol: Protocol, rest: str, method: bytes = b"", *, astray: bool = False) -> NoRoute:
     what = f"{method.decode()} {rest}".strip()
-    astray = not rest.startswith("/v1/") or rest.startswith("/v1/v1/")
+    astray = astray or not rest.startswith("/v1/") or rest.startswith("/v1/v1/")
     hint = "; base URLs are /rooms/ROOM/openai/v1 and /rooms/ROOM/anthropic" if astray else ""
     return NoRoute(protocol, f"{what} is not offered here{hint}")

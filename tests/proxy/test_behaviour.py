@@ -122,6 +122,14 @@ def test_a_client_that_asks_first_is_told_to_go_on(tmp_path: Path) -> None:
     play(tmp_path, Answers(plain(ANSWER)), test)
 
 
+def test_a_client_that_asks_first_is_told_at_once_that_there_is_nothing(tmp_path: Path) -> None:
+    async def test(running: Bench) -> None:
+        data = request(b"{}", "Expect: 100-continue", path="/openai/v1/nothing", close=False)
+        assert (await running.ask(data[:-2])).startswith(b"HTTP/1.1 404 ")
+
+    play(tmp_path, Answers(plain(ANSWER)), test)
+
+
 def test_an_old_client_is_not_told_to_go_on(tmp_path: Path) -> None:
     body = b'{"model":"gpt-5.4"}'
 

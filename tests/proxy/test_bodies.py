@@ -138,6 +138,7 @@ def test_a_file_is_no_field() -> None:
         (TYPE, b"--XX\r\nContent-Type: text/plain\r\n\r\nx\r\n--XX--\r\n"),
         (TYPE, b'--XX\r\nContent-Disposition: form-data; name="model"\r\nno end'),
         (TYPE, b""),
+        (TYPE, form(*[(b'form-data; name="a"', b"")] * 10_001)),
     ],
 )
 def test_forms_of_two_readings_are_refused(kind: bytes, body: bytes) -> None:

@@ -1,6 +1,7 @@
 """Looking into a JSON body without changing it."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -44,6 +45,37 @@ def test_what_is_no_object_is_refused(body: bytes) -> None:
 def test_a_name_that_stands_twice_is_refused(body: bytes) -> None:
     with pytest.raises(DocumentError, match="twice"):
         read_document(body)
+
+
+def names(number: int) -> bytes:
+    return b"".join(b',"k%d":1' % one for one in range(number))
+
+
+def test_a_name_that_stands_twice_among_very_many_is_found() -> None:
+    assert len(read_document(b'{"model":"a"' + names(9_000) + b"}").members) == 9_001
+    body = b'{"model":"a"' + names(9_900) + b',"z":1,"z":2}'
+    with pytest.raises(DocumentError, match="names 'z' twice"):
+        read_document(body)
+
+
+@pytest.mark.parametrize("number", [10_001, 300_000])
+def test_names_beyond_number_are_refused(number: int) -> None:
+    with pytest.raises(DocumentError, match="more than 10000 names"):
+        read_document(b'{"model":"a"' + names(number) + b"}")
+    assert read_document(b'{"model":"a"}').text("model") == "a"
+
+
+@pytest.mark.parametrize(
+    "entries", [b"{}," * 100_000 + b"{}", b"{}," * 4_000_001 + b"{}", b"1," * 3_000_000 + b"1", b"{},1"]
+)
+def test_lists_of_very_many_entries_or_of_no_objects_are_refused(entries: bytes) -> None:
+    held = read_document(b'{"requests":[%b]}' % entries)
+    tracemalloc.start()
+    with pytest.raises(DocumentError, match=r"entries|list of objects"):
+        held.children("requests")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 40 * 2**20
 
 
 @pytest.mark.parametrize("name", ["Model", "MODEL", "Previous_Response_Id", "\u017ftream", "STREAM"])

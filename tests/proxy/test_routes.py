@@ -98,9 +98,7 @@ def test_everything_else_below_a_base_url_is_not_there(method: str, path: str) -
     assert isinstance(match(method.encode(), path.encode()), NoRoute)
 
 
-@pytest.mark.parametrize(
-    "path", ["/healthz", "/api/v1/usage", "/rooms", "/openaiv1", "/anthropics/v1/messages", "/v1/responses"]
-)
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/usage", "/rooms", "/openaiv1", "/anthropics/v1/messages", "/v1"])
 def test_the_rest_is_the_web_applications(path: str) -> None:
     assert isinstance(match(b"GET", path.encode()), AppRoute)
 
@@ -136,6 +134,9 @@ def test_the_memory_of_routes_is_bounded_and_by_method() -> None:
         ("/rooms/r/openai/v1/v1/responses", True),
         ("/rooms/r/anthropic/messages", True),
         ("/rooms/r/v2/openai/v1/responses", True),
+        ("/openai/responses", True),
+        ("/v1/chat/completions", True),
+        ("/v1/messages", True),
         ("/rooms/r/openai/v1/files", False),
         ("/rooms/r/anthropic/v1/nothing", False),
     ],
@@ -145,3 +146,13 @@ def test_whoever_is_astray_reads_what_base_urls_look_like(path: str, hint: bool)
     assert isinstance(found, NoRoute)
     assert "is not offered here" in found.reason
     assert ("base URLs are /rooms/ROOM/openai/v1" in found.reason) is hint
+
+
+@pytest.mark.parametrize(
+    ("path", "protocol"),
+    [("/v1/messages", "anthropic"), ("/v1/messages/count_tokens", "anthropic"), ("/v1/responses", "openai")],
+)
+def test_a_base_url_without_a_room_is_told_in_its_providers_form(path: str, protocol: str) -> None:
+    found = match(b"POST", path.encode())
+    assert isinstance(found, NoRoute)
+    assert found.protocol == protocol

@@ -12,6 +12,7 @@ _FIN = 0x80
 _MASKED = 0x80
 _RESERVED = 0x70
 _FIRST_CONTROL = 0x8
+_FRAGMENT_BYTES = 128  # that a fragment takes in memory besides its payload
 
 
 class Opcode(enum.IntEnum):
@@ -184,7 +185,7 @@ class MessageReader:
             self._opcode = frame.opcode
         self._raw.append(frame.raw)
         self._payload.append(frame.payload)
-        self._size += len(frame.payload)
+        self._size += len(frame.payload) + _FRAGMENT_BYTES * (not frame.final)
         if self._size > self._limit:
             raise MessageTooLargeError
         if not frame.final:

@@ -117,3 +117,13 @@ def test_a_goodbye_fits_into_a_control_frame() -> None:
     (long,) = read(close_frame(1008, "ä" * 100), masked=False)
     assert len(long.payload) <= 125
     assert long.payload[2:].decode()
+
+
+@pytest.mark.parametrize("payload", [b"", b"x"])
+def test_fragments_without_end_do_not_fill_the_memory(payload: bytes) -> None:
+    reader = MessageReader(masked=True, limit=LIMIT)
+    reader.feed(wire(Opcode.TEXT, b"", fin=False))
+    fragments = wire(Opcode.CONTINUATION, payload, fin=False) * LIMIT
+    with pytest.raises(MessageTooLargeError):
+        reader.feed(fragments)
+    assert len(reader._raw) < LIMIT / 100

@@ -1,6 +1,7 @@
 """`meshproxy setup`: from nothing to a working agent, step by step; it can be run again at any time."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.doctor_desk import CliDesk
 from meshproxy_cli.cli.setup_answers import Answers, Flags, ask
 from meshproxy_cli.cli.setup_plan import Step, next_commands, plan
+from meshproxy_cli.doctor.ask import ask as knock
 from meshproxy_cli.doctor.check import Status
 from meshproxy_cli.doctor.registry import CHECKS
 from meshproxy_cli.doctor.run import culprit, exit_code, jobs, run
@@ -22,6 +24,7 @@ from meshproxy_cli.errors import UnavailableError, UsageError
 from meshproxy_cli.settings.servers import Server
 
 _NAMES = ", ".join(agent.name for agent in AGENTS)
+_KNOCK_LIMIT_S = 10.0
 _RUNNABLE = ("codex", "claude", "opencode", "pi")
 
 
@@ -63,7 +66,7 @@ def setup(
     if undo:
         return _undo(as_service=as_service, yes=yes)
     flags = Flags(server, room, tuple(dict.fromkeys(agent or ())), key_file, yes, as_service, model)
-    answers = ask(flags, lambda chosen: None if as_service else _require_running(chosen))
+    answers = ask(flags, partial(_require_server, as_service=as_service, check=check))
     unit = service.plan() if as_service and answers.server.local else None
     steps = plan(answers, unit)
     if steps:
@@ -92,10 +95,26 @@ def _undo(*, as_service: bool, yes: bool) -> int:
     return 0
 
 
-def _require_running(server: Server) -> None:
-    """Say at once how the server of this machine is started: nothing else makes sense before."""
-    if not server.local:
+def _require_server(server: Server, *, as_service: bool, check: bool) -> None:
+    """See that the server answers: nothing is asked for, and nothing written, where it is not there."""
+    if server.local:
+        if not as_service:
+            _require_running(server)
         return
+    if as_service:
+        raise UsageError("--service runs the Room Proxy of this machine", hint="leave it out, or choose --server local")
+    if not check:
+        return
+    try:
+        knock("GET", f"{server.url}/readyz", limit_s=_KNOCK_LIMIT_S)
+    except UnavailableError as problem:
+        raise UnavailableError(
+            problem.message, hint="is the URL right? to set all up without trying it: --no-check"
+        ) from None
+
+
+def _require_running(server: Server) -> None:
+    """Say how the server of this machine is started."""
     import socket  # noqa: PLC0415 (for this machine's server only)
     from urllib.parse import urlsplit  # noqa: PLC0415
 

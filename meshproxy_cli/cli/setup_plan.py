@@ -154,6 +154,11 @@ def _sign_in(answers: Answers) -> None:
 
 
 def _token_steps(answers: Answers, text: str) -> list[Step]:
+    if text.count(".") != 2:  # noqa: PLR2004 (between the three parts of a JWT)
+        raise UsageError(
+            "what was given is no API key, no access token and no participant token",
+            hint=f"they begin with {PREFIX}, {_ACCESS_TOKEN} and eyJ; copy it again, as a whole",
+        )
     token = decode_unverified(text)
     check_times(token, now=int(time.time()))
     if reasons := refusals(token, room=answers.room):

@@ -50,7 +50,8 @@ def dns(scene: Scene) -> Outcome:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        return bad(f"the name {host} can't be looked up ({reason})", _other_server(scene), advice="is the URL right?")
+        advice = "is this machine online, and the URL right?"
+        return bad(f"the name {host} can't be looked up ({reason})", _other_server(scene), advice=advice)
     addresses = sorted({str(entry[4][0]) for entry in found})
     return good(f"{host} is {', '.join(addresses[:3])}")
 
@@ -248,6 +249,8 @@ def _other_server(scene: Scene) -> str:
     runtime = read_runtime(scene.paths)
     if runtime is not None and _connects(urlsplit(runtime.url)) and scene.server_asked is None:
         return f"meshproxy server use {LOCAL}"
+    if scene.server.name == HOSTED:
+        return ""  # its URL is built in, and right
     if scene.server.name not in scene.settings.servers:
         return "meshproxy server list"
     return f"meshproxy server add {scene.server.name} https://RIGHT.URL --replace"

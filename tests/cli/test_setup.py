@@ -32,3 +32,13 @@ def test_model_of_an_agent_that_has_none(run: InProcess) -> None:
     assert "--model gpt-5.4 is missing" in error
     assert "meshproxy setup --room r --agent codex --agent opencode --yes --model gpt-5.4" in error
     assert "--model" not in run("setup", "--room", "r", "--agent", "codex", code=2).stderr
+
+
+def test_server_of_others_that_does_not_answer(run: InProcess) -> None:
+    flags = ("setup", "--server", "http://127.0.0.1:1", "--room", "r", "--agent", "codex", "--yes", "--key-file", "-")
+    found = run(*flags, stdin="ma-something", code=4)
+    assert "http://127.0.0.1:1/readyz can't be reached" in found.stderr
+    assert "--no-check" in found.stderr
+    assert not (run.state / "config").exists()
+    assert "--service runs the Room Proxy of this machine" in run(*flags, "--service", code=2).stderr
+    assert "they begin with ma-, mpa_ and eyJ" in run(*flags, "--no-check", stdin="nonsense", code=2).stderr

@@ -12,9 +12,10 @@ from meshproxy_cli.cli.limits import describe, option
 from meshproxy_cli.cli.targets import Choice, make_target
 from meshproxy_cli.cli.token.get import login_name
 from meshproxy_cli.client.base import ServerClient
+from meshproxy_cli.client.remote import RemoteClient
 from meshproxy_cli.doctor.check import project_of
 from meshproxy_cli.settings.servers import Server
-from meshproxy_cli.store.records import Limit, LimitKind, LimitScope, UsageQuery
+from meshproxy_cli.store.records import Limit, LimitKind, LimitScope, Role, UsageQuery
 
 _LATEST = 20
 _BUDGETS = frozenset({LimitKind.USD_PER_DAY, LimitKind.USD_PER_MONTH})
@@ -26,6 +27,10 @@ class CliDesk:
     def connect(self, server: Server) -> ServerClient:
         """Return a client of the server."""
         return connect(server.name if server.name in context.settings().servers else server.url)
+
+    def is_admin(self, client: ServerClient) -> bool:
+        """Return whether this user may change things there: the owner of this machine's server may."""
+        return not isinstance(client, RemoteClient) or client.status().get("role") == Role.ADMIN
 
     def target(self, receipt: Receipt) -> Target:
         """Return the target that `configure` would make with the receipt's choices, without a token in it."""

@@ -4,7 +4,7 @@ from meshproxy_cli.agents.base import TOKEN_VARIABLE
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.doctor.server import is_degraded
-from meshproxy_cli.errors import CredentialError, MeshproxyError, NotFoundError, UnavailableError
+from meshproxy_cli.errors import CredentialError, NotFoundError, UnavailableError
 from meshproxy_cli.settings.credentials import ACCESS_TOKEN_VARIABLE, API_KEY_VARIABLE, find_access_token
 from meshproxy_cli.settings.schema import HOSTED
 
@@ -84,12 +84,7 @@ def key_known(scene: Scene) -> Outcome:
 
 def new_key(scene: Scene) -> str:
     """Return the command that gets a key: made where we may, else kept after somebody gave us one."""
-    try:
-        with scene.client():
-            may = True
-    except MeshproxyError:
-        may = False
-    if may and scene.server.name != HOSTED:
+    if scene.server.name != HOSTED and scene.may_make_keys:
         return f"meshproxy api-key create laptop --activate --silent{scene.for_server()}"
     return f"meshproxy api-key import{scene.for_server()}"
 

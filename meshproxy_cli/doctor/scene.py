@@ -16,7 +16,7 @@ from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.agents.receipts import Receipt, load_readable
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.doctor.redact import secrets_of
-from meshproxy_cli.errors import CredentialError, MeshproxyError
+from meshproxy_cli.errors import CredentialError, MeshproxyError, UnavailableError
 from meshproxy_cli.settings.credentials import Credential, active_api_key, find_room_token
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.secretfile import SecretsFileError, read_document
@@ -36,6 +36,9 @@ class Desk(Protocol):
 
     def connect(self, server: Server) -> ServerClient:
         """Return a client with this user's rights there. Raises `MeshproxyError`."""
+
+    def is_admin(self, client: ServerClient) -> bool:
+        """Return whether this user may change things there."""
 
     def target(self, receipt: Receipt) -> Target:
         """Return what an agent is connected to, as `configure` would see it now."""
@@ -206,6 +209,20 @@ class Scene:
             yield client
         finally:
             client.close()
+
+    @property
+    def may_make_keys(self) -> bool:
+        """Whether this user may make API keys there; where that can't be asked, whether there is an access token."""
+        return self.once("may", self._may_make_keys)
+
+    def _may_make_keys(self) -> bool:
+        try:
+            with self.client() as client:
+                return self.offline or self.desk.is_admin(client)
+        except UnavailableError:
+            return True
+        except MeshproxyError:
+            return False
 
     def base_url(self, protocol: str) -> str:
         """Return the room's base URL for clients of a protocol: OpenAI's ends in /v1, Anthropic's does not."""

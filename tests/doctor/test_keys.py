@@ -80,3 +80,13 @@ def test_variable_holds_another_access_token(patient: Patient) -> None:
 def test_variable_names_another_project(patient: Patient) -> None:
     patient.environ["MESHAGENT_PROJECT_ID"] = str(uuid.uuid4())
     patient.is_cured("access-token")
+
+
+def test_viewer_has_no_key(patient: Patient, member: str) -> None:
+    del member
+    patient.cli("secret", "forget", "api-key/team")
+    assert patient.doctor().check("api-key")["remedy"].startswith("meshproxy api-key create")
+    viewer = patient.proxy.cli("access", "create", patient.room, "--role", "viewer", "--json").json()["value"]
+    patient.cli.guard(viewer)
+    keep_access_token(patient, viewer)
+    patient.is_cured("api-key", stdin=patient.proxy.key.encode())

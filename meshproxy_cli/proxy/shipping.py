@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -70,14 +70,14 @@ def shipping_process(line: Connection, plan: ShippingPlan, told: Connection, our
 
 def ship(plan: ShippingPlan, told: Connection, line: Connection | None = None) -> None:
     """Ship until `told` says something or is closed, and then what is left; `line` brings a new configuration."""
+    latest = _Latest(plan)
+    if line is not None:
+        Control(line, latest.prepare).start()
     store = _open(plan, told)
     if store is None:
         return
     try:
-        shipping = Shipping(plan, store)
-        if line is not None:
-            Control(line, shipping.prepare).start()
-        shipping.run(told)
+        latest.begin(store).run(told)
     finally:
         store.close()
 
@@ -91,6 +91,38 @@ def _open(plan: ShippingPlan, told: Connection) -> Store | None:
             _log.warning("usage stays in the spool for now: %s", problem.message)
         if told.poll(_RECONNECT_S):
             return None
+
+
+class _Latest:
+    """What a new configuration reaches: the plan while the store is waited for, the shipper from then on."""
+
+    def __init__(self, plan: ShippingPlan) -> None:
+        self._plan = plan
+        self._shipping: Shipping | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, store: Store) -> "Shipping":
+        """Return the shipper, which goes by the configuration that is in force now."""
+        with self._lock:
+            self._shipping = Shipping(self._plan, store)
+            return self._shipping
+
+    def prepare(self, change: Change) -> Callable[[], None]:
+        """Get ready to go by another configuration, and return what takes it over. Raises `MeshproxyError`."""
+        with self._lock:
+            if self._shipping is not None:
+                return self._shipping.prepare(change)
+        config = load_config(change.config_text, self._plan.environ, change.secrets.__getitem__)
+        price_book(config)
+
+        def take_over() -> None:
+            with self._lock:
+                self._plan = replace(self._plan, config_text=change.config_text, secrets=change.secrets)
+                if self._shipping is not None:  # the store came back meanwhile
+                    self._shipping.prepare(change)()
+            log_as(config, change.secrets, self._plan, NAME)
+
+        return take_over
 
 
 class Shipping:

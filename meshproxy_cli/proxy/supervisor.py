@@ -18,7 +18,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from meshproxy_cli.errors import UnavailableError
+from meshproxy_cli.errors import MeshproxyError, UnavailableError
 from meshproxy_cli.proxy.control import Change
 
 if TYPE_CHECKING:
@@ -232,7 +232,14 @@ def _begin(work: Callable[..., None], line: Connection, *arguments: object) -> N
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD)
-    work(line, *arguments)
+    try:
+        work(line, *arguments)
+    except MeshproxyError as problem:
+        _log.error("this process can't go on: %s", problem.message)
+        sys.exit(problem.exit_code)
+    except Exception:  # noqa: BLE001 (multiprocessing would print it past the log's form and redactor)
+        _log.critical("an error that nobody caught", exc_info=True)
+        sys.exit(1)
 
 
 def _has_terminal() -> bool:

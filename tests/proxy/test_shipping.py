@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.usage import usage_event
+from meshproxy_cli.errors import UsageError
 from meshproxy_cli.proxy import shipping
-from meshproxy_cli.proxy.control import Change
+from meshproxy_cli.proxy.control import Change, Prepare, Reply
 from meshproxy_cli.proxy.shipping import NAME, Shipping, ShippingPlan, ship
 from meshproxy_cli.proxy.spool import Spool, segments
 from meshproxy_cli.proxy.supervisor import CONTEXT
@@ -29,10 +30,10 @@ def plan_for(directory: Path, **changes: str) -> ShippingPlan:
 
 
 @contextmanager
-def running(plan: ShippingPlan) -> Iterator[Connection]:
+def running(plan: ShippingPlan, line: Connection | None = None) -> Iterator[Connection]:
     """Ship until the connection is closed."""
     told, tell = CONTEXT.Pipe(duplex=False)
-    thread = threading.Thread(target=ship, args=(plan, told))
+    thread = threading.Thread(target=ship, args=(plan, told, line))
     thread.start()
     try:
         yield tell
@@ -102,6 +103,37 @@ def test_a_store_that_is_away_is_waited_for_until_the_end(
     (tmp_path / "meshproxy.db").rmdir()
     with running(plan):
         until(lambda: segments(plan.spool_dir) == [])
+
+
+def test_a_new_configuration_is_taken_while_the_store_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipping, "log_as", lambda *_: None)  # the log of the tests' process is pytest's
+    latest = shipping._Latest(plan_for(tmp_path))
+    with pytest.raises(UsageError, match="keep_days"):
+        latest.prepare(Change("[usage]\nkeep_days = 0\n", {}))
+    late = latest.prepare(Change("[usage]\nkeep_days = 9\n", {}))
+    latest.prepare(Change("[usage]\nkeep_days = 7\n", {}))()
+    store = open_store(plan_for(tmp_path).database_url)
+    one = latest.begin(store)
+    assert one._retention.keep_days == 7
+    late()
+    assert one._retention.keep_days == 9
+    latest.prepare(Change("[usage]\nkeep_days = 8\n", {}))()
+    assert one._retention.keep_days == 8
+    store.close()
+
+
+def test_with_the_store_away_it_answers_whoever_brings_a_new_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "_RECONNECT_S", 0.05)
+    (tmp_path / "meshproxy.db").mkdir()  # nothing that could be opened
+    ours, theirs = CONTEXT.Pipe()
+    with running(plan_for(tmp_path), theirs):
+        ours.send(Prepare(1, Change("[usage]\nkeep_days = 7\n", {})))
+        assert ours.poll(PATIENCE_S)
+        assert ours.recv() == Reply(1)
+    ours.close()
+    theirs.close()
 
 
 def test_a_new_configuration_brings_prices_and_how_long_events_are_kept(

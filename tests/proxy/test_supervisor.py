@@ -16,6 +16,9 @@ import pytest
 
 from e2e.provider import Behaviour, RecordingProvider
 from meshproxy_cli.errors import UnavailableError
+from meshproxy_cli.proxy.config import LogSettings
+from meshproxy_cli.proxy.logs import set_up
+from meshproxy_cli.proxy.redaction import Redactor
 from meshproxy_cli.proxy.supervisor import Child, Supervisor
 
 PATIENCE_S = 30.0
@@ -203,6 +206,36 @@ def own_handlers() -> Iterator[None]:
 
 def _dies(*_: object) -> None:
     os._exit(3)
+
+
+def _has_no_database(*_: object) -> None:
+    set_up(LogSettings(json=True), "worker 0", Redactor())
+    raise UnavailableError("the database is away")
+
+
+def _has_a_defect(*_: object) -> None:
+    set_up(LogSettings(json=True), "worker 0", Redactor())
+    raise RuntimeError("postgresql://ann:hunter2@db/x")
+
+
+@pytest.mark.parametrize(
+    ("work", "level", "said"),
+    [
+        (_has_no_database, "error", "this process can't go on: the database is away"),
+        (_has_a_defect, "critical", "an error that nobody caught"),
+    ],
+)
+def test_what_ends_a_process_is_a_line_of_its_log(
+    capfd: pytest.CaptureFixture[str], work: Callable[..., None], level: str, said: str
+) -> None:
+    child = Child("worker 0", work)
+    child.start()
+    child.join(time.monotonic() + PATIENCE_S)
+    assert child.exit_code not in {0, -signal.SIGKILL}
+    (line,) = map(json.loads, capfd.readouterr().err.splitlines())
+    assert (line["level"], line["message"]) == (level, said)
+    assert "hunter2" not in str(line)
+    assert ("traceback" in line) is (level == "critical")
 
 
 @pytest.mark.usefixtures("own_handlers")

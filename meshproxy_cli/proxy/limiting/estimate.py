@@ -11,7 +11,8 @@ from meshproxy_cli.store.eventrows import to_picodollars
 from meshproxy_cli.store.events import Outcome, UsageEvent
 
 _BYTES_A_TOKEN = 3
-_OUTPUT_TOKENS = 4000
+_OUTPUT_TOKENS = 2000
+_PRICED_TOKENS = 1000  # of these for money: few models cost as much as the one whose price is taken
 #: Picodollars a token where there is no price: those of a large model, $5 and $25 for a million.
 _INPUT_PRICE = 5_000_000
 _OUTPUT_PRICE = 25_000_000
@@ -61,7 +62,7 @@ class Estimator:
     def estimate(self, model: str, request_bytes: int) -> Estimate:
         """Return what to reserve."""
         read = request_bytes // _BYTES_A_TOKEN + 1
-        tokens, picodollars = read + _OUTPUT_TOKENS, read * _INPUT_PRICE + _OUTPUT_TOKENS * _OUTPUT_PRICE
+        tokens, picodollars = read + _OUTPUT_TOKENS, read * _INPUT_PRICE + _PRICED_TOKENS * _OUTPUT_PRICE
         return Estimate(
             model=model,
             tokens=int(tokens * self._tokens.get(model, _UNKNOWN).careful) or 1,

@@ -1,6 +1,7 @@
 """Live checks: one short streamed request for each protocol, through the room, to the provider and into the usage."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ _SPEAKERS = {"claude": "anthropic"}
 _KEY_REFUSED = {401, 403}
 _TOO_MANY = 429
 _OK = 200
+_NAMED = re.compile(r"no provider '([^']+)'")
 _MOST_TOKENS = 16
 _ECHO = b"meshproxy's"  # its answers are streamed word by word
 _NO_MODEL = "not tried: token or room allow only models that are not named one by one"
@@ -90,7 +92,8 @@ def _milder(scene: Scene, protocol: str, outcome: Outcome) -> Outcome:
 def _explained(scene: Scene, protocol: str, reply: Reply, model: str) -> Outcome:
     code, said = error_code(reply), error_message(reply)
     if code == "no_provider":
-        return bad(said, _new_provider_key(scene, protocol), advice=_whose_server(scene))
+        wanted = _NAMED.search(said)
+        return bad(said, _new_provider_key(scene, protocol, wanted and wanted[1]), advice=_whose_server(scene))
     if code in {"provider_unreachable", "provider_timeout"}:
         moved = f"meshproxy provider add {protocol} --base-url URL --replace && meshproxy reload"
         return bad(said, "meshproxy provider test", advice=f"if its URL is wrong: {moved}")
@@ -118,11 +121,16 @@ def _too_many(reply: Reply, said: str) -> Outcome:
     return bad(f"the provider refuses for now (429): {said}", later, advice="its limits for the team's account are met")
 
 
-def _new_provider_key(scene: Scene, protocol: str) -> str:
-    """Return the command that gives the server another key, for the provider as it is configured on this machine."""
+def _new_provider_key(scene: Scene, protocol: str, wanted: str | None = None) -> str:
+    """Return the command that gives the server another key, for the provider as it is configured on this machine.
+
+    `wanted` is the name of one that a room goes by and that is not there.
+    """
     mine = read_providers(scene.paths, {}) if scene.server.local else ()
     one = next((provider for provider in mine if provider.protocol == protocol), None)
     words = ["meshproxy", "provider", "add", protocol]
+    if wanted is not None and wanted != protocol:
+        return f"{' '.join(map(quoted, [*words, '--name', wanted, '--api-key', '-']))} && meshproxy reload"
     if one is not None and one.name != protocol:
         words += ["--name", one.name]
     if one is not None and one.base_urls[0] != DEFAULT_URLS[protocol]:

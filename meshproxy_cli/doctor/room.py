@@ -24,6 +24,9 @@ def room(scene: Scene) -> Outcome:
     name = scene.room
     if name is None:
         return bad("no room is chosen, and no agent is configured", "meshproxy config set room my-room")
+    if not name.strip() or not name.isprintable():
+        mend = "unset MESHAGENT_ROOM" if scene.environ.get("MESHAGENT_ROOM") else "meshproxy config set room my-room"
+        return bad(f"{name!r} can't name a room", mend)
     if near := _near(scene):
         return doubtful(f"{name}: no room of that name was created, but {near} was", _move(scene, near))
     return good(name)

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, urlsplit
 
 from meshproxy_cli.doctor.ask import Reply, ask
-from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good
+from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.runtime import read_runtime
@@ -23,6 +23,7 @@ _SOON_DAYS = 14
 _SKEW_WARNING_S = 30
 _SKEW_FAILURE_S = 300
 _OK = 200
+_MOVED = {301, 302, 307, 308}
 _NAME = "use the name that stands in the certificate as the URL's"
 _DEGRADED = "requests go on meanwhile, and usage is kept until it is well again; the server's log says more"
 
@@ -122,8 +123,19 @@ def _no_room_proxy(scene: Scene, reply: Reply) -> Outcome:
     found = f"{scene.server.url}/readyz answered {reply.status}, as a Room Proxy does not"
     if scene.server.local:
         return bad(f"{found}: another program has that port", _serve_elsewhere(scene))
+    moved, page, _ = reply.headers.get("location", "").partition("/readyz")
+    if page and moved.startswith(("http://", "https://")) and reply.status in _MOVED:
+        return bad(f"{scene.server.url} sends requests on to {moved}, which agents don't follow", _move(scene, moved))
     advice = "is the URL right, and does a gateway in front pass all paths on?"
     return bad(found, _other_server(scene), advice=advice)
+
+
+def _move(scene: Scene, url: str) -> str:
+    if scene.environ.get("MESHAGENT_API_URL") and scene.server_asked is None:
+        return f"export MESHAGENT_API_URL={quoted(url)}"
+    if scene.server.name not in scene.settings.servers:
+        return f"meshproxy doctor --server {quoted(url)}"
+    return f"meshproxy server add {quoted(scene.server.name)} {quoted(url)} --replace"
 
 
 def _start_database(scene: Scene) -> str:

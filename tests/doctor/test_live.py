@@ -72,3 +72,14 @@ def test_protocol_that_no_agent_uses_only_warns(patient: Patient) -> None:
     finally:
         provider.behaviour = Behaviour()
     assert (found.status("live-openai"), found.status("live-anthropic")) == ("failed", "warning")
+
+
+def test_room_goes_by_a_provider_that_is_not_there(patient: Patient) -> None:
+    patient.cli("room", "create", patient.room, "--provider", "openai=elsewhere")
+    patient.configure("codex")
+    deadline = time.monotonic() + PATIENCE_S
+    while (ill := patient.doctor("--live")).code == 0 and time.monotonic() < deadline:
+        time.sleep(0.2)  # the running server hears of the room within a second
+    assert (ill.code, ill.first) == (1, "live-openai")
+    remedy = "meshproxy provider add openai --name elsewhere --api-key - && meshproxy reload"
+    assert ill.check("live-openai")["remedy"] == remedy

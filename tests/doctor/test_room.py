@@ -19,6 +19,11 @@ def test_no_room(patient: Patient) -> None:
     patient.is_cured("room")
 
 
+def test_name_that_is_no_room(patient: Patient) -> None:
+    patient.environ["MESHAGENT_ROOM"] = " "
+    patient.is_cured("room")
+
+
 def test_room_with_a_typo_is_a_warning(patient: Patient) -> None:
     patient.cli("room", "create", patient.room + "s")
     found = patient.doctor()

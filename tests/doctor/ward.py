@@ -203,6 +203,7 @@ def stand_in(
     body: str = '{"status": "ok", "reasons": []}',
     late_s: Callable[[], int] = int,
     tls: SSLContext | None = None,
+    location: str = "",
 ) -> Iterator[str]:
     """Run something that is no healthy Room Proxy on loopback; yield its URL. `late_s` is asked for each answer."""
 
@@ -211,6 +212,8 @@ def stand_in(
             self.send_response_only(status)
             self.send_header("Date", formatdate(time.time() - late_s(), usegmt=True))
             self.send_header("Content-Length", str(len(body)))
+            if location:
+                self.send_header("Location", location)
             self.end_headers()
             self.wfile.write(body.encode())
 

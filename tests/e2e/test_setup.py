@@ -82,3 +82,19 @@ def test_unattended_on_a_fresh_home(proxy: RoomProxy, agents: Agents) -> None:
     assert done.stdout.strip() == "codex --profile meshproxy"
     assert "Codex CLI, run once: answered" in done.stderr
     assert ask_codex(agents, home) == "The provider heard: ping"
+
+
+def test_agents_that_have_to_be_told_their_model(proxy: RoomProxy, agents: Agents) -> None:
+    home = proxy.home.with_user("reader")
+    environ = agents.path(home, "pi", "opencode")
+    cli = Cli(home, proxy.cli.secrets)
+    flags = ("--server", "local", "--room", "r", "--agent", "pi", "--agent", "opencode", "--model", "gpt-5.4", "--yes")
+    done = cli("setup", *flags, environ=environ)
+    assert "pi, run once: answered" in done.stderr
+    assert "opencode, run once: answered" in done.stderr
+    assert done.stdout.splitlines() == [
+        "pi --provider meshproxy --model gpt-5.4",
+        "meshproxy launch opencode --room r --model gpt-5.4",
+    ]
+    again = cli("setup", "--room", "r", "--agent", "pi", "--yes", "--no-check", environ=environ)
+    assert "everything is set up already" in again.stderr

@@ -214,15 +214,19 @@ class ClientConnection(asyncio.Protocol):
         elif self._phase is _BODY:
             allowed = limits.body_timeout_s
         elif self._phase is _CLOSING:
-            unsent, before = self.transport.get_write_buffer_size(), self._unsent
-            if unsent != before:
-                self._unsent, self._since = unsent, now
-                return
-            allowed = limits.idle_s if unsent else _CLOSING_S
+            allowed = _CLOSING_S
         else:
             return
-        if waited > allowed:
+        if waited > allowed and not self._is_read(now, waited):
             self.transport.abort()
+
+    def _is_read(self, now: float, waited: float) -> bool:
+        """Whether the client is still at the last answer, however slowly."""
+        unsent, before = self.transport.get_write_buffer_size(), self._unsent
+        if unsent != before:
+            self._unsent, self._since = unsent, now
+            return True
+        return unsent > 0 and waited <= self._gateway.limits.idle_s
 
     @property
     def idle(self) -> bool:

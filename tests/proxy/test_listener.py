@@ -4,6 +4,8 @@ import asyncio
 import socket
 from pathlib import Path
 
+import pytest
+
 from meshproxy_cli.proxy.listener import ClientConnection
 from proxy.bench import Bench, plain, read_request, request, until
 from proxy.plays import ANSWER, Answers, Reader, Writer, chunk, play
@@ -71,35 +73,41 @@ def test_refusals_wait_too(tmp_path: Path) -> None:
     play(tmp_path, Answers(plain(ANSWER)), test)
 
 
-def test_the_end_of_the_last_answer_waits_for_a_slow_reader(tmp_path: Path) -> None:
+@pytest.mark.parametrize("close", [True, False])
+def test_the_end_of_an_answer_waits_for_a_slow_reader(tmp_path: Path, close: bool) -> None:  # noqa: FBT001 (pytest's)
     large = bytes(500_000)
 
     async def test(running: Bench) -> None:
         reader, writer, client = await narrow(running)
         client.transport.set_write_buffer_limits(high=2**20)
-        writer.write(request())
+        writer.write(request(close=close) + (b"" if close else b"GET /"))
         await running.event()
         assert client.transport.get_write_buffer_size()
         now = running.gateway.loop.time()
-        for later in range(10):  # as often as it is looked at in some seconds
+        for later in range(0, 400, 3):  # as often as it is looked at meanwhile
             client.sweep(now + later)
         writer.transport.resume_reading()  # type: ignore[attr-defined]
-        assert (await asyncio.wait_for(reader.read(), 20)).endswith(b"\r\n\r\n" + large)
+        size = len(await reader.readuntil(b"\r\n\r\n") + await asyncio.wait_for(reader.readexactly(len(large)), 20))
+        assert size > len(large)
         writer.close()
 
     play(tmp_path, Answers(plain(large)), test)
 
 
-def test_a_client_that_never_reads_the_end_is_parted_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize("close", [True, False])
+def test_a_client_that_never_reads_the_end_is_parted_from(tmp_path: Path, close: bool) -> None:  # noqa: FBT001
     async def test(running: Bench) -> None:
         _, writer, client = await narrow(running)
         client.transport.set_write_buffer_limits(high=2**20)
-        writer.write(request())
+        writer.write(request(close=close))
         await running.event()
+        now = running.gateway.loop.time()
+        for later in (0, 200, 400, 700, 900):
+            client.sweep(now + later)
         await until(lambda: not running.gateway.connections)
         writer.close()
 
-    play(tmp_path, Answers(plain(bytes(500_000))), test, more="[limits]\nidle_timeout_s = 0.5")
+    play(tmp_path, Answers(plain(bytes(500_000))), test)
 
 
 def test_a_body_of_very_many_chunks_is_kept_in_few_pieces(tmp_path: Path) -> None:

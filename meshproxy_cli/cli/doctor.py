@@ -1,6 +1,5 @@
 """`meshproxy doctor`: walk the chain from this machine to the provider, and show where it breaks."""
 
-import getpass
 import os
 import shlex
 import socket
@@ -18,6 +17,7 @@ from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.doctor_desk import CliDesk
+from meshproxy_cli.cli.token.get import login_name
 from meshproxy_cli.doctor.check import Check, CheckResult, Status
 from meshproxy_cli.doctor.registry import CHECKS
 from meshproxy_cli.doctor.run import culprit, exit_code, jobs, run
@@ -172,7 +172,11 @@ def _write_report(path: Path, found: dict[str, Any], scene: Scene) -> None:
 def _names(scene: Scene) -> dict[str, str]:
     """Return the names that say who or where somebody is, with what stands for them in a report."""
     machine = socket.gethostname()
-    names = {getpass.getuser(): "USER", machine: "MACHINE", machine.partition(".")[0]: "MACHINE"}
+    short = machine.partition(".")[0]
+    sessions = {one.session: one.session.replace(short, "MACHINE") for one in scene.receipts if short}
+    names = {**sessions, machine: "MACHINE", short: "MACHINE"}
+    if (user := login_name()) != "meshproxy":  # every command begins with that, and it says nothing
+        names[user] = "USER"
     try:
         host = urlsplit(scene.server.url).hostname or ""
     except MeshproxyError:

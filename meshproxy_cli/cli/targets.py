@@ -1,6 +1,5 @@
 """From options to what an agent is connected to: shared by `configure`, `launch` and `env`."""
 
-import getpass
 import os
 import socket
 from dataclasses import dataclass, replace
@@ -73,7 +72,9 @@ def _session(agent: str, chosen: str | None, server: Server) -> str:
     template = chosen or server.session or _DEFAULT_SESSION
     session = template.replace("{agent}", agent).replace("{host}", host)
     if "{user}" in session:
-        session = session.replace("{user}", getpass.getuser())
+        from meshproxy_cli.cli.token.get import login_name  # noqa: PLC0415 (few name sessions so)
+
+        session = session.replace("{user}", login_name())
     _require_header("--session", session)
     return session
 

@@ -1,5 +1,6 @@
 """A report holds nothing that must not be in one."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,16 @@ def test_all_of_a_json_value_is_redacted() -> None:
 def test_report_of_a_real_run(patient: Patient) -> None:
     report = patient.home.root / "report.json"
     patient.environ["MESHAGENT_API_URL"] = "https://secret-host.example.com:1"
+    machine = socket.gethostname().partition(".")[0]
+    patient.cli(
+        "configure", "claude", "--room", patient.room, "--server", "local", "--session", f"x-{machine}", "--yes"
+    )
     patient.doctor("--offline", "--report", str(report))
     text = report.read_text(encoding="utf-8")
     patient.cli.check(text, "the report")
     assert "https://HOST:1" in text
     assert "secret-host" not in text
+    assert f"x-{machine}" not in text
+    del patient.environ["MESHAGENT_API_URL"]
+    patient.doctor("--offline", "--report", str(report))
+    assert "session x-MACHINE" in report.read_text(encoding="utf-8")

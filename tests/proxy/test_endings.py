@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -108,6 +109,63 @@ def test_a_provider_that_never_answers(tmp_path: Path) -> None:
         assert (await running.event()).request_id.encode() in answer
 
     play(tmp_path, serve, test, more=SHORT)
+
+
+OVERLOADED = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
+STARTED = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-a",'
+    b'"usage":{"input_tokens":5,"output_tokens":1}}}\n\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (STREAM + chunk(b"event: error\ndata: " + OVERLOADED + b"\n\n") + b"0\r\n\r\n", 200),
+        (STREAM + chunk(STARTED) + chunk(b"event: error\ndata: " + OVERLOADED + b"\n\n") + b"0\r\n\r\n", 200),
+        (plain(OVERLOADED, "529 Overloaded", "x-should-retry: true"), 529),
+        (plain(gzip.compress(OVERLOADED), "529 Overloaded", "Content-Encoding: gzip"), 529),
+    ],
+)
+def test_an_overloaded_provider_is_written_down_as_such_wherever_it_says_so(
+    tmp_path: Path, answer: bytes, status: int
+) -> None:
+    served = Answers(answer)
+
+    async def test(running: Bench) -> None:
+        body = b'{"model":"claude-a","stream":true}'
+        got = await running.ask(request(body, path="/anthropic/v1/messages"))
+        assert got.endswith(answer.partition(b"\r\n\r\n")[2])
+        event = await running.event()
+        assert (event.status, event.outcome, event.error) == (status, Outcome.PROVIDER_ERROR, "overloaded_error")
+        assert len(running.ledger.seen) == len(served.asked) == 1
+
+    play_anthropic(tmp_path, served, test)
+
+
+def play_anthropic(tmp_path: Path, served: Answers, test: Callable[[Bench], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        async with provider(served) as port:
+            config = f'[providers.anthropic]\nbase_url="http://127.0.0.1:{port}"\nkeys=["one"]\n'
+            async with bench(tmp_path, config) as running:
+                await test(running)
+
+    run(whole())
+
+
+@pytest.mark.parametrize("framing", [None, "Transfer-Encoding: chunked"])
+def test_a_request_that_is_too_large_is_refused_in_the_providers_form(tmp_path: Path, framing: str | None) -> None:
+    served, large = Answers(plain(ANSWER)), b" " * (32 * 2**20 + 1)
+
+    async def test(running: Bench) -> None:
+        data = request(large if framing is None else chunk(large), path="/anthropic/v1/messages", framing=framing)
+        answer = await running.ask(data)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b'"type": "request_too_large"' in answer
+        assert (await running.event()).outcome is Outcome.REFUSED
+
+    play_anthropic(tmp_path, served, test)
+    assert not served.asked
 
 
 def test_a_list_that_breaks_off_is_an_error_not_silence(tmp_path: Path) -> None:

@@ -143,7 +143,9 @@ def _sqlite_engine(url: sa.URL) -> Engine:
         raise UsageError("The store needs a database file: sqlite:///PATH.")
     _create_private(Path(url.database))
     engine = sa.create_engine(
-        url.set(drivername="sqlite"), connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000}
+        url.set(drivername="sqlite"),
+        connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000},
+        hide_parameters=True,  # an error would show them, and they would be in the log
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -186,6 +188,7 @@ def _postgresql_engine(url: sa.URL) -> Engine:
         max_overflow=4,
         pool_timeout=_POSTGRES_TIMEOUT_S,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": 3,
             "application_name": "meshproxy",

@@ -4,13 +4,14 @@ import stat
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from fixtures.postgres import Postgres
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store import database as module
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.base import StoreUnavailableError
-from meshproxy_cli.store.records import UsageQuery
+from meshproxy_cli.store.records import Role, UsageQuery
 
 from .conftest import event
 
@@ -102,6 +103,14 @@ def test_postgresql_away_is_unavailable_and_comes_back(own_postgres: Postgres) -
         feed.wait(0)
         store.create_api_key(project.id, "after")
         assert feed.wait(10)
+    store.close()
+
+
+def test_an_error_shows_no_parameters(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    with pytest.raises(sa.exc.DataError) as refused:
+        store.create_access_token("a\0b", Role.VIEWER)
+    assert "parameters hidden" in str(refused.value)
     store.close()
 
 

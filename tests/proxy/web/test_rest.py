@@ -113,12 +113,31 @@ def test_no_field_that_was_not_declared_is_taken(site: Site, admin: TestClient) 
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'{"name": ""}', b'{"name": 1}', b'{"name": "\xff"}', b"[" * 20_000]
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"name": ""}',
+        b'{"name": " "}',
+        b'{"name": "a\\u001b[31m"}',
+        b'{"name": "x", "description": "a\\u0000b"}',
+        b'{"name": 1}',
+        b'{"name": "\xff"}',
+        b"[" * 20_000,
+    ],
 )
 def test_a_wrong_body_is_told(site: Site, admin: TestClient, body: bytes) -> None:
     answer = admin.post(url(site, "/api-keys"), content=body)
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/usage?room=a%00b"), ("GET", "/usage/events?after=%00"), ("DELETE", "/rooms/a%00b")]
+)
+def test_what_no_database_takes_is_told(site: Site, admin: TestClient, method: str, path: str) -> None:
+    assert admin.request(method, url(site, path)).status_code == 400
 
 
 def test_a_large_body_is_refused(site: Site, admin: TestClient) -> None:

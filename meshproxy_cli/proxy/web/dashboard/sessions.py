@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from meshproxy_cli.proxy.web.access import Holder, in_store, origin_of, services_of
 from meshproxy_cli.proxy.web.problems import Problem
-from meshproxy_cli.proxy.web.rest.endpoint import read_bytes
+from meshproxy_cli.proxy.web.rest.endpoint import read_bytes, storable
 from meshproxy_cli.store.records import AccessToken
 
 COOKIE = "meshproxy_session"
@@ -90,7 +90,7 @@ async def read_form(request: Request) -> dict[str, str]:
         )
     except ValueError:
         raise Problem(400, "invalid_request", "That is no form of this dashboard.") from None
-    return dict(pairs)
+    return storable(dict(pairs))
 
 
 async def check_form(request: Request, session: Session) -> dict[str, str]:

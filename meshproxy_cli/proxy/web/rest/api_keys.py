@@ -9,7 +9,8 @@ from meshproxy_cli.store.records import ApiKeyRecord
 
 _PATH = "/accounts/projects/{project_id}/api-keys"
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+#: Something to see, and no control characters.
+Name = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")]
 
 
 class NewApiKey(Input):

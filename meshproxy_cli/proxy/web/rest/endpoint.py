@@ -83,6 +83,7 @@ class Endpoint:
 
         async def handle(request: Request) -> Response:
             holder = await authenticate(request, admin=self.admin)
+            storable(request.path_params)
             query = read_query(request, self.query) if self.query else None
             body = await read_body(request, self.body) if self.body else None
             answer = await self.handle(Call(request, holder, query, body))
@@ -104,7 +105,7 @@ def read_query(request: Request, kind: type[Q]) -> Q:
 def check(fields: Mapping[str, str], kind: type[Q]) -> Q:
     """Return the texts of a query or a form as `kind`; raise `Problem` 400 that names what is wrong."""
     try:
-        return msgspec.convert(fields, kind, strict=False)
+        return msgspec.convert(storable(fields), kind, strict=False)
     except msgspec.ValidationError as problem:
         raise Problem(400, "invalid_request", f"That can't be taken: {problem}.") from None
 
@@ -112,9 +113,23 @@ def check(fields: Mapping[str, str], kind: type[Q]) -> Q:
 async def read_body(request: Request, kind: type[Q]) -> Q:
     """Read a JSON body as `kind`; raise `Problem` 400 that names what is wrong, or 413."""
     try:
-        return msgspec.json.decode(await read_bytes(request), type=kind)
+        body = msgspec.json.decode(await read_bytes(request), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise Problem(400, "invalid_request", f"The body is wrong: {problem}.") from None
+    storable(msgspec.to_builtins(body))
+    return body
+
+
+def storable(given: T) -> T:
+    """Return texts as they are; raise `Problem` 400 where one holds what PostgreSQL takes in no text."""
+    if isinstance(given, str) and "\0" in given:
+        raise Problem(400, "invalid_request", "That can't be taken: a text holds the character NUL.")
+    parts = (
+        (*given, *given.values()) if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ()
+    )
+    for part in parts:
+        storable(part)
+    return given
 
 
 async def read_bytes(request: Request) -> bytes:

@@ -57,3 +57,35 @@ def test_the_server_comes_before_the_other_questions() -> None:
 
     with pytest.raises(UsageError, match="local does not run"):
         setup_answers.ask(Flags("local", "r", ("codex",), Path("there-is-none"), yes=True), refuse)
+
+
+def test_what_is_asked_at_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for program in ("codex", "pi", "code"):  # the last one is only shown what to paste
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("meshproxy_cli.cli.output.interactive", lambda: True)
+    typed = iter(("team.example.com", "local", "r", "gpt-5.4-mini"))
+    asked: list[str] = []
+
+    def prompt(text: str, **_: object) -> str:
+        asked.append(text)
+        return next(typed)
+
+    def confirm(text: str, **_: object) -> bool:
+        asked.append(text)
+        return True
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    monkeypatch.setattr("typer.confirm", confirm)
+    answers = setup_answers.ask(Flags())
+    assert [question.partition(" (")[0] for question in asked] == [
+        "Server",
+        "Server",
+        "Room",
+        "Configure Codex CLI?",
+        "Configure pi?",
+        "Model for pi",
+    ]
+    assert (answers.server.name, answers.room, answers.agents) == ("local", "r", ("codex", "pi"))
+    assert answers.models == {"pi": "gpt-5.4-mini"}

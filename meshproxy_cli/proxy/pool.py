@@ -66,7 +66,10 @@ class Pool:
         except (OSError, ValueError, MeshproxyError) as problem:  # timeouts, names that no resolver takes, bad proxies
             waiter.upstream_failed(str(problem) or type(problem).__name__)
             return
-        waiter.upstream_ready(connection)
+        if connection.usable:
+            waiter.upstream_ready(connection)
+        else:
+            waiter.upstream_failed("it ended the connection at once")
 
     def _keep(self, address: Address, connection: UpstreamConnection) -> None:
         idle = self._idle.get(address)

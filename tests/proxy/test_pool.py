@@ -1,7 +1,9 @@
 """Connections to providers that are kept, and those that nobody wants any more."""
 
 import asyncio
+from collections.abc import Callable
 
+import pytest
 import uvloop
 
 from meshproxy_cli.proxy.connector import ProviderConnector
@@ -23,7 +25,7 @@ class Waiter:
         self.ready.set_result(connection)
 
     def upstream_failed(self, reason: str) -> None:
-        raise AssertionError(reason)
+        self.ready.set_exception(ConnectionError(reason))
 
 
 async def opened(pool: Pool, address: Address) -> UpstreamConnection:
@@ -54,6 +56,25 @@ def test_only_connections_that_are_wanted_are_kept() -> None:
             connection.transport.abort()
         await pool.close()
         await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+def test_a_connection_that_has_ended_already_is_none() -> None:
+    connect = ProviderConnector({}, 5.0)
+
+    async def ended(address: Address, factory: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        connection = await connect(address, factory)
+        connection.transport.abort()
+        await asyncio.sleep(0.01)
+        return connection
+
+    async def run() -> None:
+        pool = Pool(ended)
+        with pytest.raises(ConnectionError, match="at once"):
+            await asyncio.wait_for(opened(pool, OPENAI), 20)
+        await pool.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())

@@ -19,6 +19,7 @@ _CHAT = "/v1/chat/completions"
 _ANY = "*"
 _REALTIME = "/v1/realtime/"
 _HELPERS = ("tools", "fallbacks")
+_OF_THE_WEBSOCKET = frozenset({None, "auto", "none"})  # conversations that Realtime keeps for this websocket alone
 _FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
 _JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;|$)", re.IGNORECASE)
 
@@ -100,13 +101,14 @@ class Authoriser:
             models = [model for part in parts if part is not None and (model := part.text("model"))]
             others = [model for part in parts if part is not None for model in _transcribers(part)]
             previous = [one for part in parts if part is not None and (one := part.text("previous_response_id"))]
+            inner = None if parts[1] is None else parts[1].text("conversation")
         except DocumentError as problem:
             raise refuse(400, "invalid_event", f"Room Proxy: {problem}.") from None
         creates = kind == "response.create"
         nothing: tuple[None, ...] = (None,) if creates and not named else ()
         for model in [*models, *others] or nothing:
             self._permitted(caller, "openai", room, model)
-        if document.has("conversation"):
+        if document.has("conversation") or inner not in _OF_THE_WEBSOCKET:
             self._refuse_conversation()
         for one in previous:
             self._check_owner(caller, one)

@@ -340,6 +340,7 @@ def test_events_of_a_websocket() -> None:
     assert (found.model, found.creates) == ("good", True)
     assert not event({"type": "session.update", "session": {"audio": {"output": {}}}}, only).creates
     assert event({"type": "response.create", "response": {"instructions": "x"}}, only, named="good").creates
+    assert event({"type": "response.create", "response": {"conversation": "none"}}, only, named="good").creates
     assert not event({"type": "input_audio_buffer.append", "audio": "AAAA"}, only).creates
 
 
@@ -354,6 +355,8 @@ def test_events_of_a_websocket() -> None:
         ({"type": "session.update", "session": {"input_audio_transcription": {"model": "bad"}}}, 403),
         ({"type": "response.create", "model": "good", "previous_response_id": "resp_other"}, 404),
         ({"type": "response.create", "model": "good", "conversation": "conv_1"}, 404),
+        ({"type": "response.create", "response": {"model": "good", "conversation": "conv_1"}}, 404),
+        ({"type": "response.create", "response": {"model": "good", "conversation": {"id": "conv_1"}}}, 400),
         (b'{"type":"response.create","model":"good","model":"bad"}', 400),
         (b"\x00\x01", 400),
         (b"[]", 400),

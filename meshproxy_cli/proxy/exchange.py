@@ -100,6 +100,9 @@ class Exchange:
 
     def body_complete(self, trailers: list[bytes]) -> None:
         self.trailers = trailers
+        standing = self._standing
+        if standing is not None and (standing.generation != self._gateway.generation or time() >= standing.until):
+            self._authenticate()  # the body took its time
         if self._refusal is None:
             self._authorise()
         elif self.wants_more:

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from meshproxy_cli.proxy import auth, exchange
 from meshproxy_cli.proxy.config import load_config
-from proxy.bench import KEY, Asked, Bench, bench, plain, provider, read_request, request, run, token
+from meshproxy_cli.store.records import Room
+from proxy.bench import KEY, Asked, Bench, bench, plain, provider, read_request, request, run, token, until
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
@@ -91,3 +93,90 @@ def test_bodies_of_any_length_follow_a_head_that_repeats(tmp_path: Path) -> None
 
     run(whole())
     assert [asked.body for asked in served.asked] == bodies * 2
+
+
+def test_a_room_that_changes_counts_at_once(tmp_path: Path) -> None:
+    served = Provider()
+
+    async def whole() -> None:
+        async with provider(served) as port, bench(tmp_path, config(port, "one")) as running:
+            gateway = running.gateway
+            reader, writer = await running.connect()
+            data = request(close=False)
+            assert await status(reader, writer, data) == 200
+            narrow = Room(name="r", project_id=KEY.project_id, created_at=datetime.now(UTC), models=("openai/other",))
+            gateway.use_directory(replace(gateway.directory, rooms={(KEY.project_id, "r"): narrow}))
+            assert await status(reader, writer, data) == 403
+            elsewhere = replace(narrow, models=(), providers={"openai": "not-there"})
+            gateway.use_directory(replace(gateway.directory, rooms={(KEY.project_id, "r"): elsewhere}))
+            assert await status(reader, writer, data) == 503
+
+    run(whole())
+    assert len(served.asked) == 1
+
+
+def test_a_head_that_repeats_is_asked_for_its_body_and_measured_each_time(tmp_path: Path) -> None:
+    served, body = Provider(), b'{"model":"gpt-5.4"}'
+    large = request(bytes(32 * 2**20 + 1), "Expect: 100-continue", close=False)
+
+    async def whole() -> None:
+        async with provider(served) as port, bench(tmp_path, config(port, "one")) as running:
+            reader, writer = await running.connect()
+            data = request(body, "Expect: 100-continue", close=False)
+            for _ in range(3):
+                writer.write(data[: -len(body)])
+                assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+                assert await status(reader, writer, body) == 200
+            writer.write(large.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
+
+    run(whole())
+    assert len(served.asked) == 3
+
+
+def test_a_list_and_its_head_alone_are_told_apart(tmp_path: Path) -> None:
+    listed = b'{"data":[{"id":"gpt-5.4"}]}'
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        while True:
+            asked = await read_request(reader)
+            writer.write(plain(listed).removesuffix(listed if asked.head.startswith(b"HEAD") else b""))
+
+    async def whole() -> None:
+        async with provider(serve) as port, bench(tmp_path, config(port, "one")) as running:
+            reader, writer = await running.connect()
+            for method in ("GET", "HEAD", "HEAD", "GET", "GET"):
+                writer.write(request(b"", path="/openai/v1/models/gpt-5.4", method=method, close=False))
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+                if method == "GET":
+                    assert await reader.readexactly(len(listed)) == listed
+
+    run(whole())
+
+
+@pytest.mark.parametrize("what", ["revoked", "expired"])
+def test_a_body_that_takes_its_time_does_not_outlive_its_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    late = [0.0]
+    real = time.time
+    monkeypatch.setattr(exchange, "time", lambda: real() + late[0])
+    served = Provider()
+
+    async def whole() -> None:
+        async with provider(served) as port, bench(tmp_path, config(port, "one")) as running:
+            gateway = running.gateway
+            gateway.authenticator = auth.Authenticator(gateway.directory, lambda: real() + late[0])
+            data = request(close=False).replace(token().encode(), token(expires_in=60).encode())
+            reader, writer = await running.connect()
+            writer.write(data[:-5])
+            await until(lambda: [one._size for one in gateway.exchanges] == [14])
+            if what == "expired":
+                late[0] = 61.0
+            else:
+                revoked = replace(gateway.directory.keys[KEY.id], revoked=True)
+                gateway.use_directory(replace(gateway.directory, keys={KEY.id: revoked}))
+            assert await status(reader, writer, data[-5:]) == 401
+
+    run(whole())
+    assert not served.asked

@@ -53,7 +53,7 @@ class Codex:
         return Wish(_merged(files, leftovers, home), warnings=leftovers.warnings, try_it=_try_it(target))
 
     def check(self, target: Target) -> tuple[Finding, ...]:
-        return codex_check.findings(target, codex_home(target.machine))
+        return codex_check.findings(target)
 
     def launch(self, target: Target, arguments: tuple[str, ...]) -> Launch:
         _require_usable(target)

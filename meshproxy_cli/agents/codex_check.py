@@ -10,29 +10,29 @@ from meshproxy_cli.agents.common_check import shared_findings
 _MANAGED = "etc/codex/managed_config.toml"
 
 
-def findings(target: Target, home: Path) -> tuple[Finding, ...]:
+def findings(target: Target) -> tuple[Finding, ...]:
     """Return what keeps Codex from using the room, the most likely first."""
     return (
         *shared_findings("codex", "npm install -g @openai/codex", target),
-        *_stronger(target, home),
+        *_managed(target),
     )
 
 
-def _stronger(target: Target, home: Path) -> Iterator[Finding]:
-    """Look at the files that come before the profile: a trusted project's and a managed one."""
-    machine = target.machine
-    projects = [directory / ".codex" / "config.toml" for directory in (machine.cwd, *machine.cwd.parents)]
-    managed = machine.root / _MANAGED
-    for path in (*projects, managed):
-        if path.parent == home:
-            continue
-        values = read_toml(path)
-        chosen = values.get("model_provider")
-        if chosen is not None and chosen != target.profile:
-            yield Finding(
-                f'{path} sets model_provider = "{chosen}", which wins', f"take it out of {path}", path, path == managed
-            )
-        providers = values.get("model_providers")
-        if isinstance(providers, dict) and target.profile in providers:
-            problem = f"{path} defines the provider {target.profile} too, and wins"
-            yield Finding(problem, f"take it out of {path}", path, path == managed)
+def _managed(target: Target) -> Iterator[Finding]:
+    """Look at the one file that comes before the profile.
+
+    A project's `.codex/config.toml` does not: Codex leaves providers in it out, trusted or not (seen with 0.130.0 and
+    0.169.0).
+    """
+    path = target.machine.root / _MANAGED
+    values = read_toml(path)
+    chosen = values.get("model_provider")
+    if chosen is not None and chosen != target.profile:
+        yield _finding(path, f'sets model_provider = "{chosen}", which wins')
+    providers = values.get("model_providers")
+    if isinstance(providers, dict) and target.profile in providers:
+        yield _finding(path, f"defines the provider {target.profile} too, and wins")
+
+
+def _finding(path: Path, what: str) -> Finding:
+    return Finding(f"{path} {what}", f"take it out of {path}", path, managed=True)

@@ -171,27 +171,15 @@ def test_a_leftover_that_differs_from_its_new_home_is_refused(bench: Workbench) 
 
 
 def test_what_wins_is_found(bench: Workbench) -> None:
-    project = bench.home / "repository"
-    (project / ".codex").mkdir(parents=True)
-    (project / ".codex" / "config.toml").write_text(
-        'model_provider = "theirs"\n[model_providers.meshproxy]\nname="x"\n'
-    )
     managed = bench.machine.root / "etc" / "codex"
     managed.mkdir(parents=True)
-    (managed / "managed_config.toml").write_text('model_provider = "openai"\n')
-    target = bench.target("codex", credentials=Credentials.ENV)
-    machine = type(bench.machine)(bench.machine.environ, bench.home, project, bench.machine.root)
-    problems = [one.problem for one in CODEX.check(type(target)(**_with(target, machine=machine)))]
-    assert len(problems) == 5
+    (managed / "managed_config.toml").write_text('model_provider = "theirs"\n[model_providers.meshproxy]\nname="x"\n')
+    problems = [one.problem for one in CODEX.check(bench.target("codex", credentials=Credentials.ENV))]
+    assert len(problems) == 4
     assert "not on the PATH" in problems[0]
     assert "MESHAGENT_ROOM_TOKEN is not set" in problems[1]
-    assert 'model_provider = "theirs"' in problems[2]
-    assert "defines the provider meshproxy" in problems[3]
-    assert "managed_config.toml" in problems[4]
-
-
-def _with(target: object, **changes: object) -> dict[str, object]:
-    return {name: getattr(target, name) for name in target.__dataclass_fields__} | changes  # type: ignore[attr-defined]
+    assert 'managed_config.toml sets model_provider = "theirs"' in problems[2]
+    assert "managed_config.toml defines the provider meshproxy" in problems[3]
 
 
 def test_launch_holds_no_secret_and_writes_nothing(bench: Workbench) -> None:

@@ -80,12 +80,14 @@ def in_project(patient: Patient, name: str, text: str) -> None:
     patient.directory = patient.home.root / "project"
 
 
-def test_codex_settings_of_a_project_win(patient: Patient) -> None:
-    patient.configure("codex")
-    in_project(patient, ".codex/config.toml", 'model = "x"\nmodel_provider = "openai"\n')
-    patient.program("editor", 'sed -i /model_provider/d "$1"')
-    patient.environ["EDITOR"] = "editor"
-    patient.is_cured("agent-overrides/codex")
+def test_codex_leaves_a_projects_provider_out(patient: Patient) -> None:
+    """Trusted or not: doctor must not blame it, and the real Codex shows that it is right."""
+    patient.configure("codex", "--model", "gpt-5.4")
+    in_project(patient, ".codex/config.toml", 'model_provider = "openai"\n[model_providers.meshproxy]\nname = "x"\n')
+    with patient.codex_config.open("a") as file:
+        file.write(f'\n[projects."{patient.directory}"]\ntrust_level = "trusted"\n')
+    found = patient.doctor("--no-live", "--agent", "codex", "--yes")
+    assert (found.code, found.status("run-codex")) == (0, "ok"), found.broken
 
 
 def test_claude_settings_of_a_project_win(patient: Patient) -> None:

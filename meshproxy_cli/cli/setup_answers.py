@@ -70,8 +70,12 @@ def ask(flags: Flags, is_usable: Callable[[Server], None] = lambda _: None) -> A
     room = flags.room or _room(server)
     agents = flags.agents or _agents()
     if not agents:
-        known = ", ".join(agent.name for agent in AGENTS)
-        raise UsageError("no agent is chosen, so there is nothing to configure", hint=f"give --agent, one of: {known}")
+        known = ", ".join(agent.name for agent in AGENTS if agent not in SNIPPETS)
+        why = "no agent is chosen" if any(_installed()) else "no agent is installed here that could be configured"
+        raise UsageError(
+            f"{why}, so there is nothing to do",
+            hint=f"one can be configured before it is there: --agent, one of {known}",
+        )
     models = _models(flags.model, agents)
     key_text = _key_from(flags.key_file)
     has_key = key_text is None and _has_credential(server, room)

@@ -89,3 +89,10 @@ def test_what_is_asked_at_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ]
     assert (answers.server.name, answers.room, answers.agents) == ("local", "r", ("codex", "pi"))
     assert answers.models == {"pi": "gpt-5.4-mini"}
+
+
+def test_nothing_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("meshproxy_cli.cli.output.interactive", lambda: True)
+    with pytest.raises(UsageError, match="no agent is installed here"):
+        setup_answers.ask(Flags("local", "r"))

@@ -31,7 +31,7 @@ _sizes: dict[bytes, int] = {}  # of lines that were looked at before
 class ChunkedReader:
     """Takes a chunked body in any pieces; memory is bounded by one line. `trailers` are the lines after the last."""
 
-    __slots__ = ("_need", "_partial", "_state", "_trailer_bytes", "between_chunks", "done", "trailers")
+    __slots__ = ("_need", "_partial", "_state", "_trailer_bytes", "between_chunks", "done", "trailers", "trailers_at")
 
     def __init__(self) -> None:
         self._state = _SIZE
@@ -39,6 +39,7 @@ class ChunkedReader:
         self._partial = b""
         self._trailer_bytes = 0
         self.trailers: list[bytes] = []
+        self.trailers_at = -1  # where trailers begin in what was fed last, -1 while there is a chunk to come
         self.done = False  # whether the body has ended
         self.between_chunks = True  # whether a chunk could be put in at this place
 
@@ -49,6 +50,8 @@ class ChunkedReader:
         """
         position = 0
         end = len(data)
+        if self._state is _TRAILERS:
+            self.trailers_at = 0
         if self.between_chunks:
             position = _whole_chunks(data, end, pieces)
             if position == end:
@@ -80,6 +83,8 @@ class ChunkedReader:
         if not line.endswith(b"\r\n") or len(line) > _MAX_LINE:
             raise MalformedChunkError("a line of the chunked body is malformed")
         self._take_line(line[:-2])
+        if self._state is _TRAILERS and self.trailers_at < 0:
+            self.trailers_at = stop + 1
         return stop + 1
 
     def _check_partial(self) -> None:

@@ -71,6 +71,13 @@ def trailer_lines(trailers: list[bytes]) -> bytes:
     return b"".join(line + b"\r\n" for line in trailers if _forwarded(_name(line)))
 
 
+def returned_trailers(trailers: list[bytes]) -> bytes:
+    """Return an answer's trailer lines that the client gets, each ended by CRLF."""
+    if not trailers:
+        return b""
+    return b"".join(line + b"\r\n" for line in trailers if _name(line) not in _KEPT_HERE)
+
+
 def answer_head(head: AnswerHead, request_id: bytes, framing: bytes, *, close: bool) -> bytes:
     """Return the head that the client gets. `framing` is the header line that says where the body ends, or nothing."""
     fields = _NOT_RETURNED.sub(b"", head.fields)

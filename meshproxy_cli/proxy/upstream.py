@@ -7,6 +7,7 @@ from typing import Protocol, cast
 
 from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError, whole_chunk
 from meshproxy_cli.proxy.guard import CHUNKED, MAX_HEAD_BYTES, AnswerHead, MalformedHeadError, read_answer_head
+from meshproxy_cli.proxy.rewrite import returned_trailers
 
 _SWITCHING = 101
 _INFORMATIONAL = 200  # below it an answer is not the final one
@@ -147,9 +148,12 @@ class UpstreamConnection(asyncio.Protocol):
                 pieces: list[bytes] = []
                 consumed = chunks.feed(data, pieces)
                 if chunks.done:
-                    self._last_chunk(sink, data, pieces, consumed)
-                else:
+                    self._keep = self._keep and consumed == len(data)
+                    self._last_chunk(sink, data[: chunks.trailers_at], pieces, chunks.trailers)
+                elif chunks.trailers_at < 0:
                     sink.answer_data(data, pieces, last=False)
+                else:
+                    sink.answer_data(data[: chunks.trailers_at], pieces, last=False)
             elif self._phase is _HEAD:
                 self._heard = True
                 self._head(sink, self._buffer + data if self._buffer else data)
@@ -160,12 +164,9 @@ class UpstreamConnection(asyncio.Protocol):
         except (MalformedHeadError, MalformedChunkError) as problem:
             self._fail(f"the provider's answer is malformed: {problem}")
 
-    def _last_chunk(self, sink: Sink, data: bytes, pieces: list[bytes], consumed: int) -> None:
-        if consumed != len(data):
-            self._keep = False
-            data = data[:consumed]
+    def _last_chunk(self, sink: Sink, raw: bytes, pieces: list[bytes], trailers: list[bytes]) -> None:
         self._done()
-        sink.answer_data(data, pieces, last=True)
+        sink.answer_data(b"%b%b\r\n" % (raw, returned_trailers(trailers)), pieces, last=True)
 
     def eof_received(self) -> None:
         """Close: a provider that stops sending is done."""

@@ -3,7 +3,14 @@
 import pytest
 
 from meshproxy_cli.proxy.guard import AnswerHead, RequestHead, read_answer_head, read_request_head
-from meshproxy_cli.proxy.rewrite import answer_head, request_head, switch_head, trailer_lines, upgrade_lines
+from meshproxy_cli.proxy.rewrite import (
+    answer_head,
+    request_head,
+    returned_trailers,
+    switch_head,
+    trailer_lines,
+    upgrade_lines,
+)
 from meshproxy_cli.proxy.target import make_target
 
 TARGET = make_target("openai", "https://api.example/v1", ("authorization", "Bearer provider-key"), {"x-team": "ours"})
@@ -106,6 +113,13 @@ def test_what_comes_back(field: str) -> None:
 )  # fmt: skip
 def test_what_does_not_come_back(field: str) -> None:
     assert b"secret" not in answer_head(answered(field), b"req_1", b"", close=False)
+
+
+def test_what_does_not_come_back_in_a_trailer() -> None:
+    assert (
+        returned_trailers([b"x-sum: 1", b"Set-Cookie: a", b"connection: x", b"X-Sum: 2"]) == b"x-sum: 1\r\nX-Sum: 2\r\n"
+    )
+    assert returned_trailers([]) == b""
 
 
 def test_framing_is_ours_alone() -> None:

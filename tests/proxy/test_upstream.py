@@ -126,6 +126,18 @@ def test_an_answer_ends_where_its_framing_says(answer: bytes, body: bytes, size:
     assert b"4\r\nbody\r\n" not in answer or line.sink.raw == answer.partition(b"\r\n\r\n")[2]
 
 
+@pytest.mark.parametrize("size", range(1, 40))
+def test_a_cookie_does_not_come_back_in_a_trailer(size: int) -> None:
+    line, kept = Line(), b"X-A:  1\r\nX-B: 2\r\n"
+    line.receive(CHUNKED + b"4\r\nbody\r\n0;x\r\nX-A:  1\r\nSet-Cookie: a=b\r\nX-B: 2\r\nConnection: x\r\n\r\n", size)
+    assert line.sink.raw == b"4\r\nbody\r\n0;x\r\n" + kept + b"\r\n"
+    assert (line.sink.body, line.sink.ends, line.given_back) == (b"body", 1, 1)
+    line.sink = Sink()
+    line.ask()
+    line.receive(CHUNKED + b"0\r\n\r\n", size)
+    assert (line.sink.raw, line.sink.ends) == (b"0\r\n\r\n", 1)
+
+
 def test_the_next_answer_on_the_same_connection() -> None:
     line = Line()
     for number in (1, 2, 3):

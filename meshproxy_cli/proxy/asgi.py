@@ -44,7 +44,7 @@ class AppHost:
 
 
 class AppExchange:
-    """One request for the application; the listener's `Handler`."""
+    """One request for the application; a `Handler`."""
 
     def __init__(self, gateway: "Gateway", client: "ClientConnection", head: RequestHead) -> None:
         self._gateway = gateway

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Exchange:
-    """A request and its answer; the listener's `Handler`."""
+    """A request and its answer; a `Handler`."""
 
     __slots__ = (
         "_admission", "_begun", "_gateway", "_looked_up", "_pending", "_refusal", "_size", "_standing", "_started_at",

@@ -31,7 +31,8 @@ from meshproxy_cli.store.records import Room
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.caller import Caller
     from meshproxy_cli.proxy.drain import Drain
-    from meshproxy_cli.proxy.listener import ClientConnection, Handler
+    from meshproxy_cli.proxy.handler import Handler
+    from meshproxy_cli.proxy.listener import ClientConnection
     from meshproxy_cli.proxy.tunnel.websocket import Tunnel
 
 _SWEEP_S = 0.5

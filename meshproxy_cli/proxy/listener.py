@@ -9,7 +9,7 @@ import enum
 import socket
 import struct
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError
 from meshproxy_cli.proxy.exchange import Exchange
@@ -19,38 +19,13 @@ from meshproxy_cli.proxy.refusal import Reader, Refusal, render
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.gateway import Gateway
+    from meshproxy_cli.proxy.handler import Handler
     from meshproxy_cli.proxy.prepared import Prepared
 
 _PIPELINED_BYTES = 64 * 1024
 _WRITE_BUFFER_BYTES = 64 * 1024
 _CLOSING_S = 2.0
 _RESET = struct.pack("ii", 1, 0)  # linger for no time
-
-
-class Handler(Protocol):
-    """What deals with one request, from its head to the end of its answer."""
-
-    @property
-    def wants_more(self) -> bool:
-        """Whether the client, who asks first (`Expect: 100-continue`), shall send the body."""
-
-    def begin(self) -> bool:
-        """Start; False where it has answered already and the connection must end."""
-
-    def body_piece(self, data: bytes) -> bool:
-        """Take part of the body; False where it has answered already and the connection must end."""
-
-    def body_complete(self, trailers: list[bytes]) -> None:
-        """Go on: the request is there."""
-
-    def client_congested(self, *, congested: bool) -> None:
-        """Bytes to the client pile up, or flow again."""
-
-    def client_gone(self) -> None:
-        """End whatever runs: nobody listens any more."""
-
-    def from_client(self, data: bytes) -> None:
-        """Take bytes of the client after `ClientConnection.switch`."""
 
 
 class _Phase(enum.Enum):
@@ -172,7 +147,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._buffer:
             self._gateway.loop.call_soon(self._next)
 
-    def switch(self, handler: Handler) -> None:
+    def switch(self, handler: "Handler") -> None:
         """Pass all further bytes to this handler: the connection is a tunnel now."""
         self._handler = handler
         self._phase = _TUNNEL
@@ -262,7 +237,7 @@ class ClientConnection(asyncio.Protocol):
             self._last = handler.prepared
         self._begin(handler, head, head.keeps_alive, data[end + 4 :])
 
-    def _begin(self, handler: Handler, head: RequestHead, keep: bool, rest: bytes) -> None:  # noqa: FBT001 (once)
+    def _begin(self, handler: "Handler", head: RequestHead, keep: bool, rest: bytes) -> None:  # noqa: FBT001 (once)
         self._handler = handler
         self._keep = keep
         self._phase = _BODY

@@ -47,7 +47,7 @@ _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
 
 
 class Tunnel:
-    """The listener's `Handler` and the provider connection's `Sink`, once both sides speak websocket."""
+    """A `Handler`, and the provider connection's `Sink`, once both sides speak websocket."""
 
     def __init__(self, gateway: "Gateway", exchange: "Exchange", connection: "UpstreamConnection") -> None:
         self._gateway = gateway

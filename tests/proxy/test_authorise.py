@@ -2,62 +2,13 @@
 
 import gzip
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from meshproxy_cli.proxy.authorise import Ask, Authoriser
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.guard import RequestHead, read_request_head
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError
-from meshproxy_cli.proxy.routes import ProviderRoute, match
-from meshproxy_cli.store.records import Room
-
-OWN = {"resp_mine", "msgbatch_mine"}
-AUTHORISER = Authoriser(lambda caller, ident: ident in OWN and caller.room == "r", 2**20)
-RESPONSES, CHAT, MESSAGES = "/openai/v1/responses", "/openai/v1/chat/completions", "/anthropic/v1/messages"
-FORM = (
-    b'--X\r\nContent-Disposition: form-data; name="model"\r\n\r\n%b\r\n'
-    b'--X\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nRIFF\r\n--X--\r\n'
-)
-
-
-def caller(*models: str, room: str = "r") -> Caller:
-    return Caller("p", room, "s", "ana", "k", "curl", models or None)
-
-
-def room(**values: Any) -> Room:
-    return Room(name="r", project_id="p", created_at=datetime(2026, 1, 1, tzinfo=UTC), **values)
-
-
-def route(path: str, method: str = "POST") -> ProviderRoute:
-    found = match(method.encode(), b"/rooms/r" + path.partition("?")[0].encode())
-    assert isinstance(found, ProviderRoute), path
-    return found
-
-
-def head(path: str, method: str = "POST", fields: tuple[str, ...] = ()) -> RequestHead:
-    return read_request_head("\r\n".join([f"{method} /rooms/r{path} HTTP/1.1", "Host: h", *fields, "", ""]).encode())
-
-
-def ask(
-    path: str,
-    body: object,
-    who: Caller | None = None,
-    where: Room | None = None,
-    *,
-    method: str = "POST",
-    fields: tuple[str, ...] = (),
-) -> Ask:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return AUTHORISER.ask(who or caller(), route(path, method), where, head(path, method, fields), data)
-
-
-def refused(*arguments: Any, **options: Any) -> Refusal:
-    with pytest.raises(RefusedError) as caught:
-        ask(*arguments, **options)
-    return caught.value.refusal
+from meshproxy_cli.proxy.authorise import Ask
+from meshproxy_cli.proxy.refusal import RefusedError
+from proxy.asking import AUTHORISER, CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
 
 
 def test_a_model_and_a_stream_are_read_and_the_body_stays() -> None:
@@ -261,49 +212,6 @@ def test_a_tool_that_names_its_model_twice_is_refused() -> None:
     assert refused(RESPONSES, body, caller("openai/good")).status == 400
 
 
-def test_calls_that_another_room_may_have_are_not_there() -> None:
-    path = "/openai/v1/realtime?model=gpt-realtime&c%61ll_id=rtc_1"
-    assert refused(path, b"", method="GET").status == 404
-
-
-@pytest.mark.parametrize("path", [RESPONSES, "/openai/v1/responses/compact", "/openai/v1/responses/input_tokens"])
-def test_what_another_room_made_is_not_there(path: str) -> None:
-    body = {"model": "a", "previous_response_id": "resp_mine"}
-    assert ask(path, body).model == "a"
-    assert refused(path, body, caller(room="other")).status == 404
-    assert refused(path, body | {"previous_response_id": "resp_unknown"}).status == 404
-    assert refused(path, {"model": "a", "conversation": "conv_1"}).status == 404
-    assert ask(path, {"model": "a", "previous_response_id": None, "conversation": None}).model == "a"
-
-
-def test_an_id_that_nobody_here_has_seen_is_told_apart_from_one_of_another_room() -> None:
-    here = Authoriser(lambda *_: False, 2**20, {"resp_other"}.__contains__)
-    for ident, kind in (("resp_other", RefusedError), ("resp_unseen", UnknownIdError)):
-        body = json.dumps({"model": "a", "previous_response_id": ident}).encode()
-        with pytest.raises(RefusedError) as caught:
-            here.ask(caller(), route(RESPONSES), None, head(RESPONSES), body)
-        assert (type(caught.value), caught.value.refusal.status) == (kind, 404)
-        with pytest.raises(RefusedError) as caught:
-            here.event(caller(), None, body)
-        assert type(caught.value) is kind
-
-
-@pytest.mark.parametrize(("store", "stored"), [(None, True), (True, True), (False, False)])
-def test_whether_the_provider_keeps_the_answer(store: bool | None, stored: bool) -> None:  # noqa: FBT001 (parameters)
-    body = {"type": "response.create", "model": "a"} | ({} if store is None else {"store": store})
-    assert ask(RESPONSES, body).stored is stored
-    assert event(body, caller()).stored is stored
-    assert event({"type": "response.create", "response": body}, caller()).stored is stored
-
-
-@pytest.mark.parametrize(("method", "ending"), [("GET", ""), ("DELETE", ""), ("GET", "/results"), ("POST", "/cancel")])
-def test_batches_of_other_rooms_are_not_there(method: str, ending: str) -> None:
-    path = "/anthropic/v1/messages/batches/"
-    assert ask(f"{path}msgbatch_mine{ending}", b"", method=method) == Ask()
-    assert refused(f"{path}msgbatch_other{ending}", b"", method=method).status == 404
-    assert refused(f"{path}msgbatch_mine{ending}", b"", caller(room="other"), method=method).status == 404
-
-
 @pytest.mark.parametrize(
     ("options", "sent"),
     [
@@ -327,11 +235,6 @@ def test_usage_of_a_chat_stream_is_asked_for(options: bytes, sent: bytes) -> Non
 def test_nothing_is_changed_where_usage_comes_anyway(body: bytes) -> None:
     found = ask(CHAT, body)
     assert (found.body, found.hides_usage) == (None, False)
-
-
-def event(document: object, who: Caller, *, named: str = "") -> Any:
-    data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return AUTHORISER.event(who, None, data, named=named)
 
 
 def test_events_of_a_websocket() -> None:

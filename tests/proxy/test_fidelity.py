@@ -5,7 +5,6 @@ just those, on one connection.
 """
 
 import asyncio
-import json
 import os
 import socket
 import struct
@@ -13,23 +12,20 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import pytest
 
-from meshproxy_cli.store.events import Outcome
-from proxy.bench import PATIENCE_S, Bench, bench, provider, run, token, until
+from proxy.bench import PATIENCE_S, Bench, bench, provider, run, until
+from proxy.comparing import Seen, answer_lines, check, request_lines
 from proxy.exchanges import LARGEST, Case, Maker
 from proxy.phrases import ENDPOINTS
-from proxy.wire import CutError, Message, Pen, Tap, name_of, read_answer, read_body
+from proxy.wire import CutError, Message, Pen, Tap, read_answer, read_body
 
 pytestmark = pytest.mark.thorough
 
 CASES = 500
 SLICES = 10
 CHOSEN = os.environ.get("MESHPROXY_TEST_CASES", "")
-ROOMS = {b"r": "r", b"team%2Fone": "team/one", b"r%C3%A4um%20chen": "r\u00e4um chen"}
 CONFIG = """
 [providers.openai]
 base_url = "http://127.0.0.1:{port}/some/base/v1"
@@ -38,22 +34,8 @@ keys = ["provider-key-o"]
 base_url = "http://127.0.0.1:{port}"
 keys = ["provider-key-a"]
 """
-CREDENTIALS = {"openai": b"authorization: Bearer provider-key-o", "anthropic": b"x-api-key: provider-key-a"}
-FRAMING = {b"content-length", b"transfer-encoding"}
 LEAVES = {"half request", "client before", "client in body"}
-ASKS_PLAINLY = {b"accept-encoding", b"content-encoding"}  # dropped where the proxy asks for usage on its own
-OURS = {b"meshproxy-request-id", b"connection"}  # the only headers that an answer gets on its way
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
-
-
-@dataclass
-class Seen:
-    """What was seen of one case, on both sides."""
-
-    requests: list[Message] = field(default_factory=list)
-    held: asyncio.Event = field(default_factory=asyncio.Event)  # the provider waits for the client's going
-    left: asyncio.Event = field(default_factory=asyncio.Event)  # and saw it
-    answer: Message = field(default_factory=Message)
 
 
 @dataclass
@@ -119,34 +101,6 @@ class Play:
 def answer_head(case: Case) -> bytes:
     version = b"HTTP/1.0 " if case.old_provider else b"HTTP/1.1 "
     return version + case.status + b"\r\n" + b"".join(line + b"\r\n" for line in answer_lines(case)) + b"\r\n"
-
-
-def answer_lines(case: Case) -> list[bytes]:
-    """Return the header lines as the provider sends them."""
-    closing = [b"Connection: close"] if case.provider_closes and case.number % 2 else []
-    lines = case.answer.lines + case.kept_here + case.answer.framing_lines + closing
-    return shuffled(case, lines)
-
-
-def request_lines(case: Case) -> list[bytes]:
-    """Return the header lines as the client sends them."""
-    known = token(ROOMS[case.prefix.split(b"/")[2]]).encode()
-    lines = [
-        b"Host: room.proxy:80",
-        b"Authorization: Bearer " + known,
-        b"Meshagent-Session: case-%d" % case.number,
-        b"X-Case: %d" % case.number,
-        *case.request.lines,
-        *(line.replace(b"%(token)b", known) for line in case.dropped),
-        *case.request.framing_lines,
-        *([b"Connection: close"] if case.asks_close else []),
-        *([b"Expect: 100-continue"] if case.expects else []),
-    ]
-    return shuffled(case, lines)
-
-
-def shuffled(case: Case, lines: list[bytes]) -> list[bytes]:
-    return Random(case.number).sample(lines, len(lines))
 
 
 def reset(writer: Writer) -> None:
@@ -217,91 +171,6 @@ class Client:
             to_head = case.endpoint.method == b"HEAD"
             await read_answer(self._tap, answer, to_head=to_head, more_interim=self._continues[case.number])
             self._answered.release()
-
-
-# What is compared
-
-
-def check(case: Case, seen: Seen, events: list[Any], port: int) -> None:
-    """Compare what was sent with what arrived, both ways, and with what was written down."""
-    tries = {"half request": {0}, "provider in head": {1, 2}}.get(case.broken, {1})
-    assert len(seen.requests) in tries
-    for request in seen.requests:
-        check_request(case, request, port)
-    if case.broken == "half request":
-        assert (events, seen.answer.start) == ([], b"")
-        return
-    assert len(events) == 1
-    (event,) = events
-    if case.broken == "provider in head":
-        assert seen.answer.whole
-        assert seen.answer.status == 502 or b"response.failed" in seen.answer.body
-        assert event.outcome is Outcome.UNREACHABLE
-        return
-    if case.broken == "client before":
-        assert (event.outcome, seen.answer.start) == (Outcome.CLIENT_CLOSED, b"")
-        return
-    if case.broken and not seen.answer.start:  # nothing was read before the client left, or before a reset
-        assert (event.outcome is Outcome.CLIENT_CLOSED) is (case.broken == "client in body")
-        assert seen.answer.reset or case.broken == "client in body"
-        return
-    check_answer(case, seen.answer)
-    assert event.status == int(case.status[:3])
-    if case.broken == "client in body":
-        assert event.outcome is Outcome.CLIENT_CLOSED
-    elif case.broken:
-        assert event.outcome is Outcome.PROVIDER_CLOSED
-    else:
-        assert event.outcome is (Outcome.OK if event.status < 400 else Outcome.PROVIDER_ERROR)
-        if case.tokens and event.status == 200:
-            assert (event.tokens.input_tokens, event.tokens.output_tokens, event.estimated) == (*case.tokens, False)
-
-
-def check_request(case: Case, request: Message, port: int) -> None:
-    """Compare what the provider got with what the client sent."""
-    base = b"/some/base" if case.endpoint.protocol == "openai" else b""
-    assert request.start == b"%b %b HTTP/1.1" % (case.endpoint.method, base + case.endpoint.path + case.query)
-    fixed = [b"host: 127.0.0.1:%d" % port, CREDENTIALS[case.endpoint.protocol]]
-    mine = {b"X-Case: %d" % case.number, *case.request.lines}
-    sent = [line for line in request_lines(case) if line in mine]
-    if case.hides:
-        sent = [line for line in sent if name_of(line) not in ASKS_PLAINLY]
-        assert json.loads(request.body) == json.loads(case.hides) | {"stream_options": {"include_usage": True}}
-    assert [line for line in request.lines if name_of(line) not in FRAMING] == [*fixed, *sent]
-    assert case.hides or bytes(request.body) == case.request.body
-    assert request.trailers == case.request.trailers
-
-
-def check_answer(case: Case, answer: Message) -> None:
-    """Compare what the client got with what the provider sent."""
-    assert answer.start == b"HTTP/1.1 " + (case.status if case.status[3:] else case.status + b" ")
-    kept = [line for line in answer_lines(case) if line in case.answer.lines]
-    assert [line for line in answer.lines if name_of(line) not in FRAMING | OURS] == kept
-    assert len(answer.values(b"meshproxy-request-id")) == 1
-    if case.answer.framing == "length" and not case.filtered:
-        assert answer.values(b"content-length") == [b"%d" % len(case.answer.body)]
-    if case.broken:
-        check_prefix(case, answer)
-        return
-    assert answer.whole
-    assert bytes(answer.body) == (b"" if case.bodyless else arriving(case))
-    if case.version == b"1.1" and not case.bodyless and not case.filtered:
-        assert answer.trailers == case.answer.trailers
-
-
-def arriving(case: Case) -> bytes:
-    """Return the body that is for the client."""
-    return case.answer.body if case.arrives is None else case.arrives
-
-
-def check_prefix(case: Case, answer: Message) -> None:
-    """Compare an answer that broke off: nobody may take it for whole, and nothing else came than what was sent."""
-    left_until_close = case.broken == "client in body" and (case.answer.framing == "close" or case.version == b"1.0")
-    assert not answer.whole or left_until_close
-    got, sent = bytes(answer.body), arriving(case)
-    common = next((place for place, pair in enumerate(zip(got, sent, strict=False)) if pair[0] != pair[1]), len(sent))
-    rest = got[common:]
-    assert not rest or (case.streamed and case.broken == "provider in body" and b"broke off" in rest)
 
 
 # The run

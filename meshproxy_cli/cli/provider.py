@@ -10,7 +10,14 @@ from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.client.provider import ask_models
 from meshproxy_cli.errors import ExitCode, MeshproxyError, NotFoundError
-from meshproxy_cli.settings.providers import ProviderEntry, add_provider, make_provider, read_providers, remove_provider
+from meshproxy_cli.settings.providers import (
+    DEFAULT_URLS,
+    ProviderEntry,
+    add_provider,
+    make_provider,
+    read_providers,
+    remove_provider,
+)
 from meshproxy_cli.settings.references import is_reference, resolve_reference
 from meshproxy_cli.suggest import did_you_mean
 
@@ -176,13 +183,25 @@ class _Trial:
 
 def _try(provider: ProviderEntry, url: str, reference: str) -> _Trial:
     try:
-        if not reference:
+        if not reference and not provider.headers and url == DEFAULT_URLS[provider.protocol]:
             raise NotFoundError("no key is configured", hint=f"meshproxy provider add {provider.protocol} --api-key -")
-        key = resolve_reference(reference, context.secrets(), os.environ)
-        answer = ask_models(provider.protocol, url, key)
+        key = _resolve(reference) if reference else ""
+        answer = ask_models(provider.protocol, url, key, _headers(provider))
     except MeshproxyError as problem:
         return _Trial(provider, url, reference, problem=problem)
     return _Trial(provider, url, reference, answer.models, answer.seconds)
+
+
+def _headers(provider: ProviderEntry) -> dict[str, str]:
+    if not provider.headers:
+        return {}
+    from meshproxy_cli.proxy.providerheaders import read_headers  # noqa: PLC0415 (where a proxy is installed)
+
+    return read_headers(provider.headers, _resolve)
+
+
+def _resolve(reference: str) -> str:
+    return resolve_reference(reference, context.secrets(), os.environ)
 
 
 def _chosen(name: str | None) -> tuple[ProviderEntry, ...]:

@@ -5,6 +5,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshproxy_cli import __version__
@@ -15,6 +16,7 @@ TIMEOUT_S = 20.0
 _MAX_ANSWER = 8 * 1024 * 1024
 _ANTHROPIC_VERSION = "2023-06-01"
 _MAX_QUOTE = 300
+_SHORT = 6  # words that are in many messages, and no secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +27,29 @@ class ProviderAnswer:
     seconds: float
 
 
-def ask_models(protocol: str, base_url: str, key: str, *, timeout_s: float = TIMEOUT_S) -> ProviderAnswer:
+def ask_models(
+    protocol: str, base_url: str, key: str, headers: Mapping[str, str] | None = None, *, timeout_s: float = TIMEOUT_S
+) -> ProviderAnswer:
     """`GET` the list of models; `base_url` is as the provider's SDK has it (OpenAI's ends in `/v1`).
 
-    Raises `CredentialError` where the key is refused and `UnavailableError` for any other failure.
+    Without a `key` the `headers` are all that says who asks. Raises `CredentialError` where the key is refused and
+    `UnavailableError` for any other failure.
     """
-    request = _request(protocol, base_url, key)
+    request = _request(protocol, base_url, key, headers or {})
     start = time.monotonic()
     try:
         with opener(request.full_url).open(request, timeout=timeout_s) as answer:
             body = answer.read(_MAX_ANSWER)
     except urllib.error.HTTPError as problem:
         with problem:
-            raise _refusal(problem, request.full_url, key) from None
+            raise _refusal(problem, request.full_url, [key, *" ".join((headers or {}).values()).split()]) from None
     except (OSError, http.client.HTTPException) as problem:
         reason = getattr(problem, "reason", None) or type(problem).__name__
         raise UnavailableError(f"{request.full_url} can't be reached: {reason}") from None
     return ProviderAnswer(_models(body, request.full_url), time.monotonic() - start)
 
 
-def _request(protocol: str, base_url: str, key: str) -> urllib.request.Request:
+def _request(protocol: str, base_url: str, key: str, headers: Mapping[str, str]) -> urllib.request.Request:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise CredentialError("the key has blanks or other characters that no key has: it was not copied as a whole")
     path = "/models" if protocol == "openai" else "/v1/models"
@@ -53,15 +58,18 @@ def _request(protocol: str, base_url: str, key: str) -> urllib.request.Request:
     request.add_header("User-Agent", f"meshproxy/{__version__}")
     if protocol == "anthropic":
         request.add_header("anthropic-version", _ANTHROPIC_VERSION)
-        request.add_unredirected_header("x-api-key", key)
-    else:
-        request.add_unredirected_header("Authorization", f"Bearer {key}")
+    if key:
+        slot, value = ("x-api-key", key) if protocol == "anthropic" else ("Authorization", f"Bearer {key}")
+        request.add_unredirected_header(slot, value)
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
     return request
 
 
-def _refusal(problem: urllib.error.HTTPError, url: str, key: str) -> CredentialError | UnavailableError:
-    # Some providers quote the key in part, some gateways as a whole.
-    said = problem.read(_MAX_QUOTE * 4).decode(errors="replace").replace(key, "…")
+def _refusal(problem: urllib.error.HTTPError, url: str, secrets: list[str]) -> CredentialError | UnavailableError:
+    said = problem.read(_MAX_QUOTE * 4).decode(errors="replace")
+    for secret in secrets:  # some providers quote the key in part, some gateways as a whole
+        said = said.replace(secret, "…") if len(secret) > _SHORT else said
     quoted = " ".join(_message(said).split())[:_MAX_QUOTE]
     text = f"{url} answered {problem.code} {problem.reason}" + (f": {quoted}" if quoted else "")
     if problem.code in {401, 403}:

@@ -1,11 +1,11 @@
-"""A room's model aliases in websocket messages and realtime sessions: names are exchanged, every other byte stays."""
+"""A room's model aliases where a body names several models: names are exchanged, every other value stays."""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from meshproxy_cli.proxy.document import Document, DocumentError, read_document
+from meshproxy_cli.proxy.document import Document, DocumentError, Raw, read_document
 
 Places = Mapping[str, "Places"]  # objects that may name a model, by the member that they are
 
@@ -20,6 +20,18 @@ def with_real_models(message: bytes, aliases: Mapping[str, str]) -> bytes:
         return _replaced(message, _MESSAGE, aliases) if aliases else message
     except DocumentError:
         return message  # whoever decides about it refuses it
+
+
+def with_models(batch: Document, entries: Sequence[Document], models: Sequence[str | None]) -> bytes:
+    """Return a message batch whose entries are for these models; None: for none, as it is."""
+    return batch.replaced({"requests": list(map(_with_model, entries, models))})
+
+
+def _with_model(entry: Document, model: str | None) -> Raw:
+    params = entry.child("params")
+    if params is None or model is None:
+        return Raw(entry.replaced({}))
+    return Raw(entry.replaced({"params": Raw(params.replaced({"model": model}))}))
 
 
 def _replaced(body: bytes, places: Places, aliases: Mapping[str, str]) -> bytes:

@@ -5,8 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote_plus
 
-from meshproxy_cli.proxy.aliases import with_real_models
-from meshproxy_cli.proxy.bodies import BodyError, BodyTooLargeError, UnknownCodingError, expand, form_field
+from meshproxy_cli.proxy.aliases import with_models, with_real_models
+from meshproxy_cli.proxy.bodies import (
+    BodyError,
+    BodyTooLargeError,
+    UnknownCodingError,
+    expand,
+    form_field,
+    with_form_field,
+)
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.document import Document, DocumentError, read_document
 from meshproxy_cli.proxy.guard import RequestHead
@@ -150,7 +157,12 @@ class Authoriser:
         kind = head.value(b"content-type")
         if route.endpoint.body is Body.JSON_OR_MULTIPART and _JSON_TYPE.match(kind):
             return self._json(caller, route, room, body)
-        return Ask(model=self._permitted(caller, route.protocol, room, form_field(body, kind, b"model")))
+        named = form_field(body, kind, b"model")
+        real = _alias(room, named)
+        ask = Ask(model=self._permitted(caller, route.protocol, room, real))
+        if real != named:
+            ask.body = with_form_field(body, kind, b"model", ask.model)
+        return ask
 
     def _session(self, caller: Caller, room: Room | None, document: Document) -> Ask:
         """Check a realtime session that is made over HTTP: it names models in several places."""
@@ -172,15 +184,18 @@ class Authoriser:
         return ask
 
     def _batch(self, caller: Caller, protocol: Protocol, room: Room | None, body: bytes) -> Ask:
-        entries = read_document(body).children("requests")
+        document = read_document(body)
+        entries = document.children("requests")
         params = [entry.child("params") for entry in entries]
-        models = [None if one is None else one.text("model") for one in params]
+        named = [None if one is None else one.text("model") for one in params]
+        models = [_alias(room, model) for model in named]
         for model in models:
             self._permitted(caller, protocol, room, model)
         for one in params:
             if one is not None:
                 self._check_helpers(caller, protocol, room, one)
-        return Ask(model=(models[0] or "") if models else "")
+        changed = with_models(document, entries, models) if models != named else None
+        return Ask(model=(models[0] or "") if models else "", body=changed)
 
     def _check_helpers(self, caller: Caller, protocol: Protocol, room: Room | None, document: Document) -> None:
         """Check the models that an answer may use beside its own: those of tools, and those to fall back on."""

@@ -105,17 +105,34 @@ def form_field(body: bytes, content_type: bytes, name: bytes) -> str | None:
 
     Raises `BodyError` where the body is no form, or has the field twice or as a file.
     """
-    form = _FORM.fullmatch(content_type)
-    boundaries = [] if form is None else _BOUNDARY.findall(form[1])
-    if len(boundaries) != 1:
-        raise BodyError("the Content-Type is not multipart/form-data with one boundary")
-    delimiter = b"--" + (boundaries[0][0] or boundaries[0][1])
+    delimiter = _delimiter(content_type)
     if not body.startswith(delimiter):
         raise BodyError("the form does not begin with its boundary")
     values = [value for key, value in _parts(body, delimiter) if key == name]
     if len(values) > 1:
         raise BodyError(f"the form has '{name.decode()}' twice")
     return values[0].decode("utf-8", "replace") if values else None
+
+
+def with_form_field(body: bytes, content_type: bytes, name: bytes, value: str) -> bytes:
+    """Return the form with another value for a field that `form_field` has found; every other byte stays."""
+    delimiter = b"\r\n" + _delimiter(content_type)
+    parts = (b"\r\n" + body).split(delimiter)
+    for place, part in enumerate(parts):
+        head, separator, _ = part.partition(b"\r\n\r\n")
+        if name in (quoted or plain for quoted, plain in _NAME.findall(head)):
+            parts[place] = head + separator + value.encode()
+    whole = delimiter.join(parts)
+    return whole[2:]
+
+
+def _delimiter(content_type: bytes) -> bytes:
+    form = _FORM.fullmatch(content_type)
+    boundaries = [] if form is None else _BOUNDARY.findall(form[1])
+    if len(boundaries) != 1:
+        raise BodyError("the Content-Type is not multipart/form-data with one boundary")
+    quoted, plain = boundaries[0]
+    return b"--" + bytes(quoted or plain)
 
 
 def _parts(body: bytes, delimiter: bytes) -> list[tuple[bytes, bytes]]:

@@ -10,7 +10,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
@@ -32,7 +32,7 @@ URL_VARIABLES = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}
 
 @dataclass(frozen=True, slots=True)
 class ProviderEntry:
-    """One provider: `keys` are references, `origin` says where it is configured.
+    """One provider: `keys` are references, `origin` says where it is configured, `headers` are as they stand there.
 
     The server tries each of `base_urls` with each of `keys`, in this order.
     """
@@ -42,6 +42,7 @@ class ProviderEntry:
     base_urls: tuple[str, ...]
     keys: tuple[str, ...]
     origin: str = ""
+    headers: Mapping[str, object] = field(default_factory=dict)
 
 
 def read_providers(paths: Paths, environ: Mapping[str, str]) -> tuple[ProviderEntry, ...]:
@@ -139,7 +140,10 @@ def _entry(name: str, table: object, path: str, text: str) -> ProviderEntry:
     keys = _texts(table, "keys", name, place_of_keys)
     for key in keys:
         check_reference(key, f"{place_of_keys}: a key of the provider {name}")
-    return ProviderEntry(name, protocol, urls or (DEFAULT_URLS[protocol],), keys, place)
+    headers = table.get("headers", {})
+    if not isinstance(headers, dict):
+        raise UsageError(f"{place}: providers.{name}.headers is a table of texts")
+    return ProviderEntry(name, protocol, urls or (DEFAULT_URLS[protocol],), keys, place, headers)
 
 
 def _texts(table: Mapping[str, Any], key: str, name: str, place: str) -> tuple[str, ...]:

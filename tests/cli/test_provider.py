@@ -46,6 +46,19 @@ def test_a_test_is_a_real_request_with_the_providers_own_key(team: Cli, upstream
     assert (test["ok"], test["models"], test["error"]) == (True, ["claude-sonnet-4-6", "claude-haiku-4-5"], None)
 
 
+def test_a_test_sends_the_headers_of_the_file_too(cli: Cli, upstream: RecordingProvider) -> None:
+    cli.guard(OPENAI_KEY)
+    file = cli.home.state / "config" / "server.toml"
+    file.parent.mkdir(parents=True)
+    headers = '{ authorization = "Bearer env:ELSEWHERE_KEY", "x-team" = "research" }'
+    file.write_text(f'[providers.openai]\nbase_url = "{upstream.origin}/v1"\nheaders = {headers}\n')
+    result = cli("provider", "test", "openai", environ={"ELSEWHERE_KEY": OPENAI_KEY})
+    assert "no key): works, 3 models" in result.stdout
+    assert upstream.requests[0].header("authorization") == f"Bearer {OPENAI_KEY}"
+    assert upstream.requests[0].header("x-team") == "research"
+    assert "ELSEWHERE_KEY" in cli("provider", "test", "openai", code=4).stderr
+
+
 def test_a_refused_key_is_told_with_the_providers_words(team: Cli) -> None:
     team.guard("sk-hunter2")
     text = (team.home.state / "config" / "server.toml").read_text()

@@ -95,6 +95,12 @@ def test_a_quoted_key_is_taken_out(upstream: Upstream) -> None:
     assert "hunter2" not in refusal.value.message
 
 
+def test_a_quoted_header_is_taken_out(upstream: Upstream) -> None:
+    upstream.answer = (401, {}, b'{"error": {"message": "no Bearer sk-hunter2 here"}}')
+    with pytest.raises(CredentialError, match="no Bearer … here"):
+        ask_models("openai", upstream.url, "", {"authorization": "Bearer sk-hunter2"})
+
+
 @pytest.mark.parametrize("key", ["two words", "new\nline", "ключ"])
 def test_a_key_that_cannot_be_sent_is_told_and_not_sent(upstream: Upstream, key: str) -> None:
     with pytest.raises(CredentialError) as refusal:

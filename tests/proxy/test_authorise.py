@@ -90,6 +90,15 @@ def test_the_model_of_a_form() -> None:
     assert refused(path, {"model": "whisper-1"}).status == 400
 
 
+def test_an_alias_in_a_form() -> None:
+    path, fields = "/openai/v1/audio/transcriptions", ("Content-Type: multipart/form-data; boundary=X",)
+    only, where = caller("openai/whisper-1"), room(aliases={"ears": "whisper-1"})
+    found = ask(path, FORM % b"ears", only, where, fields=fields)
+    assert (found.model, found.body) == ("whisper-1", FORM % b"whisper-1")
+    assert ask(path, FORM % b"whisper-1", only, where, fields=fields).body is None
+    assert refused(path, FORM % b"ears", caller("openai/ears"), where, fields=fields).status == 403
+
+
 def test_images_are_edited_with_json_or_a_form() -> None:
     path, only = "/openai/v1/images/edits", caller("openai/gpt-image-2")
     form, plain = "Content-Type: multipart/form-data; boundary=X", "Content-Type: Application/JSON ; charset=utf-8"
@@ -118,6 +127,18 @@ def test_every_model_of_a_batch() -> None:
     assert refused(path, {"requests": [good, {}]}, only).status == 400
     assert refused(path, {"requests": {}}, only).status == 400
     assert refused(path, {"requests": [{"params": {"model": "claude-a", "Model": "b"}}]}, only).status == 400
+
+
+def test_an_alias_in_a_batch() -> None:
+    path, only = "/anthropic/v1/messages/batches", caller("anthropic/claude-a", "anthropic/claude-b")
+    body = b'{"requests":[{"custom_id":"1","params":{"model":"best","x":1.0}},{"params":{"model":"claude-b"}}]}'
+    found = ask(path, body, only, room(aliases={"best": "claude-a"}))
+    assert (found.model, found.body) == ("claude-a", body.replace(b"best", b"claude-a"))
+    assert ask(path, body.replace(b"best", b"claude-a"), only, room(aliases={"best": "claude-a"})).body is None
+    unnamed = b'{"requests":[{"params":{"model":"best"}},{"params":{"x":1}}]}'
+    assert ask(path, unnamed, caller(), room(aliases={"best": "claude-a"})).body == unnamed.replace(
+        b"best", b"claude-a"
+    )
 
 
 def test_the_model_of_a_path_and_of_a_query() -> None:

@@ -56,7 +56,7 @@ def test_a_test_sends_the_headers_of_the_file_too(cli: Cli, upstream: RecordingP
     assert "no key): works, 3 models" in result.stdout
     assert upstream.requests[0].header("authorization") == f"Bearer {OPENAI_KEY}"
     assert upstream.requests[0].header("x-team") == "research"
-    assert "ELSEWHERE_KEY" in cli("provider", "test", "openai", code=4).stderr
+    assert "ELSEWHERE_KEY" in cli("provider", "test", "openai", code=3).stderr
 
 
 def test_a_refused_key_is_told_with_the_providers_words(team: Cli) -> None:

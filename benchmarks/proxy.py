@@ -132,9 +132,9 @@ def _show_idle(console: Console, upstream: int, home: Path) -> list[str]:
 def _show_workers(console: Console, upstream: int, home: Path, seconds: float) -> list[str]:
     """Compare capacities: requests per second of CPU time and core, since provider and load need cores too."""
     with meshproxy(upstream, home) as one:
-        single = measure([one], "json", seconds, 2)[0][1]
+        single = measure([one], "workers", seconds, 2)[0][1]
     with meshproxy(upstream, home, workers=2) as two:
-        double = measure([two], "json", seconds, 2)[0][1]
+        double = measure([two], "workers", seconds, 2)[0][1]
     balance = double.balance
     gain = 2 * single.cpu_us / double.cpu_us * balance
     console.print(

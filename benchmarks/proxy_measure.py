@@ -18,7 +18,12 @@ import uvloop
 from proxy_servers import Running
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_LOADS = {"json": (32, 4_000, False), "stream": (64, 4_000, True), "large": (16, 560_000, False)}
+_LOADS = {
+    "json": (32, 4_000, False),
+    "stream": (64, 4_000, True),
+    "large": (16, 560_000, False),
+    "workers": (256, 4_000, False),  # the kernel spreads connections by chance, so evenly only where there are many
+}
 _STREAMS_AT_ONCE = 100
 _STREAM_ROUNDS = 8
 _LONGEST_SHIPPING_S = 30

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.limits import describe, limit_json
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
+from meshproxy_cli.settings.providers import read_providers
 from meshproxy_cli.store.records import Limit, LimitScope, Room
 from meshproxy_cli.suggest import did_you_mean
 
@@ -61,10 +62,11 @@ def create(
         if _named(client.rooms(), name) is not None:
             raise ConflictError(f"there is a room {name} already", hint=f"change it: meshproxy room set {name} …")
         room = Room(name=name, project_id=client.project().id, created_at=datetime.now(UTC))
-        client.put_room(_changed(room, provider, model, alias))
+        client.put_room(room := _changed(room, provider, model, alias))
     finally:
         client.close()
     output.success(f"created the room {name}")
+    _warn_of_unknown_providers(room, server)
 
 
 def set_(
@@ -91,10 +93,11 @@ def set_(
     client = connect(server)
     try:
         room = _find(client, name)
-        client.put_room(_changed(replace(room, models=()) if all_models else room, provider, model, alias))
+        client.put_room(room := _changed(replace(room, models=()) if all_models else room, provider, model, alias))
     finally:
         client.close()
     output.success(f"changed the room {name}")
+    _warn_of_unknown_providers(room, server)
 
 
 def list_(*, server: options.Server = None, as_json: options.Json = False) -> None:
@@ -202,6 +205,20 @@ def _changed(room: Room, provider: list[str] | None, model: list[str] | None, al
         models=tuple(model) if model else room.models,
         aliases=_merged(room.aliases, alias, "--alias"),
     )
+
+
+def _warn_of_unknown_providers(room: Room, server: str | None) -> None:
+    """Warn where this machine's `server.toml` lacks a room's provider; other servers refuse it themselves."""
+    if not (room.providers and context.settings().server(server).local):
+        return
+    try:
+        known = [one.name for one in read_providers(context.paths(), {})]
+    except UsageError:  # `meshproxy reload --check` says what is wrong with the file
+        return
+    for protocol, name in sorted(room.providers.items()):
+        if known and name not in known:
+            missing = f"server.toml has no provider named {name!r}{did_you_mean(name, known)}"
+            output.warn(f"{protocol} calls in this room fail: {missing}")
 
 
 def _merged(before: dict[str, str], given: list[str] | None, option: str) -> dict[str, str]:

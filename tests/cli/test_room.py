@@ -30,6 +30,17 @@ def test_a_room_from_its_making_to_its_end(cli: Cli) -> None:
     cli("room", "remove", "lab", "--yes", code=6)
 
 
+def test_a_provider_that_is_not_there_is_told(cli: Cli) -> None:
+    file = cli.home.state / "config" / "server.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('[providers.azure]\nprotocol = "openai"\nkeys = ["env:X"]\n')
+    told = cli("room", "create", "lab", "--provider", "openai=azur").stderr
+    assert "openai calls in this room fail: server.toml has no provider named 'azur'" in " ".join(told.split())
+    assert "no provider" not in cli("room", "set", "lab", "--provider", "openai=azure").stderr
+    file.write_text("[providers\n")
+    cli("room", "set", "lab", "--provider", "openai=gone")
+
+
 NONSENSE = [
     ("create", "a/b"),
     ("create", ".."),

@@ -281,6 +281,7 @@ def never_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meshproxy_cli.proxy.limiting.limiter.PATIENCE_S", 4.0)  # the last requests wait for so long
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("never_away")
 @pytest.mark.parametrize(
     ("kind", "amount", "index"),

@@ -4,8 +4,17 @@ import os
 import time
 
 _last_tick = 0
-# 62 bits of this process, behind the variant: within a process the time alone tells two apart.
-_TAIL = f"{0x2 << 62 | int.from_bytes(os.urandom(8), 'big') >> 2:016x}"
+_tail = ""  # 62 bits of this process, behind the variant: within a process the time alone tells two apart
+
+
+def _draw_tail() -> None:
+    global _tail  # noqa: PLW0603 (a process has one)
+    _tail = f"{0x2 << 62 | int.from_bytes(os.urandom(8), 'big') >> 2:016x}"
+
+
+_draw_tail()
+if hasattr(os, "register_at_fork"):  # workers are forked, and must not make each other's ids
+    os.register_at_fork(after_in_child=_draw_tail)
 
 
 def new_id() -> str:
@@ -19,7 +28,7 @@ def new_id() -> str:
     if tick <= _last_tick:
         tick = _last_tick + 1
     _last_tick = tick
-    return f"{tick >> 12:012x}7{tick & 0xFFF:03x}{_TAIL}"
+    return f"{tick >> 12:012x}7{tick & 0xFFF:03x}{_tail}"
 
 
 def new_request_id() -> str:

@@ -1,3 +1,4 @@
+import os
 import time
 import uuid
 
@@ -25,3 +26,19 @@ def test_a_clock_that_steps_back_does_not_turn_the_order(monkeypatch: pytest.Mon
     now = time.time_ns()
     monkeypatch.setattr(ids.time, "time_ns", lambda: now - 3600 * 10**9)
     assert new_event_id() > first
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_processes_do_not_make_each_others_ids() -> None:
+    reading, writing = os.pipe()
+    for _ in range(2):
+        if os.fork() == 0:
+            os.write(writing, new_event_id().encode())
+            os._exit(0)
+    os.wait()
+    os.wait()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        both = told.read().decode()
+    tails = {both[:36][-17:], both[36:][-17:], new_event_id()[-17:]}
+    assert len(tails) == 3

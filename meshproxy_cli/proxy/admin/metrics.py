@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from meshproxy_cli.proxy.admin.access import authenticate, services_of
-from meshproxy_cli.proxy.admin.services import Metric, Sample
+from meshproxy_cli.proxy.metrics.families import Metric, Sample
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})

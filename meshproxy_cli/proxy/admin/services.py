@@ -1,11 +1,11 @@
 """What the web side is handed by the server that hosts it. Light to import: neither Starlette nor Jinja."""
 
-import enum
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from meshproxy_cli.proxy.metrics.families import Metric
 from meshproxy_cli.store.base import Store
 
 # The first path segments that belong to the web side; "" is the root, which leads to the dashboard.
@@ -19,33 +19,6 @@ class ProviderSummary:
     name: str
     protocol: str  # "openai" or "anthropic"
     base_url: str
-
-
-class MetricKind(enum.StrEnum):
-    """The metric types of the Prometheus text format that are used here."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One value of a metric; `suffix` is "_bucket", "_sum" or "_count" in histograms."""
-
-    value: float
-    labels: tuple[tuple[str, str], ...] = ()
-    suffix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric family: its name without `meshproxy_` (counters with `_total`), what it says, and its samples now."""
-
-    name: str
-    kind: MetricKind
-    help: str
-    samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True, slots=True)

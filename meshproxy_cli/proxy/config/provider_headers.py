@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.proxy.request.forwarded_headers import CREDENTIALS, HOP_BY_HOP
+from meshproxy_cli.proxy.upstream.forwarded_headers import CREDENTIALS, HOP_BY_HOP
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 _REFERENCE = re.compile(r"(?:env|keyring|file):\S+")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from meshproxy_cli.proxy.admin.services import Metric
+from meshproxy_cli.proxy.metrics.families import Metric
 
 WORKERS = "workers"  # the directory below the spool
 _EVERY_S = 1.0

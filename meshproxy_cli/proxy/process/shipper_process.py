@@ -14,13 +14,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.admin.services import Metric
 from meshproxy_cli.proxy.config.server import load_config
 from meshproxy_cli.proxy.events.access_log import AccessLog
 from meshproxy_cli.proxy.events.observers import ObservedSink, UsageCounters
 from meshproxy_cli.proxy.events.retention import Retention
 from meshproxy_cli.proxy.events.shipper import Shipper
 from meshproxy_cli.proxy.events.telemetry import open_telemetry
+from meshproxy_cli.proxy.metrics.families import Metric
 from meshproxy_cli.proxy.metrics.peers import WORKERS, Peers
 from meshproxy_cli.proxy.ownership.shipper import OwnerShipper, is_shared
 from meshproxy_cli.proxy.process.control import Change, Control

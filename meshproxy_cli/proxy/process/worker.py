@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from meshproxy_cli import __version__
-from meshproxy_cli.proxy.admin.services import Health, Metric, ProviderSummary, WebServices
+from meshproxy_cli.proxy.admin.services import Health, ProviderSummary, WebServices
 from meshproxy_cli.proxy.config.server import ServerConfig
 from meshproxy_cli.proxy.core.directory import Directory
 from meshproxy_cli.proxy.downstream.asgi import AppHost
@@ -24,6 +24,7 @@ from meshproxy_cli.proxy.events.rescue import Rescue
 from meshproxy_cli.proxy.events.spool import Spool, waiting_s
 from meshproxy_cli.proxy.limiting.interface import Limiter
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
+from meshproxy_cli.proxy.metrics.families import Metric
 from meshproxy_cli.proxy.metrics.peers import WORKERS, Peers
 from meshproxy_cli.proxy.ownership.lookup import OwnerLookup
 from meshproxy_cli.proxy.ownership.owners import Owners

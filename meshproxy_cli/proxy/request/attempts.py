@@ -10,9 +10,9 @@ from meshproxy_cli.proxy.core.routes import Reply
 from meshproxy_cli.proxy.http1.chunked import chunk
 from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.request.detached_response import Drain
-from meshproxy_cli.proxy.request.forwarded_headers import request_head, trailer_lines, upgrade_lines
 from meshproxy_cli.proxy.request.relay import Relay
 from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
+from meshproxy_cli.proxy.upstream.forwarded_headers import request_head, trailer_lines, upgrade_lines
 from meshproxy_cli.store.events import Outcome
 
 if TYPE_CHECKING:

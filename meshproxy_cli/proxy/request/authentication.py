@@ -12,7 +12,7 @@ from meshproxy_cli.proxy.core.directory import Directory
 from meshproxy_cli.proxy.core.errors import RefusedError, refuse
 from meshproxy_cli.proxy.core.routes import ProviderRoute
 from meshproxy_cli.proxy.http1.head import RequestHead
-from meshproxy_cli.proxy.request.forwarded_headers import CREDENTIAL_PROTOCOLS
+from meshproxy_cli.proxy.upstream.forwarded_headers import CREDENTIAL_PROTOCOLS
 from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem
 from meshproxy_cli.tokens.participant import check_times, decode_unverified, verify
 

@@ -19,8 +19,8 @@ from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
 from meshproxy_cli.proxy.request.attempts import Forwarder
 from meshproxy_cli.proxy.request.authorization import Ask
-from meshproxy_cli.proxy.request.forwarded_headers import switch_head
 from meshproxy_cli.proxy.request.prepared import Prepared, Standing
+from meshproxy_cli.proxy.upstream.forwarded_headers import switch_head
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.proxy.websocket.tunnel import Tunnel
 from meshproxy_cli.store.events import Outcome

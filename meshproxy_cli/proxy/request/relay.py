@@ -8,8 +8,8 @@ from meshproxy_cli.proxy.core.errors import Refusal, error_event
 from meshproxy_cli.proxy.core.routes import PASSED_ON
 from meshproxy_cli.proxy.http1.chunked import LAST_CHUNK, chunk
 from meshproxy_cli.proxy.http1.head import CHUNKED, AnswerHead
-from meshproxy_cli.proxy.request.forwarded_headers import answer_head
 from meshproxy_cli.proxy.request.transforms import Transform, TransformError
+from meshproxy_cli.proxy.upstream.forwarded_headers import answer_head
 from meshproxy_cli.proxy.usage.meter import Meter, meter_for
 from meshproxy_cli.store.events import Outcome
 

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError, whole_chunk
 from meshproxy_cli.proxy.http1.head import CHUNKED, MAX_HEAD_BYTES, AnswerHead, MalformedHeadError, read_answer_head
-from meshproxy_cli.proxy.request.forwarded_headers import returned_trailers
+from meshproxy_cli.proxy.upstream.forwarded_headers import returned_trailers
 
 _SWITCHING = 101
 _INFORMATIONAL = 200  # below it an answer is not the final one

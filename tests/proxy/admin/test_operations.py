@@ -10,8 +10,9 @@ from starlette.testclient import TestClient
 
 from fixtures.webserver import Site, make_site
 from meshproxy_cli.proxy.admin.metrics import render
-from meshproxy_cli.proxy.admin.services import Health, Metric, MetricKind, Sample
+from meshproxy_cli.proxy.admin.services import Health
 from meshproxy_cli.proxy.config.server import ConfigError, load_config
+from meshproxy_cli.proxy.metrics.families import Metric, MetricKind, Sample
 from meshproxy_cli.proxy.metrics.peers import Peers
 
 _LINE = re.compile(

@@ -4,7 +4,7 @@ import pytest
 
 from meshproxy_cli.proxy.config.targets import make_target
 from meshproxy_cli.proxy.http1.head import AnswerHead, RequestHead, read_answer_head, read_request_head
-from meshproxy_cli.proxy.request.forwarded_headers import (
+from meshproxy_cli.proxy.upstream.forwarded_headers import (
     answer_head,
     request_head,
     returned_trailers,

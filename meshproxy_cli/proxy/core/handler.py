@@ -1,6 +1,59 @@
-"""What a client's connection hands its requests to: an exchange with a provider, a tunnel, or the web application."""
+"""The protocols by which the parts of the request path know each other."""
 
+import asyncio
 from typing import Protocol
+
+
+class Client(Protocol):
+    """The client's connection, as those see it who answer a request."""
+
+    transport: asyncio.Transport
+
+    def send(self, data: bytes) -> None:
+        """Write part of the answer."""
+
+    def finish(self, *, keep: bool = True) -> None:
+        """End the answer; read the next request if both sides keep the connection."""
+
+    def close(self) -> None:
+        """Close once what was written is sent."""
+
+    def abort(self, *, reset: bool = False) -> None:
+        """End the connection at once, so that the client sees that the answer is not whole."""
+
+
+class Sweepable(Protocol):
+    """What is looked at now and then, because no request has a timer of its own."""
+
+    def sweep(self, now: float) -> None:
+        """End what has been silent for too long; `now` is the loop's time."""
+
+
+class Connection(Sweepable, Protocol):
+    """A client's connection, as the server's shutdown sees it."""
+
+    transport: asyncio.Transport
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way."""
+
+    def close(self) -> None:
+        """Close once what was written is sent."""
+
+
+class OpenTunnel(Sweepable, Protocol):
+    """A websocket, as the server's shutdown sees it."""
+
+    def drain(self) -> None:
+        """End it as soon as no turn is under way."""
+
+
+class UnreadAnswer(Sweepable, Protocol):
+    """An answer that is read on without a client."""
+
+    def give_up(self) -> None:
+        """End the provider's request; what is known by now is recorded."""
 
 
 class Handler(Protocol):
@@ -26,4 +79,4 @@ class Handler(Protocol):
         """End whatever runs: nobody listens any more."""
 
     def from_client(self, data: bytes) -> None:
-        """Take bytes of the client after `ClientConnection.switch`."""
+        """Take bytes of the client after its connection became a tunnel."""

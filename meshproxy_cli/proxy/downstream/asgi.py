@@ -5,48 +5,27 @@ One task per request; bodies are collected, since everything here is small. Noth
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import MutableMapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from meshproxy_cli.proxy.core.errors import Reader, Refusal, reason_phrase, render
+from meshproxy_cli.proxy.core.handler import Client
 from meshproxy_cli.proxy.core.ids import new_request_id
+from meshproxy_cli.proxy.core.web_app import App, Message
 from meshproxy_cli.proxy.http1.chunked import LAST_CHUNK, chunk
 from meshproxy_cli.proxy.http1.head import RequestHead
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.downstream.connection import ClientConnection
-    from meshproxy_cli.proxy.request.gateway import Gateway
-
-Message = MutableMapping[str, Any]
-App = Callable[
-    [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
-]
+from meshproxy_cli.proxy.request.gateway import Gateway
 
 _LARGEST_BODY = 1024 * 1024
 _BODYLESS = frozenset({204, 304})
 _log = logging.getLogger(__name__)
 
 
-class AppHost:
-    """An ASGI application, and the tasks that run in it."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-        self.tasks: set[asyncio.Task[None]] = set()
-
-    async def close(self) -> None:
-        """Cancel what still runs."""
-        tasks = tuple(self.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 class AppExchange:
     """One request for the application; a `Handler`."""
 
-    def __init__(self, gateway: "Gateway", client: "ClientConnection", head: RequestHead) -> None:
+    def __init__(self, gateway: Gateway, client: Client, head: RequestHead) -> None:
         self._gateway = gateway
         self._client = client
         self._head = head

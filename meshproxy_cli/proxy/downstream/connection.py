@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, cast
 
 from meshproxy_cli.proxy.core.errors import Reader, Refusal, render
 from meshproxy_cli.proxy.core.ids import new_request_id
+from meshproxy_cli.proxy.downstream.dispatcher import dispatch
 from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError
 from meshproxy_cli.proxy.http1.head import (
     CHUNKED,
+    AnswerHead,
     MalformedHeadError,
     RequestHead,
     check_partial_head,
     read_request_head,
 )
 from meshproxy_cli.proxy.request.lifecycle import Exchange
+from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
+from meshproxy_cli.proxy.upstream.forwarded_headers import switch_head
+from meshproxy_cli.proxy.websocket.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.core.handler import Handler
@@ -153,8 +158,17 @@ class ClientConnection(asyncio.Protocol):
         elif self._buffer:
             self._gateway.loop.call_soon(self._next)
 
-    def switch(self, handler: "Handler") -> None:
-        """Pass all further bytes to this handler: the connection is a tunnel now."""
+    def open_tunnel(self, exchange: Exchange, connection: UpstreamConnection, head: AnswerHead, rest: bytes) -> None:
+        """Become a websocket: the provider has switched protocols, and `rest` is what it has sent since."""
+        tunnel = Tunnel(self._gateway, exchange, connection)
+        connection.hand_over(tunnel)
+        self.send(switch_head(head, exchange.request_id.encode()))
+        self._switch(tunnel)
+        if rest:
+            tunnel.tunnel_data(rest)
+
+    def _switch(self, handler: "Handler") -> None:
+        """Pass all further bytes to this handler."""
         self._handler = handler
         self._phase = _TUNNEL
         self._need = 1  # what the client is sending when the tunnel ends is not to take our last words from it
@@ -238,7 +252,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(f"Room Proxy: malformed request: {problem}.")
             return
         self._buffer, self._seen = b"", 0
-        handler = self._gateway.handler_for(self, head, block)
+        handler = dispatch(self._gateway, self, head, block)
         if isinstance(handler, Exchange):
             self._last = handler.prepared
         self._begin(handler, head, head.keeps_alive, data[end + 4 :])

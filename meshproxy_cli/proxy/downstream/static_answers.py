@@ -1,15 +1,13 @@
 """Answers of our own that need no provider: probes of a base URL, and refusals that no credential would change."""
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from meshproxy_cli.proxy.core.errors import Refusal, answer, reader_astray, render
+from meshproxy_cli.proxy.core.handler import Client
 from meshproxy_cli.proxy.core.ids import new_request_id
 from meshproxy_cli.proxy.core.routes import Protocol
 from meshproxy_cli.proxy.http1.head import RequestHead
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.downstream.connection import ClientConnection
-    from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.request.gateway import Gateway
 
 
 class LocalAnswer:
@@ -17,7 +15,7 @@ class LocalAnswer:
 
     __slots__ = ("_client", "_close", "_gateway", "_head", "_protocol", "_refusal", "_size")
 
-    def __init__(self, gateway: "Gateway", client: "ClientConnection", head: RequestHead) -> None:
+    def __init__(self, gateway: Gateway, client: Client, head: RequestHead) -> None:
         self._gateway = gateway
         self._client = client
         self._head = head
@@ -29,8 +27,8 @@ class LocalAnswer:
     @classmethod
     def refusing(
         cls,
-        gateway: "Gateway",
-        client: "ClientConnection",
+        gateway: Gateway,
+        client: Client,
         head: RequestHead,
         refusal: Refusal,
         *,

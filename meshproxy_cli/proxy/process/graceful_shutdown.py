@@ -9,11 +9,9 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.downstream.connection import ClientConnection
-    from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.core.handler import Connection
+from meshproxy_cli.proxy.request.gateway import Gateway
 
 LINGER_S = 1.0
 _STEP_S = 0.05
@@ -31,7 +29,7 @@ def accept_waiting(sockets: Iterable[socket.socket]) -> tuple[socket.socket, ...
     return tuple(accepted)
 
 
-async def drain(gateway: "Gateway", patience_s: float) -> None:
+async def drain(gateway: Gateway, patience_s: float) -> None:
     """Let everything end that runs, for `patience_s` at most; `gateway.draining` is set.
 
     A connection that is idle is served for another `LINGER_S`: by then a load balancer has noticed that new connections
@@ -39,7 +37,7 @@ async def drain(gateway: "Gateway", patience_s: float) -> None:
     """
     loop = gateway.loop
     deadline = loop.time() + patience_s
-    idle_since: dict[ClientConnection, float] = {}
+    idle_since: dict[Connection, float] = {}
     while (gateway.connections or gateway.exchanges or gateway.tunnels) and (now := loop.time()) < deadline:
         for tunnel in tuple(gateway.tunnels):
             tunnel.drain()

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.events.observers import histogram
 from meshproxy_cli.proxy.events.recorder import Ledger
@@ -10,12 +9,10 @@ from meshproxy_cli.proxy.events.shipper import Shipper
 from meshproxy_cli.proxy.events.spool import Spool, segments
 from meshproxy_cli.proxy.metrics.counters import TTFB_BUCKETS_S
 from meshproxy_cli.proxy.metrics.families import Metric, MetricKind, Sample
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.request.gateway import Gateway
 
 
-def metric_families(gateway: "Gateway", ledger: Ledger, spool: Spool) -> tuple[Metric, ...]:
+def metric_families(gateway: Gateway, ledger: Ledger, spool: Spool) -> tuple[Metric, ...]:
     """Return a worker's families with their values now."""
     metrics = gateway.metrics
     requests = tuple(
@@ -65,6 +62,6 @@ def _counter(name: str, text: str, value: float) -> Metric:
     return Metric(name, MetricKind.COUNTER, text, (Sample(value),))
 
 
-def _ttfb(gateway: "Gateway") -> Metric:
+def _ttfb(gateway: Gateway) -> Metric:
     counts, total = gateway.metrics.ttfb_counts, gateway.metrics.ttfb_sum_s
     return histogram("time_to_first_byte_seconds", "From request to first byte.", TTFB_BUCKETS_S, counts, total)

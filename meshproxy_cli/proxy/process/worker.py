@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from meshproxy_cli import __version__
 from meshproxy_cli.proxy.admin.services import Health, ProviderSummary, WebServices
 from meshproxy_cli.proxy.config.server import ServerConfig
 from meshproxy_cli.proxy.core.directory import Directory
-from meshproxy_cli.proxy.downstream.asgi import AppHost
+from meshproxy_cli.proxy.core.web_app import App, AppHost
 from meshproxy_cli.proxy.downstream.connection import ClientConnection
 from meshproxy_cli.proxy.events.recorder import Ledger
 from meshproxy_cli.proxy.events.rescue import Rescue
@@ -39,9 +38,6 @@ from meshproxy_cli.proxy.upstream.pool import Pool
 from meshproxy_cli.proxy.usage.pricing import PriceBook, price_book
 from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.events import UsageEvent
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.downstream.asgi import App
 
 _BACKLOG = 4096
 _ROTATE_S = 0.2
@@ -221,7 +217,7 @@ class Worker:
         for connection in tuple(self.gateway.connections):
             connection.transport.abort()
 
-    def _web_app(self, config: ServerConfig) -> "App":
+    def _web_app(self, config: ServerConfig) -> App:
         from meshproxy_cli.proxy.admin.app import create_app  # noqa: PLC0415 (Starlette, only where the web side is on)
 
         return create_app(

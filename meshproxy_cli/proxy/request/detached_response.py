@@ -1,25 +1,29 @@
 """Reading on after the client went away, so that the ledger gets the provider's own numbers (`on_disconnect`)."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from meshproxy_cli.proxy.http1.head import AnswerHead
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.request.gateway import Gateway
-    from meshproxy_cli.proxy.request.relay import Relay
-    from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
+from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
 
 
-class Drain:
+class DetachedResponse:
     """Takes the rest of one answer, as a `Sink`, and throws it away but for its usage; bounded in time."""
 
-    __slots__ = ("_connection", "_gateway", "_relay", "_until")
+    __slots__ = ("_connection", "_ended", "_gateway", "_until", "_watch")
 
-    def __init__(self, gateway: "Gateway", connection: "UpstreamConnection", relay: "Relay") -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        connection: UpstreamConnection,
+        watch: Callable[[Sequence[bytes]], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """Take over an answer: `watch` looks for usage in its bytes, `ended` learns that there are no more."""
         self._gateway = gateway
         self._connection = connection
-        self._relay = relay
+        self._watch = watch
+        self._ended = ended
         self._until = gateway.loop.time() + gateway.config.drain.seconds
 
     def start(self) -> None:
@@ -40,7 +44,7 @@ class Drain:
 
     def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
         del raw
-        self._relay.watch(pieces)
+        self._watch(pieces)
         if last:
             self._finish()
 
@@ -65,4 +69,4 @@ class Drain:
 
     def _finish(self) -> None:
         self._gateway.drains.discard(self)
-        self._relay.client_gone()
+        self._ended()

@@ -1,15 +1,29 @@
 """One request of a provider route, in the order in which it happens:
 
-head read → authenticate → body read → authorise → limits → forward (`forward.py`, `relay.py`) → record.
+authenticate → read the body → authorize → admit → attempt (`attempts.py`) → relay (`relay.py`) → record → end.
+
+Only this module records and ends a request.
 """
 
 import logging
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from time import perf_counter, time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from meshproxy_cli.proxy.core.errors import Refusal, RefusedError, UnknownIdError, answer, reader_of, render, too_large
+from meshproxy_cli.proxy.config.server import Provider
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.errors import (
+    Refusal,
+    RefusedError,
+    UnknownIdError,
+    answer,
+    reader_of,
+    refuse,
+    render,
+    too_large,
+)
+from meshproxy_cli.proxy.core.handler import Client
 from meshproxy_cli.proxy.core.ids import as_uuid, new_request_id
 from meshproxy_cli.proxy.core.routes import Reply
 from meshproxy_cli.proxy.events.entry import Entry
@@ -17,20 +31,17 @@ from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
-from meshproxy_cli.proxy.request.attempts import Forwarder
+from meshproxy_cli.proxy.request.attempts import Attempts
 from meshproxy_cli.proxy.request.authorization import Ask
+from meshproxy_cli.proxy.request.detached_response import DetachedResponse
+from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.request.narrowing import transform_for
 from meshproxy_cli.proxy.request.prepared import Prepared, Standing
-from meshproxy_cli.proxy.upstream.forwarded_headers import switch_head
+from meshproxy_cli.proxy.request.relay import Relay
+from meshproxy_cli.proxy.request.transforms import Transform
+from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
 from meshproxy_cli.proxy.usage.reading import Reading
-from meshproxy_cli.proxy.websocket.tunnel import Tunnel
 from meshproxy_cli.store.events import Outcome
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.config.server import Provider
-    from meshproxy_cli.proxy.core.caller import Caller
-    from meshproxy_cli.proxy.downstream.connection import ClientConnection
-    from meshproxy_cli.proxy.request.gateway import Gateway
-    from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
 
 _KEPT_FOR_STRANGERS = 4 * 1024 * 1024
 _UNKNOWN_KEY = "token_unknown_key"
@@ -38,30 +49,38 @@ _RESPONSE = Reply.RESPONSE
 _log = logging.getLogger(__name__)
 
 
+class TunnelingClient(Client, Protocol):
+    """A client whose connection can become a websocket."""
+
+    def open_tunnel(self, exchange: "Exchange", connection: UpstreamConnection, head: AnswerHead, rest: bytes) -> None:
+        """Become a websocket: the provider has switched protocols, and `rest` is what it has sent since."""
+
+
 class Exchange:
     """A request and its answer; a `Handler`."""
 
     __slots__ = (
-        "_admission", "_begun", "_gateway", "_looked_up", "_pending", "_refusal", "_size", "_standing", "_started_at",
-        "ask", "caller", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider", "request_id",
-        "route", "trailers", "websocket",
+        "_admission", "_attempts", "_begun", "_gateway", "_looked_up", "_pending", "_pieces", "_refusal", "_relay",
+        "_size", "_standing", "_started_at", "ask", "body", "caller", "client", "closes", "head", "prepared",
+        "provider", "request_id", "route", "trailers",
     )  # fmt: skip
 
-    def __init__(self, gateway: "Gateway", client: "ClientConnection", prepared: Prepared) -> None:
+    def __init__(self, gateway: Gateway, client: TunnelingClient, prepared: Prepared) -> None:
         self._gateway = gateway
         self.client = client
         self.prepared = prepared
         self.head = prepared.head
         self.route = prepared.route
-        self.websocket = prepared.websocket
         self.closes = not prepared.keeps or gateway.draining
         self.request_id = new_request_id()
         self.caller: Caller | None = None
         self.ask = _NO_ASK
         self.provider: Provider | None = None
-        self.pieces: list[bytes] = []
+        self.body = b""
         self.trailers: list[bytes] = []
-        self.forwarder: Forwarder | None = None
+        self._pieces: list[bytes] = []
+        self._attempts: Attempts | None = None  # while there is no answer
+        self._relay: Relay | None = None  # from the answer's head on
         self._standing: Standing | None = None
         self._size = 0
         self._begun = perf_counter()
@@ -92,7 +111,7 @@ class Exchange:
     def body_piece(self, data: bytes) -> bool:
         self._size += len(data)
         if self._refusal is None or (self.wants_more and self._size <= _KEPT_FOR_STRANGERS):
-            self.pieces.append(data)
+            self._pieces.append(data)
         if self._size > self._gateway.limits.largest_body:
             self._refuse_size()
             return False
@@ -147,23 +166,24 @@ class Exchange:
         gateway, standing, route = self._gateway, self._standing, self.route
         if standing is None:
             raise TypeError("a request without a caller")
-        body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-        self.pieces = [body] if body else []
+        if self._pieces:
+            self.body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces = []
         try:
-            self.ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, body)
+            self.ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, self.body)
             if route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
                 self._answer_here(CODEX_MODELS)
                 return
             self.provider = standing.provider
             if self.provider is None:
-                self.provider = standing.provider = gateway.provider_for(route.protocol, standing.room)
+                self.provider = standing.provider = self._provider_for(standing)
         except UnknownIdError as problem:
             self._look_up(problem)
             return
         except RefusedError as problem:
             self.refuse(problem.refusal)
             return
-        if self.websocket or is_free(route.endpoint.path):  # each turn of a websocket is admitted on its own
+        if self.prepared.websocket or is_free(route.endpoint.path):  # each turn of a websocket is admitted on its own
             self._forward()
             return
         verdict = gateway.limiter.admit(
@@ -204,11 +224,67 @@ class Exchange:
         self._admission = verdict
         self._forward()
 
+    def _provider_for(self, standing: Standing) -> Provider:
+        """Return the provider of the caller's room; raises `RefusedError`."""
+        protocol, room = self.route.protocol, standing.room
+        name = room.providers.get(protocol) if room is not None else None
+        provider = self._gateway.config.provider(protocol, name)
+        if provider is None:
+            what = f"'{name}'" if name else f"for {protocol}"
+            raise refuse(
+                503, "no_provider", f"Room Proxy: no provider {what} is configured here. Ask the proxy's admin."
+            )
+        return provider
+
     def _forward(self) -> None:
+        provider, caller = self.provider, self.caller
+        if provider is None or caller is None:
+            raise TypeError("a request without a provider or a caller")
         if self.ask.body is not None:
-            self.pieces = [self.ask.body]
-        self.forwarder = Forwarder(self._gateway, self)
-        self.forwarder.start()
+            self.body = self.ask.body
+        self._attempts = Attempts(self._gateway, self, provider, caller)
+        self._attempts.start()
+
+    # What the provider answers
+
+    def answered(self, connection: UpstreamConnection, head: AnswerHead) -> None:
+        self._attempts = None
+        self.body = b""  # nothing will be sent again
+        self._relay = Relay(self, connection, head, self._transform_for)
+        connection.hand_over(self._relay)
+
+    def _transform_for(self, head: AnswerHead) -> Transform | None:
+        if self.caller is None:
+            return None
+        return transform_for(self._gateway, self.caller, self.prepared, self.ask, head)
+
+    def upgraded(self, connection: UpstreamConnection, head: AnswerHead, rest: bytes) -> None:
+        """Become a tunnel: the provider has switched to the websocket protocol."""
+        self._attempts = None
+        self._gateway.exchanges.discard(self)
+        self.client.open_tunnel(self, connection, head, rest)
+
+    def unanswered(self, status: int, code: str, reason: str, *, retry: bool) -> None:
+        """Refuse: no provider answers."""
+        name = self.provider.name if self.provider is not None else ""
+        message = (
+            f"Room Proxy: the provider '{name}' gave {reason}. Try again in a moment; if it stays so, tell the proxy's "
+            f"admin. Request id: {self.request_id}."
+        )
+        self.refuse(Refusal(status=status, code=code, message=message, retry=retry), Outcome.UNREACHABLE)
+
+    def relayed(self, outcome: Outcome, error: str, ending: bytes, *, keep: bool) -> None:
+        """Record, send the answer's last bytes, and part from the client."""
+        self._record_relayed(outcome, error)
+        if ending:
+            self.client.send(ending)
+        self._over(keep=keep)
+
+    def broken_off(self, error: str, *, reset: bool) -> None:
+        """Record, and part from the client so that it sees that the answer is not whole."""
+        self._record_relayed(Outcome.PROVIDER_CLOSED, error)
+        self._gateway.exchanges.discard(self)
+        self.client.abort(reset=reset)
 
     # How it ends
 
@@ -220,60 +296,74 @@ class Exchange:
         what = {"status": refusal.status, "endpoint": self.route.endpoint.path}
         _log.debug("refused: %s", refusal.code, extra={"request_id": self.request_id, "fields": what})
         if self.caller is not None:
-            self.record(status, outcome, refusal.code, None)
+            self._record(status, outcome, refusal.code, None)
         self.client.send(data)
-        self.over(keep=not self.closes)
+        self._over(keep=not self.closes)
 
     def _answer_here(self, body: bytes) -> None:
         head_only = self.head.method == b"HEAD"
         self.client.send(answer(200, body, self.request_id, close=self.closes, head_only=head_only))
-        self.over(keep=not self.closes)
+        self._over(keep=not self.closes)
 
-    def upgraded(self, connection: "UpstreamConnection", head: AnswerHead, rest: bytes) -> None:
-        """Become a tunnel: the provider has switched to the websocket protocol."""
-        tunnel = Tunnel(self._gateway, self, connection)
-        self._gateway.exchanges.discard(self)
-        connection.hand_over(tunnel)
-        self.client.send(switch_head(head, self.request_id.encode()))
-        self.client.switch(tunnel)
-        if rest:
-            tunnel.tunnel_data(rest)
-
-    def over(self, *, keep: bool) -> None:
+    def _over(self, *, keep: bool) -> None:
         """Part from the client: the last byte is written."""
         self._gateway.exchanges.discard(self)
         self.client.finish(keep=keep)
 
-    def abort(self, *, reset: bool) -> None:
-        """Part from the client so that it sees that the answer is not whole (see `ClientConnection.abort`)."""
-        self._gateway.exchanges.discard(self)
-        self.client.abort(reset=reset)
-
     def sweep(self, now: float) -> None:
         """End what has been silent for too long."""
-        if self.forwarder is not None:
-            self.forwarder.sweep(now)
+        if self._attempts is not None:
+            self._attempts.sweep(now)
+        elif self._relay is not None:
+            self._relay.sweep(now, self._gateway.limits.idle_s)
 
     def client_congested(self, *, congested: bool) -> None:
-        if self.forwarder is not None:
-            self.forwarder.pause(paused=congested)
+        if self._relay is not None:
+            self._relay.pause(paused=congested)
 
     def client_gone(self) -> None:
         self._gateway.exchanges.discard(self)
         if self._pending is not None:
             self._gateway.limiter.abandon(self._pending)
             self._pending = None
-        if self.forwarder is not None:
-            self.forwarder.client_gone()
+        if self._attempts is not None:
+            self._attempts.stop()
+            self._record(0, Outcome.CLIENT_CLOSED, "client_closed", None)
+        elif self._relay is not None:
+            self._let_go(self._relay)
+
+    def _let_go(self, relay: Relay) -> None:
+        """End an answer that nobody listens to any more, or have its end read for its usage."""
+        connection = relay.take_connection()
+        if connection is None:
+            return
+        if self._gateway.may_drain:
+            DetachedResponse(self._gateway, connection, relay.watch, self._record_abandoned).start()
+        else:
+            connection.drop()
+            self._record_abandoned()
+
+    def _record_abandoned(self) -> None:
+        self._record_relayed(Outcome.CLIENT_CLOSED, "client_closed")
 
     def from_client(self, data: bytes) -> None:
         """Take nothing: only a `Tunnel` switches its connection."""
 
-    def record(self, status: int, outcome: Outcome, error: str, reading: Reading | None) -> None:
+    def _record_relayed(self, outcome: Outcome, error: str) -> None:
+        """Write the event of an answer down, with the usage that was found in it."""
+        relay = self._relay
+        if relay is None:
+            return
+        reading = relay.usage()
+        if reading is not None and reading.error and outcome is Outcome.OK:
+            outcome = Outcome.PROVIDER_ERROR
+        self._record(relay.status, outcome, error, reading)
+
+    def _record(self, status: int, outcome: Outcome, error: str, reading: Reading | None) -> None:
         """Write the event down; called before the last byte goes out."""
         if self._standing is None:
             return
-        gateway, relay = self._gateway, None if self.forwarder is None else self.forwarder.relay
+        gateway, relay = self._gateway, self._relay
         subject = self._standing.subject_of(self.route, self.head.method, self.provider)
         begun = self._begun
         entry = Entry(
@@ -288,7 +378,7 @@ class Exchange:
             request_bytes=self._size,
             error=error,
         )
-        if relay is not None and relay.status:
+        if relay is not None:
             entry.streamed = relay.streamed
             entry.provider_request_id = relay.provider_request_id
             entry.ttfb_ms = (relay.first_byte_at - begun) * 1000

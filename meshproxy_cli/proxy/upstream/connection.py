@@ -19,7 +19,7 @@ class Sink(Protocol):
     """Who gets an answer."""
 
     def answer_started(self, head: AnswerHead) -> None:
-        """Take the final answer's head."""
+        """Take the final answer's head; drop the connection, or hand it over to another sink, if it is not for you."""
 
     def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
         """Take body bytes: `raw` with their framing as they came, `pieces` without."""
@@ -219,8 +219,9 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._phase, self._need = _COUNTED, head.length
         sink.answer_started(head)
-        if self._sink is not sink:
+        if self._sink is None:
             return  # it did not want this answer
+        sink = self._sink  # it may have handed the answer over
         if self._phase is _CHUNKED:
             self.data_received(data)
         else:

@@ -1,17 +1,13 @@
 """The way to a websocket's client: the provider's bytes as they come, and messages of ours between two of its own."""
 
-from typing import TYPE_CHECKING
-
+from meshproxy_cli.proxy.core.handler import Client
 from meshproxy_cli.proxy.websocket.frames import FrameError, Message, MessageReader
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.downstream.connection import ClientConnection
 
 
 class Downstream:
     """Call `read` with what the provider sent, look at the messages, then `send` the same bytes."""
 
-    def __init__(self, client: "ClientConnection", limit: int) -> None:
+    def __init__(self, client: Client, limit: int) -> None:
         self._client = client
         self._reader: MessageReader | None = MessageReader(masked=False, limit=limit)
         self._waiting = b""

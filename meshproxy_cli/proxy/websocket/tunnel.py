@@ -5,14 +5,17 @@ authenticated again (a key may have been revoked meanwhile), its model and limit
 """
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.core.errors import Refusal, RefusedError, UnknownIdError, reader_of, refused_turn, too_large
 from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending
 from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.request.aliases import with_real_models
+from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.request.lifecycle import Exchange
+from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
 from meshproxy_cli.proxy.websocket.downstream import Downstream
 from meshproxy_cli.proxy.websocket.frames import (
     FrameError,
@@ -28,13 +31,6 @@ from meshproxy_cli.proxy.websocket.turn import Turn
 from meshproxy_cli.proxy.websocket.turns import Turns
 from meshproxy_cli.store.events import Outcome
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from meshproxy_cli.proxy.request.gateway import Gateway
-    from meshproxy_cli.proxy.request.lifecycle import Exchange
-    from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
-
 _GOING_AWAY = 1001
 _PROTOCOL_ERROR = 1002
 _POLICY = 1008
@@ -49,7 +45,7 @@ _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
 class Tunnel:
     """A `Handler`, and the provider connection's `Sink`, once both sides speak websocket."""
 
-    def __init__(self, gateway: "Gateway", exchange: "Exchange", connection: "UpstreamConnection") -> None:
+    def __init__(self, gateway: Gateway, exchange: Exchange, connection: UpstreamConnection) -> None:
         self._gateway = gateway
         self._exchange = exchange
         self._client = exchange.client
@@ -230,7 +226,7 @@ class Tunnel:
     def answer_started(self, head: AnswerHead) -> None:
         """Never called: the answer was the switch."""
 
-    def answer_data(self, raw: bytes, pieces: "Sequence[bytes]", *, last: bool) -> None:
+    def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
         """Never called: the answer was the switch."""
 
     def answer_piece(self, raw: bytes, piece: bytes) -> None:

@@ -2,17 +2,14 @@
 
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.core.ids import new_event_id
 from meshproxy_cli.proxy.events.entry import Entry, subject_of
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.request.gateway import Gateway
-    from meshproxy_cli.proxy.request.lifecycle import Exchange
-    from meshproxy_cli.proxy.usage.reading import Reading
-    from meshproxy_cli.store.events import Outcome, UsageEvent
+from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.request.lifecycle import Exchange
+from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.store.events import Outcome, UsageEvent
 
 
 class Turn:
@@ -21,7 +18,7 @@ class Turn:
     Realtime's providers begin responses, and transcribe, unasked too: such a turn begins with their message.
     """
 
-    def __init__(self, gateway: "Gateway", exchange: "Exchange", model: str, request_bytes: int) -> None:
+    def __init__(self, gateway: Gateway, exchange: Exchange, model: str, request_bytes: int) -> None:
         self._gateway = gateway
         self._exchange = exchange
         self.model = model
@@ -56,7 +53,7 @@ class Turn:
             self._first_byte_at = perf_counter()
         self._response_bytes += size
 
-    def record(self, status: int, outcome: "Outcome", error: str, reading: "Reading | None") -> None:
+    def record(self, status: int, outcome: Outcome, error: str, reading: Reading | None) -> None:
         """Write the turn's event down."""
         exchange, gateway = self._exchange, self._gateway
         caller = exchange.caller

@@ -3,18 +3,15 @@
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.core.errors import Refusal
 from meshproxy_cli.proxy.limiting.interface import Admission, Pending
+from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.request.lifecycle import Exchange
+from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.proxy.usage.turns import TurnMeter
 from meshproxy_cli.proxy.websocket.turn import Turn
 from meshproxy_cli.store.events import Outcome
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.request.gateway import Gateway
-    from meshproxy_cli.proxy.request.lifecycle import Exchange
-    from meshproxy_cli.proxy.usage.reading import Reading
 
 _REALTIME = "/v1/realtime"
 
@@ -22,7 +19,7 @@ _REALTIME = "/v1/realtime"
 class Turns:
     """Call `watch` with each of the provider's messages. `forbidden` hears of a turn that is begun against a limit."""
 
-    def __init__(self, gateway: "Gateway", exchange: "Exchange", forbidden: Callable[[Refusal], None]) -> None:
+    def __init__(self, gateway: Gateway, exchange: Exchange, forbidden: Callable[[Refusal], None]) -> None:
         self._gateway = gateway
         self._exchange = exchange
         self._forbidden = forbidden
@@ -64,7 +61,7 @@ class Turns:
             self._under_way.popleft().record(200, outcome, error, reading)
             reading = None
 
-    def _record(self, reading: "Reading", size: int) -> None:
+    def _record(self, reading: Reading, size: int) -> None:
         turn = self._under_way.popleft() if self._under_way and not self._meter.beside else self._unasked()
         turn.received(size)
         turn.record(200, Outcome.PROVIDER_ERROR if reading.error else Outcome.OK, "", reading)

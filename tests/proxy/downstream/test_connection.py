@@ -120,7 +120,7 @@ def test_a_body_of_very_many_chunks_is_kept_in_few_pieces(tmp_path: Path) -> Non
         writer.write(request(framed, framing="Transfer-Encoding: chunked"))
         await until(lambda: [exchange._size for exchange in running.gateway.exchanges] == [len(body)])
         (exchange,) = running.gateway.exchanges
-        assert len(exchange.pieces) < len(body) / 100
+        assert len(exchange._pieces) < len(body) / 100
         writer.write(b"0\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
         writer.close()

@@ -11,7 +11,7 @@ from meshproxy_cli.tokens.jws import Json
 from meshproxy_cli.tokens.problems import Findings, nearest
 from meshproxy_cli.tokens.scalars import as_text, is_blank, is_null, shown
 from meshproxy_cli.tokens.scope import SECTIONS, Section
-from meshproxy_cli.tokens.spec import Override, TokenSpec
+from meshproxy_cli.tokens.tokenspec import Override, TokenSpec
 from meshproxy_cli.tokens.tree import Entry, Node, Place, Scalar, Table, from_json
 
 VERSION: Final = "v1"

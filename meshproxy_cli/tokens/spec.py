@@ -1,26 +1,12 @@
 """Reads token specs: from YAML, from the options of a command line, or both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
 
-from meshproxy_cli.tokens.jws import Json
 from meshproxy_cli.tokens.problems import SpecError
-from meshproxy_cli.tokens.tokenspec import TokenSpec
+from meshproxy_cli.tokens.tokenspec import MAX_SPEC, Override, TokenSpec
 from meshproxy_cli.tokens.tree import Node, Place, from_json
 
-MAX_SPEC: Final = 65_536  # characters, and bytes of a file; the token made of it has to fit in a header
-
 __all__ = ["MAX_SPEC", "Override", "SpecError", "TokenSpec", "parse_spec", "spec_from_options"]
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A value from the command line that goes over the file's; `option` is what the person typed, for messages."""
-
-    path: tuple[str, ...]
-    value: Json
-    option: str
 
 
 def parse_spec(

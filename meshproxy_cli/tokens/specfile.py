@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import yaml
 
 from meshproxy_cli.tokens.problems import Problem, SpecError
-from meshproxy_cli.tokens.spec import MAX_SPEC
+from meshproxy_cli.tokens.tokenspec import MAX_SPEC
 from meshproxy_cli.tokens.tree import Entry, Items, Node, Place, Scalar, Table
 
 _MAX_DEPTH: Final = 20

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from meshproxy_cli.tokens.jws import Json
+
+MAX_SPEC: Final = 65_536  # characters, and bytes of a file; the token made of it has to fit in a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +26,12 @@ class TokenSpec:
     def for_room(cls, identity: str, room: str) -> Self:
         """Return the least spec with which a coding agent can use models through a room."""
         return cls(identity, room, None, {"llm": {}})
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A value from the command line that goes over the file's; `option` is what the person typed, for messages."""
+
+    path: tuple[str, ...]
+    value: Json
+    option: str

@@ -14,8 +14,8 @@ from meshproxy_cli.proxy.request.prepared import Prepared
 from meshproxy_cli.proxy.request.transforms import Transform, TransformError
 from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
 from meshproxy_cli.proxy.upstream.forwarded_headers import answer_head
-from meshproxy_cli.proxy.usage.meter import Meter, meter_for
-from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.proxy.usage.meter import meter_for
+from meshproxy_cli.proxy.usage.reading import Meter, Reading
 from meshproxy_cli.store.events import Outcome
 
 _OK = 200

@@ -2,15 +2,11 @@
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import brotli
 import zstandard
 
-from meshproxy_cli.proxy.usage.reading import Reading
-
-if TYPE_CHECKING:
-    from meshproxy_cli.proxy.usage.meter import Meter
+from meshproxy_cli.proxy.usage.reading import Meter, Reading
 
 _PIECE = 64 * 1024
 _ZSTD_PIECE = 256
@@ -24,7 +20,7 @@ Decoder = Callable[[bytes], Iterator[bytes]]
 class DecodingMeter:
     """Undoes gzip, deflate, br and zstd for another meter. What can't be decoded is not metered."""
 
-    def __init__(self, meter: "Meter", content_encoding: bytes) -> None:
+    def __init__(self, meter: Meter, content_encoding: bytes) -> None:
         self._meter = meter
         self._room = _MOST_DECODED
         self._decoders = _decoders(content_encoding)

@@ -6,7 +6,6 @@ kind an answer needs.
 
 import functools
 from collections.abc import Callable
-from typing import Protocol
 
 from meshproxy_cli.proxy.usage.anthropic import AnthropicDialect
 from meshproxy_cli.proxy.usage.batches import BatchMeter
@@ -14,7 +13,7 @@ from meshproxy_cli.proxy.usage.bounded_buffer import LIMIT, Held
 from meshproxy_cli.proxy.usage.decode import DecodingMeter
 from meshproxy_cli.proxy.usage.dialect import Dialect, error_code, parse
 from meshproxy_cli.proxy.usage.openai import ChatDialect, ImageDialect, OpenAIDialect, SpeechDialect
-from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.proxy.usage.reading import Meter, Reading
 from meshproxy_cli.proxy.usage.sse import StreamMeter
 from meshproxy_cli.store.events import TokenCounts
 
@@ -34,16 +33,6 @@ _OPENAI_DIALECTS: dict[str, type[Dialect]] = {
     "/v1/audio/speech": SpeechDialect,
 }
 _STREAM_STARTS = (b"event:", b"data:", b"id:", b"retry:", b":")
-
-
-class Meter(Protocol):
-    """Watches one answer."""
-
-    def feed(self, data: bytes) -> None:
-        """Take in the next bytes of the body, transfer coding removed, content coding still on."""
-
-    def finish(self) -> Reading:
-        """Return what is known, once, when the body is over or was broken off."""
 
 
 def meter_for(*, protocol: str, endpoint: str, status: int, content_type: bytes, content_encoding: bytes) -> Meter:

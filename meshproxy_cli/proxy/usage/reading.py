@@ -1,6 +1,7 @@
 """What a meter knows about one answer once it is over."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -37,3 +38,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     output_bytes_estimate: int = 0  # bytes of output text that went through
     shares: tuple[ModelShare, ...] = ()
     event_ids: tuple[str, ...] = ()  # for this reading and its shares, where the same answer may come again
+
+
+class Meter(Protocol):
+    """Watches one answer."""
+
+    def feed(self, data: bytes) -> None:
+        """Take in the next bytes of the body, transfer coding removed, content coding still on."""
+
+    def finish(self) -> Reading:
+        """Return what is known, once, when the body is over or was broken off."""

@@ -28,7 +28,7 @@ from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 from meshproxy_cli.store.records import GroupBy, UsageQuery
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.store import SqlStore
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 SECONDS = 30 * 24 * 3600

@@ -8,7 +8,7 @@ from meshproxy_cli.client.local import this_user
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.atomic import locked
 from meshproxy_cli.settings.masterkeys import FILE_VARIABLE, SECRET, VARIABLE
-from meshproxy_cli.store.vault import encode_master_keys, generate_master_key, master_key_id
+from meshproxy_cli.store.engine.vault import encode_master_keys, generate_master_key, master_key_id
 
 _PATIENCE_S = 60.0
 

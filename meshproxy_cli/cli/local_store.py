@@ -8,10 +8,10 @@ from meshproxy_cli.cli import context, output
 from meshproxy_cli.errors import CredentialError
 from meshproxy_cli.settings.masterkeys import FILE_VARIABLE, SECRET, VARIABLE, find_master_key_text
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.vault import encode_master_keys, generate_master_key, parse_master_keys
+from meshproxy_cli.store.engine.vault import encode_master_keys, generate_master_key, parse_master_keys
 
 if TYPE_CHECKING:
-    from meshproxy_cli.store.sql import SqlStore
+    from meshproxy_cli.store.store import SqlStore
 
 
 def open_local_store(database_url: str | None = None) -> "SqlStore":

@@ -26,7 +26,7 @@ from meshproxy_cli.store.records import (
 from meshproxy_cli.tokens.apikey import ApiKey
 
 if TYPE_CHECKING:
-    from meshproxy_cli.store.vault import KeyLoader
+    from meshproxy_cli.store.engine.vault import KeyLoader
 
 ORIGIN = "local"
 _STALE_S = 10.0

@@ -22,7 +22,7 @@ from meshproxy_cli.proxy.shipping import ShippingPlan, shipping_process
 from meshproxy_cli.proxy.supervisor import CONTEXT, Child, Supervisor
 from meshproxy_cli.proxy.tls import tls_context
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.vault import KeyLoader
+from meshproxy_cli.store.engine.vault import KeyLoader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

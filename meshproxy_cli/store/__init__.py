@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from meshproxy_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from meshproxy_cli.store.sql import SqlStore
-    from meshproxy_cli.store.vault import KeyLoader
+    from meshproxy_cli.store.engine.vault import KeyLoader
+    from meshproxy_cli.store.store import SqlStore
 
 
 def open_store(
@@ -27,15 +27,15 @@ def open_store(
     Raise `StoreUnavailableError`, or `UsageError` for another kind of URL or where the extra `proxy` isn't installed.
     """
     try:
-        from meshproxy_cli.store.database import Database  # noqa: PLC0415 (SQLAlchemy is part of the extra `proxy`)
-        from meshproxy_cli.store.migrate import migrate  # noqa: PLC0415
-        from meshproxy_cli.store.partitions import Partitions  # noqa: PLC0415
-        from meshproxy_cli.store.sql import SqlStore  # noqa: PLC0415
+        from meshproxy_cli.store.engine.database import Database  # noqa: PLC0415 (SQLAlchemy is part of the extra `proxy`)
+        from meshproxy_cli.store.engine.migrate import migrate  # noqa: PLC0415
+        from meshproxy_cli.store.engine.partitions import Partitions  # noqa: PLC0415
+        from meshproxy_cli.store.store import SqlStore  # noqa: PLC0415
     except ModuleNotFoundError as problem:
         raise UsageError(
             f"The database needs {problem.name}, which is not installed.", hint="pip install 'meshproxy[proxy]'"
         ) from problem
-    from meshproxy_cli.store.vault import Vault  # noqa: PLC0415
+    from meshproxy_cli.store.engine.vault import Vault  # noqa: PLC0415
 
     keys = (master_key,) if isinstance(master_key, bytes) else tuple(master_key or ())
     database = Database(url)

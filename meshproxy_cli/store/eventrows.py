@@ -10,9 +10,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
-from meshproxy_cli.store.database import from_micros, to_micros
+from meshproxy_cli.store.engine.database import from_micros, to_micros
+from meshproxy_cli.store.engine.schema import usage_events
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
-from meshproxy_cli.store.schema import usage_events
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row

@@ -13,9 +13,9 @@ import pytest
 from meshproxy_cli.client.local import LocalClient
 from meshproxy_cli.errors import NotFoundError
 from meshproxy_cli.store import open_store
+from meshproxy_cli.store.engine.vault import MasterKeyError
 from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.records import GroupBy, Limit, LimitKind, LimitScope, Role, Room, UsageQuery
-from meshproxy_cli.store.vault import MasterKeyError
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

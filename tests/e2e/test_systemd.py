@@ -24,7 +24,7 @@ from fixtures.commands import MESHPROXY
 from fixtures.nginx import free_port
 from meshproxy_cli.proxy import supervisor
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.vault import encode_master_keys, generate_master_key
+from meshproxy_cli.store.engine.vault import encode_master_keys, generate_master_key
 from meshproxy_cli.tokens.participant import mint
 from meshproxy_cli.tokens.spec import TokenSpec
 

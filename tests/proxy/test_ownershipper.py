@@ -11,7 +11,7 @@ from meshproxy_cli.proxy.owners import Owners
 from meshproxy_cli.proxy.ownershipper import OwnerShipper, is_shared
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.base import StoreUnavailableError
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.store import SqlStore
 
 CALLER = Caller("p", "r", "s", "ana", "k", "", None)
 

@@ -12,7 +12,7 @@ from meshproxy_cli.store import open_store
 from meshproxy_cli.store.base import StoreUnavailableError
 from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.records import UsageQuery
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.store import SqlStore
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 EVENT = UsageEvent(

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.store_events import event
 from meshproxy_cli.store.base import StoreUnavailableError
 from meshproxy_cli.store.names import NameKind, read_names
 from meshproxy_cli.store.records import Project, Role, Room
-from meshproxy_cli.store.sql import SqlStore
-
-from .conftest import event
+from meshproxy_cli.store.store import SqlStore
 
 
 def test_what_exists_and_what_was_used_of_late(store: SqlStore, store_url: str, project: Project) -> None:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from meshproxy_cli.store.schema import metadata
+from meshproxy_cli.store.engine.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

@@ -16,7 +16,7 @@ from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 from meshproxy_cli.store.records import Limit, LimitKind, LimitScope
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.store import SqlStore
 
 CALLER = Caller(
     project_id="p", room="lab", session="codex", participant="ann", key_id="k", agent="codex_exec", models=None

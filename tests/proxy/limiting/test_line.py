@@ -14,10 +14,10 @@ from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.proxy.limits import Admission
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store import open_store
+from meshproxy_cli.store.engine.schema import limit_counters
 from meshproxy_cli.store.leases import LeaseAnswer, LeaseRequest
 from meshproxy_cli.store.records import LimitKind, LimitScope
-from meshproxy_cli.store.schema import limit_counters
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.store import SqlStore
 
 from .conftest import CALLER, limit
 from .test_limiter import wait_until

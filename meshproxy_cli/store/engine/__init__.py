@@ -1,0 +1,1 @@
+"""What is under the parts: the database, its schema, transactions, encryption, and bulk inserts."""

@@ -25,7 +25,7 @@ def migrate(*, database_url: options.Database = None) -> None:
     """
     with output.progress("bringing the database to this version's schema"):
         store = open_local_store(database_url)
-    shown = store.database.url.render_as_string(hide_password=True)
+    shown = store.session.database.url.render_as_string(hide_password=True)
     store.close()
     output.success(f"{shown} has this version's schema")
 
@@ -56,7 +56,7 @@ def _rotate(database_url: str | None) -> None:
     store = open_local_store(database_url).acting_as(this_user())
     try:
         with output.progress("encrypting signing secrets with the new master key"):
-            count = store.rotate_master_key()
+            count = store.keys.rotate_master_key()
     finally:
         store.close()
     newest, *old = find_master_keys()

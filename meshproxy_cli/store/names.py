@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.store.base import StoreUnavailableError
+from meshproxy_cli.store.errors import StoreUnavailableError
 
 _DAY_US = 24 * 3600 * 1_000_000
 _RECENT_DAYS = 60

@@ -132,7 +132,7 @@ def as_a_service(directory: Path, provider: RecordingProvider) -> Iterator[Servi
     )
     database = f"sqlite:///{state}/data/meshproxy.db"
     store = open_store(database, master_key=master_key)
-    api_key = store.create_api_key(store.ensure_project().id, "tests")
+    api_key = store.keys.create(store.projects.ensure().id, "tests")
     store.close()
     token = mint(TokenSpec.for_room("tester", "r"), api_key, now=int(time.time()))
     variables = dict(value.split("=", 1) for value in settings("Environment"))

@@ -9,7 +9,7 @@ import pytest
 
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.records import Project
-from meshproxy_cli.store.store import SqlStore
+from meshproxy_cli.store.store import Store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -27,11 +27,11 @@ def master_key() -> bytes:
 
 
 @pytest.fixture
-def open_another(store_url: str, master_key: bytes) -> Iterator[Callable[..., SqlStore]]:
+def open_another(store_url: str, master_key: bytes) -> Iterator[Callable[..., Store]]:
     """Open the same database as other processes would."""
-    opened: list[SqlStore] = []
+    opened: list[Store] = []
 
-    def open_it(**options: Any) -> SqlStore:
+    def open_it(**options: Any) -> Store:
         opened.append(open_store(store_url, **({"master_key": master_key} | options)))
         return opened[-1]
 
@@ -41,10 +41,10 @@ def open_another(store_url: str, master_key: bytes) -> Iterator[Callable[..., Sq
 
 
 @pytest.fixture
-def store(open_another: Callable[..., SqlStore]) -> SqlStore:
+def store(open_another: Callable[..., Store]) -> Store:
     return open_another()
 
 
 @pytest.fixture
-def project(store: SqlStore) -> Project:
-    return store.ensure_project()
+def project(store: Store) -> Project:
+    return store.projects.ensure()

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.store.base import StoreUnavailableError
+from meshproxy_cli.store.errors import StoreUnavailableError
 
 SQLITE_BUSY_MS = 5000
 _POSTGRES_TIMEOUT_S = 10

@@ -1,4 +1,4 @@
-"""What the parts of the store share: the database, the vault, who is acting, and how a change is made known."""
+"""What the parts of the store share: the database, the vault, the actor, and how a change is announced."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -16,9 +16,9 @@ from meshproxy_cli.store.records import Actor
 CHANNEL = "meshproxy_changes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoreSession:
-    """Base of the store's parts; `actor` is whom the audit log names, None where the caller keeps its own."""
+    """The database and who uses it; without an `actor` changes are not entered in the audit log."""
 
     database: Database
     vault: Vault
@@ -26,14 +26,21 @@ class StoreSession:
     actor: Actor | None = None
 
     def acting_as(self, actor: Actor) -> Self:
-        """Return the same store, whose changes are entered in the audit log under `actor`."""
+        """Return the same session; its changes are entered in the audit log under `actor`."""
         return replace(self, actor=actor)
 
-    def changed(self, connection: Connection, action: str, target: str, **details: str) -> None:
-        """Within a change's transaction: raise the revision, wake the others, and write the audit log."""
+    def record_change(self, connection: Connection, action: str, target: str, **details: str) -> None:
+        """Raise the revision, notify other processes, and write the audit log, all in the change's transaction."""
         connection.execute(sa.update(control).values(revision=control.c.revision + 1))
         if self.database.is_postgresql:
             connection.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
         if self.actor is not None:
             entry = {"actor": self.actor.name, "action": action, "target": target, "origin": self.actor.origin}
             connection.execute(sa.insert(audit_log).values(at=now_micros(), details=details, **entry))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Base of the store's parts."""
+
+    session: StoreSession

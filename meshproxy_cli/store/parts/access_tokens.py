@@ -1,4 +1,4 @@
-"""Access tokens of the REST API and the dashboard, and the audit log."""
+"""Access tokens of the REST API and the dashboard."""
 
 import hashlib
 import secrets
@@ -9,26 +9,26 @@ import sqlalchemy as sa
 
 from meshproxy_cli.errors import NotFoundError
 from meshproxy_cli.store.engine.database import from_micros, now_micros, to_micros
-from meshproxy_cli.store.engine.schema import access_tokens, audit_log
-from meshproxy_cli.store.engine.session import StoreSession
-from meshproxy_cli.store.records import AccessToken, AuditEntry, Role
+from meshproxy_cli.store.engine.schema import access_tokens
+from meshproxy_cli.store.engine.session import Part
+from meshproxy_cli.store.records import AccessToken, Role
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
 TOKEN_PREFIX = "mpa_"  # noqa: S105 (what every token starts with, so that secret scanners know them)
 _TOKEN_BYTES = 32
-_NOTED_ONCE_IN_MICROS = 60 * 1_000_000
+_USE_RECORDED_EVERY_MICROS = 60 * 1_000_000
 
 
-class Access(StoreSession):
-    """Implements `base.AccessStore`."""
+class AccessTokens(Part):
+    """Creates, lists, revokes and checks access tokens."""
 
-    def create_access_token(self, name: str, role: Role) -> tuple[AccessToken, str]:
-        """Make one and return it with its text, which is not stored."""
+    def create(self, name: str, role: Role) -> tuple[AccessToken, str]:
+        """Create an access token and return it with its text, which is not stored."""
         text = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
         token = AccessToken(id=str(uuid.uuid4()), name=name, role=role, created_at=from_micros(now_micros()))
-        with self.database.write() as connection:
+        with self.session.database.write() as connection:
             connection.execute(
                 sa.insert(access_tokens).values(
                     id=token.id,
@@ -38,60 +38,40 @@ class Access(StoreSession):
                     created_at=to_micros(token.created_at),
                 )
             )
-            self.changed(connection, "access_token.create", token.id, name=name, role=role.value)
+            self.session.record_change(connection, "access_token.create", token.id, name=name, role=role.value)
         return token, text
 
-    def access_tokens(self) -> tuple[AccessToken, ...]:
-        """Return every token, revoked ones too, the oldest first."""
-        with self.database.read() as connection:
+    def list(self) -> tuple[AccessToken, ...]:
+        """Return every access token, including revoked ones, oldest first."""
+        with self.session.database.read() as connection:
             found = connection.execute(sa.select(access_tokens).order_by(access_tokens.c.created_at)).all()
         return tuple(map(_token, found))
 
-    def revoke_access_token(self, token_id: str) -> None:
-        """Revoke it for good; raise `NotFoundError` where there is none. Revoking twice is no error."""
+    def revoke(self, token_id: str) -> None:
+        """Revoke the access token permanently; revoking it again changes nothing. Raise `NotFoundError`."""
         this = access_tokens.c.id == token_id
-        with self.database.write() as connection:
+        with self.session.database.write() as connection:
             row = connection.execute(sa.select(access_tokens).where(this)).one_or_none()
             if row is None:
-                raise NotFoundError(f"There is no access token {token_id}.")
+                raise NotFoundError(f"Access token {token_id} not found.")
             if row.revoked_at is None:
                 connection.execute(sa.update(access_tokens).where(this).values(revoked_at=now_micros()))
-                self.changed(connection, "access_token.revoke", token_id, name=row.name)
+                self.session.record_change(connection, "access_token.revoke", token_id, name=row.name)
 
-    def check_access_token(self, text: str) -> AccessToken | None:
-        """Return the unrevoked token with that text, or None; notes its use, at most once a minute."""
-        # The tokens are random and long: an unsalted hash tells nothing, and looking it up leaks no timing of use.
+    def check(self, text: str) -> AccessToken | None:
+        """Return the access token with that text, None if unknown or revoked; record its use once a minute."""
+        # The tokens are random and long: an unsalted hash reveals nothing, and neither does the time of the lookup.
         wanted = sa.select(access_tokens).where(access_tokens.c.token_hash == _hashed(text))
-        with self.database.read() as connection:
+        with self.session.database.read() as connection:
             row = connection.execute(wanted).one_or_none()
         if row is None or row.revoked_at is not None:
             return None
         now = now_micros()
-        if now - (row.last_used_at or 0) >= _NOTED_ONCE_IN_MICROS:
-            with self.database.write() as connection:
-                noted = sa.update(access_tokens).where(access_tokens.c.id == row.id).values(last_used_at=now)
-                connection.execute(noted)
+        if now - (row.last_used_at or 0) >= _USE_RECORDED_EVERY_MICROS:
+            with self.session.database.write() as connection:
+                this = access_tokens.c.id == row.id
+                connection.execute(sa.update(access_tokens).where(this).values(last_used_at=now))
         return _token(row)
-
-    def audit(self, entry: AuditEntry) -> None:
-        """Write an entry of its own; changes made through `acting_as` have theirs already."""
-        with self.database.write() as connection:
-            connection.execute(
-                sa.insert(audit_log).values(
-                    at=to_micros(entry.at),
-                    actor=entry.actor,
-                    action=entry.action,
-                    target=entry.target,
-                    origin=entry.origin,
-                    details=entry.details,
-                )
-            )
-
-    def audit_entries(self, *, limit: int = 100) -> tuple[AuditEntry, ...]:
-        """Return entries, the newest first."""
-        with self.database.read() as connection:
-            found = connection.execute(sa.select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)).all()
-        return tuple(map(_entry, found))
 
 
 def _hashed(text: str) -> bytes:
@@ -106,15 +86,4 @@ def _token(row: "Row[tuple[object, ...]]") -> AccessToken:
         created_at=from_micros(row.created_at),
         revoked_at=None if row.revoked_at is None else from_micros(row.revoked_at),
         last_used_at=None if row.last_used_at is None else from_micros(row.last_used_at),
-    )
-
-
-def _entry(row: "Row[tuple[object, ...]]") -> AuditEntry:
-    return AuditEntry(
-        at=from_micros(row.at),
-        actor=row.actor,
-        action=row.action,
-        target=row.target,
-        origin=row.origin,
-        details=row.details,
     )

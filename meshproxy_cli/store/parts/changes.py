@@ -1,4 +1,4 @@
-"""How a worker learns within a moment that keys, rooms, limits or access tokens changed."""
+"""How a worker learns that keys, rooms, limits or access tokens changed, within a tenth of a second."""
 
 import contextlib
 import sqlite3
@@ -8,37 +8,40 @@ from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
 
-from meshproxy_cli.store.base import ChangeFeed
 from meshproxy_cli.store.engine.database import Database
 from meshproxy_cli.store.engine.schema import control
-from meshproxy_cli.store.engine.session import CHANNEL, StoreSession
+from meshproxy_cli.store.engine.session import CHANNEL, Part
 
 if TYPE_CHECKING:
     import psycopg
 
 _SQLITE_POLL_S = 0.1
-# LISTEN/NOTIFY is how a change is heard of; this often it is asked for all the same.
+# LISTEN/NOTIFY reports changes; the revision is read this often anyway.
 _SAFETY_NET_S = 1.0
 
 
-class Changes(StoreSession):
+class Changes(Part):
     """The revision of control data, and feeds of it."""
 
-    def change_token(self) -> str:
-        """Return a value that differs once keys, rooms, limits or access tokens changed; cheap to ask often."""
-        with self.database.read() as connection:
-            return str(connection.execute(sa.select(control.c.revision)).scalar_one())
+    def revision(self) -> int:
+        """Return a number that rises when keys, rooms, limits or access tokens change; cheap to read often."""
+        with self.session.database.read() as connection:
+            return int(connection.execute(sa.select(control.c.revision)).scalar_one())
 
     @contextlib.contextmanager
-    def changes(self) -> Iterator[ChangeFeed]:
+    def follow(self) -> Iterator["ChangeFeed"]:
         """Open a feed of changes: LISTEN/NOTIFY on PostgreSQL, `PRAGMA data_version` on SQLite."""
-        source = _Listener(self.database) if self.database.is_postgresql else _FileWatch(self.database)
+        source = (
+            _Listener(self.session.database)
+            if self.session.database.is_postgresql
+            else _FileWatch(self.session.database)
+        )
         with contextlib.closing(source):
-            yield Feed(self, source)
+            yield ChangeFeed(self, source)
 
 
 class _Source(Protocol):
-    """Where hints of a change come from; a hint may be wrong, the change token is not."""
+    """Source of hints that something changed; a hint may be wrong, the revision is not."""
 
     def hint(self, timeout_s: float) -> None:
         """Return as soon as something may have changed, at the latest after `timeout_s`."""
@@ -46,22 +49,22 @@ class _Source(Protocol):
     def close(self) -> None: ...
 
 
-class Feed:
-    """Implements `base.ChangeFeed`. Raises `StoreUnavailableError` while the database is away, and goes on after."""
+class ChangeFeed:
+    """Waits for changes. Raises `StoreUnavailableError` while the database is unreachable, and can be used after."""
 
-    def __init__(self, store: Changes, source: _Source) -> None:
-        self._store = store
+    def __init__(self, changes: Changes, source: _Source) -> None:
+        self._changes = changes
         self._source = source
         self._source.hint(0)
-        self._seen = store.change_token()
+        self._seen = changes.revision()
 
     def wait(self, timeout_s: float) -> bool:
-        """Block until something changed (True) or the time is over (False)."""
+        """Block until something changed (True) or the timeout passed (False)."""
         deadline = time.monotonic() + timeout_s
         while True:
-            token = self._store.change_token()
-            if token != self._seen:
-                self._seen = token
+            revision = self._changes.revision()
+            if revision != self._seen:
+                self._seen = revision
                 return True
             left = deadline - time.monotonic()
             if left <= 0:
@@ -96,7 +99,7 @@ class _FileWatch:
 
 
 class _Listener:
-    """A connection of its own that listens; made anew where it broke."""
+    """A connection that listens; it is opened again after it broke."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -105,7 +108,7 @@ class _Listener:
     def hint(self, timeout_s: float) -> None:
         with self._database.errors():
             if self._connection is None:
-                # What changed before it listened is found by the change token, which is asked for next.
+                # The revision, which is read next, shows what changed before it listened.
                 self._connection = self._listen()
                 return
             try:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from meshproxy_cli.store.engine.database import now_micros
 from meshproxy_cli.store.engine.schema import limit_counters, limit_leases, usage_days
-from meshproxy_cli.store.engine.session import StoreSession
+from meshproxy_cli.store.engine.session import Part
 from meshproxy_cli.store.leases import (
     LEASE_S,
     NO_WINDOW,
@@ -40,13 +40,13 @@ _LEDGER_COLUMNS: Mapping[LimitScope, tuple[str, ...]] = {
 Key = tuple[str, int]
 
 
-class Quotas(StoreSession):
-    """Grants leases."""
+class Leases(Part):
+    """Grants workers leases on limits, and takes back those of dead workers."""
 
     def exchange(self, holder: str, requests: Sequence[LeaseRequest]) -> tuple[int, tuple[LeaseAnswer, ...]]:
         """Settle and renew a worker's leases; return the database's time (microseconds) and an answer to each."""
         ordered = sorted(requests, key=_key)
-        with self.database.write(durable=False) as connection:
+        with self.session.database.write(durable=False) as connection:
             now = self._now(connection)
             self._begin_counters(connection, ordered, now)
             counters = _locked(connection, map(_key, ordered))
@@ -60,7 +60,7 @@ class Quotas(StoreSession):
         return now, tuple(answers[_key(request)] for request in requests)
 
     def _now(self, connection: Connection) -> int:
-        if not self.database.is_postgresql:
+        if not self.session.database.is_postgresql:
             return now_micros()
         return int(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp()) * 1000000")).scalar_one())
 
@@ -81,7 +81,7 @@ class Quotas(StoreSession):
             }
             for request in missing
         ]
-        connection.execute(self.database.insert(limit_counters).on_conflict_do_nothing(), rows)
+        connection.execute(self.session.database.insert(limit_counters).on_conflict_do_nothing(), rows)
 
     def _write(
         self,
@@ -107,7 +107,7 @@ class Quotas(StoreSession):
                 for request in requests
             ],
         )
-        insert = self.database.insert(limit_leases)
+        insert = self.session.database.insert(limit_leases)
         renewed = {"amount": insert.excluded.amount, "expires_at": insert.excluded.expires_at}
         connection.execute(
             insert.on_conflict_do_update(index_elements=["holder", "counter", "window_start"], set_=renewed),
@@ -123,12 +123,12 @@ class Quotas(StoreSession):
             ],
         )
 
-    def expire_leases(self) -> int:
-        """Take back what dead workers held, and forget old windows; return how many leases that were.
+    def expire(self) -> int:
+        """Take back the leases of dead workers and delete old windows; return how many leases. Call every few seconds.
 
-        What a dead worker spent last it may not have told: budgets are held against the ledger.
+        A dead worker may not have reported what it spent last, so budgets are compared with the usage events.
         """
-        with self.database.write(durable=False) as connection:
+        with self.session.database.write(durable=False) as connection:
             now = self._now(connection)
             stale = limit_leases.c.expires_at < now
             keys = sorted(

@@ -1,4 +1,4 @@
-"""The ledger's reading side: sums from the coarsest roll-ups that fit, raw events for the ragged edges."""
+"""Usage reports: sums of the coarsest roll-ups that fit, and of single events at the edges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from meshproxy_cli.store.engine.database import from_micros, to_micros
 from meshproxy_cli.store.engine.rollups import DAY, HOUR
 from meshproxy_cli.store.engine.schema import MEASURES, control, usage_days, usage_events, usage_hours
-from meshproxy_cli.store.engine.session import StoreSession
+from meshproxy_cli.store.engine.session import Part
 from meshproxy_cli.store.eventrows import FAILED, from_picodollars
 from meshproxy_cli.store.records import GroupBy, UsageQuery, UsageReport, UsageRow, UsageTotals
 
@@ -41,13 +41,13 @@ class Span:
     until: int | None
 
 
-class Reports(StoreSession):
-    """Adds usage up."""
+class Usage(Part):
+    """Sums up usage."""
 
-    def usage(self, query: UsageQuery) -> UsageReport:
-        """Add usage up by the query's `by`, rows in the order of their keys."""
+    def report(self, query: UsageQuery) -> UsageReport:
+        """Sum up usage by the query's `by`; rows are sorted by their keys."""
         sums: dict[tuple[str, ...], list[int]] = {}
-        with self.database.read() as connection:
+        with self.session.database.read() as connection:
             pruned = connection.execute(sa.select(control.c.pruned_before)).scalar_one()
             for span in plan(query, pruned):
                 _add(sums, _sums(connection, query, span), len(query.by))

@@ -10,8 +10,8 @@ from fixtures.postgres import Postgres
 from fixtures.store_events import event
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import StoreUnavailableError
 from meshproxy_cli.store.engine import database as module
+from meshproxy_cli.store.errors import StoreUnavailableError
 from meshproxy_cli.store.records import Role, UsageQuery
 
 
@@ -19,7 +19,7 @@ def test_the_file_and_what_lies_beside_it_are_the_owners_alone(tmp_path: Path) -
     before = os.umask(0)
     try:
         store = open_store(f"sqlite:///{tmp_path}/new/meshproxy.db")
-        store.add_events([event(1)])
+        store.events.add([event(1)])
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").iterdir()}
@@ -30,13 +30,13 @@ def test_the_file_and_what_lies_beside_it_are_the_owners_alone(tmp_path: Path) -
 
 def test_sqlite_is_durable_and_lets_readers_be(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/meshproxy.db")
-    with store.database.read() as connection:
+    with store.session.database.read() as connection:
         settings = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "foreign_keys", "busy_timeout")
         }
     for durable, level in ((True, 2), (False, 1), (True, 2)):
-        with store.database.write(durable=durable) as connection:
+        with store.session.database.write(durable=durable) as connection:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
     assert settings == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000}
     store.close()
@@ -48,11 +48,11 @@ def test_a_locked_database_is_said_to_be_unavailable(tmp_path: Path, monkeypatch
     other = sqlite3.connect(tmp_path / "meshproxy.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailableError, match="locked"):
-        store.add_events([event(1)])
-    assert store.usage(UsageQuery()).rows == ()
+        store.events.add([event(1)])
+    assert store.usage.report(UsageQuery()).rows == ()
     other.execute("ROLLBACK")
     other.close()
-    assert store.add_events([event(1)]) == 1
+    assert store.events.add([event(1)]) == 1
     store.close()
 
 
@@ -89,18 +89,18 @@ def test_no_message_has_the_password(tmp_path: Path) -> None:
 
 def test_postgresql_away_is_unavailable_and_comes_back(own_postgres: Postgres) -> None:
     store = open_store(own_postgres.create_database(), master_key=os.urandom(32))
-    project = store.ensure_project()
-    with store.changes() as feed:
+    project = store.projects.ensure()
+    with store.changes.follow() as feed:
         own_postgres.stop()
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
-                store.add_events([event(1)])
+                store.events.add([event(1)])
             with pytest.raises(StoreUnavailableError):
                 feed.wait(1)
         own_postgres.start()
-        assert store.add_events([event(1)]) == 1
+        assert store.events.add([event(1)]) == 1
         feed.wait(0)
-        store.create_api_key(project.id, "after")
+        store.keys.create(project.id, "after")
         assert feed.wait(10)
     store.close()
 
@@ -108,7 +108,7 @@ def test_postgresql_away_is_unavailable_and_comes_back(own_postgres: Postgres) -
 def test_an_error_shows_no_parameters(postgres_url: str) -> None:
     store = open_store(postgres_url)
     with pytest.raises(sa.exc.DataError) as refused:
-        store.create_access_token("a\0b", Role.VIEWER)
+        store.access_tokens.create("a\0b", Role.VIEWER)
     assert "parameters hidden" in str(refused.value)
     store.close()
 
@@ -119,7 +119,7 @@ def test_a_pooler_that_mixes_connections_up_is_said_to_be_the_reason(postgres_ur
     store = open_store(postgres_url)
 
     def mix_up() -> None:
-        with store.database.read() as connection:
+        with store.session.database.read() as connection:
             for statement in statements:
                 connection.exec_driver_sql(statement)
 
@@ -141,12 +141,12 @@ def test_a_table_that_is_missing_for_a_while_is_no_events_fault(postgres_url: st
     store = open_store(postgres_url)
 
     def rename(old: str, new: str) -> None:
-        with store.database.write() as connection:
+        with store.session.database.write() as connection:
             connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
 
     rename("usage_hours", "elsewhere")
     with pytest.raises(StoreUnavailableError, match="does not exist"):
-        store.add_events([event(1)])
+        store.events.add([event(1)])
     rename("elsewhere", "usage_hours")
-    assert store.add_events([event(1)]) == 1
+    assert store.events.add([event(1)]) == 1
     store.close()

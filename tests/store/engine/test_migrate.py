@@ -14,10 +14,10 @@ from meshproxy_cli.store import open_store
 from meshproxy_cli.store.engine.database import Database
 from meshproxy_cli.store.engine.migrate import HEAD, alembic_config, current_revision, migrate
 from meshproxy_cli.store.engine.schema import metadata
-from meshproxy_cli.store.store import SqlStore
+from meshproxy_cli.store.store import Store
 
 _OPEN = (
-    "import sys; from meshproxy_cli.store import open_store; s = open_store(sys.argv[1]); print(s.ensure_project().id)"
+    "import sys; from meshproxy_cli.store import open_store; s = open_store(sys.argv[1]); print(s.projects.ensure().id)"
 )
 
 
@@ -25,8 +25,8 @@ def test_head_is_the_newest_script() -> None:
     assert ScriptDirectory.from_config(alembic_config()).get_heads() == [HEAD]
 
 
-def test_migrations_build_what_the_schema_says(store: SqlStore) -> None:
-    with store.database.read() as connection:
+def test_migrations_build_what_the_schema_says(store: Store) -> None:
+    with store.session.database.read() as connection:
         partitions = {name for name in sa.inspect(connection).get_table_names() if name.startswith("usage_events_")}
 
         def ours(_object: object, name: str | None, kind: str, _reflected: object, _other: object) -> bool:
@@ -72,8 +72,8 @@ def test_migrating_again_does_nothing(store_url: str) -> None:
     database.close()
 
 
-def test_a_newer_schema_is_left_alone(store: SqlStore, open_another: Callable[..., SqlStore]) -> None:
-    with store.database.write() as connection:
+def test_a_newer_schema_is_left_alone(store: Store, open_another: Callable[..., Store]) -> None:
+    with store.session.database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ConflictError, match="newer meshproxy"):
         open_another()

@@ -6,87 +6,78 @@ import pytest
 import sqlalchemy as sa
 
 from meshproxy_cli.errors import NotFoundError
-from meshproxy_cli.store.engine.schema import api_keys, projects
+from meshproxy_cli.store.engine.schema import api_keys
 from meshproxy_cli.store.engine.vault import MasterKeyError, master_key_id
 from meshproxy_cli.store.records import Actor, ApiKeyRecord, Project
-from meshproxy_cli.store.store import SqlStore
+from meshproxy_cli.store.store import Store
 
-Open = Callable[..., SqlStore]
-
-
-def test_a_project_is_made_once_however_many_ask(open_another: Open) -> None:
-    stores = [open_another() for _ in range(4)]
-    with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(lambda n: stores[n % 4].ensure_project("team").id, range(16)))
-    assert len(found) == 1
-    with stores[0].database.read() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(projects)).scalar() == 1
+Open = Callable[..., Store]
 
 
-def test_a_key_signs_until_it_is_revoked(store: SqlStore, project: Project) -> None:
-    key = store.create_api_key(project.id, "laptop", "mine")
-    (record,) = store.api_keys(project.id)
+def test_a_key_signs_until_it_is_revoked(store: Store, project: Project) -> None:
+    key = store.keys.create(project.id, "laptop", "mine")
+    (record,) = store.keys.list(project.id)
     assert (record.id, record.name, record.description, record.revoked_at) == (key.id, "laptop", "mine", None)
-    (signing,) = store.signing_keys()
+    (signing,) = store.keys.signing()
     assert (signing.id, signing.secret, signing.revoked) == (key.id, key.secret, False)
 
-    store.revoke_api_key(project.id, key.id)
-    (signing,) = store.signing_keys()
+    store.keys.revoke(project.id, key.id)
+    (signing,) = store.keys.signing()
     assert signing.revoked
-    (record,) = store.api_keys(project.id)
+    (record,) = store.keys.list(project.id)
     first = record.revoked_at
-    store.revoke_api_key(project.id, key.id)
-    (record,) = store.api_keys(project.id)
+    store.keys.revoke(project.id, key.id)
+    (record,) = store.keys.list(project.id)
     assert record.revoked_at == first
 
 
-def test_records_have_no_secret(store: SqlStore, project: Project) -> None:
-    key = store.create_api_key(project.id, "laptop")
-    (record,) = store.api_keys(project.id)
+def test_records_have_no_secret(store: Store, project: Project) -> None:
+    key = store.keys.create(project.id, "laptop")
+    (record,) = store.keys.list(project.id)
     assert "secret" not in {field.name for field in fields(ApiKeyRecord)}
-    assert key.secret not in repr(record) + repr(key) + repr(store.signing_keys())
+    assert key.secret not in repr(record) + repr(key) + repr(store.keys.signing())
 
 
-def test_the_database_does_not_hold_the_secret(store: SqlStore, project: Project) -> None:
-    key = store.create_api_key(project.id, "laptop")
-    with store.database.read() as connection:
+def test_the_database_does_not_hold_the_secret(store: Store, project: Project) -> None:
+    key = store.keys.create(project.id, "laptop")
+    with store.session.database.read() as connection:
         stored = connection.execute(sa.select(api_keys)).one()
     assert key.secret.encode() not in b"".join(
         value if isinstance(value, bytes) else str(value).encode() for value in stored
     )
 
 
-def test_what_does_not_exist_is_said(store: SqlStore, project: Project) -> None:
+def test_what_does_not_exist_is_said(store: Store, project: Project) -> None:
     with pytest.raises(NotFoundError):
-        store.revoke_api_key(project.id, "nothing")
+        store.keys.revoke(project.id, "nothing")
     with pytest.raises(NotFoundError):
-        store.create_api_key("no project", "name")
-    key = store.create_api_key(project.id, "name")
+        store.keys.create("no project", "name")
+    key = store.keys.create(project.id, "name")
     with pytest.raises(NotFoundError):
-        store.revoke_api_key(store.ensure_project("other").id, key.id)
-    (signing,) = store.signing_keys()
+        store.keys.revoke(store.projects.ensure("other").id, key.id)
+    (signing,) = store.keys.signing()
     assert not signing.revoked
 
 
-def test_another_master_key_neither_reads_nor_adds_keys(store: SqlStore, project: Project, open_another: Open) -> None:
-    store.create_api_key(project.id, "first")
+def test_another_master_key_neither_reads_nor_adds_keys(store: Store, project: Project, open_another: Open) -> None:
+    store.keys.create(project.id, "first")
     stranger = open_another(master_key=b"x" * 32)
     with pytest.raises(MasterKeyError, match="another master key"):
-        stranger.signing_keys()
+        stranger.keys.signing()
     with pytest.raises(MasterKeyError, match="another master key"):
-        stranger.create_api_key(project.id, "second")
+        stranger.keys.create(project.id, "second")
     without = open_another(master_key=None)
     with pytest.raises(MasterKeyError, match="without its master key"):
-        without.signing_keys()
-    assert len(without.api_keys(project.id)) == 1
+        without.keys.signing()
+    assert len(without.keys.list(project.id)) == 1
 
 
-def test_of_machines_that_start_together_one_claims_the_database(store: SqlStore, open_another: Open) -> None:
+def test_of_machines_that_start_together_one_claims_the_database(store: Store, open_another: Open) -> None:
     machines = [open_another(master_key=bytes([number]) * 32) for number in range(4)]
 
-    def claim(machine: SqlStore) -> str:
+    def claim(machine: Store) -> str:
         try:
-            machine.claim_master_key()
+            machine.keys.claim_master_key()
         except MasterKeyError as problem:
             return problem.message
         return "claimed"
@@ -94,61 +85,61 @@ def test_of_machines_that_start_together_one_claims_the_database(store: SqlStore
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(claim, machines))
     assert sorted(result == "claimed" for result in results) == [False, False, False, True]
-    assert store.master_key_id() == master_key_id(bytes([results.index("claimed")]) * 32)
+    assert store.keys.master_key_id() == master_key_id(bytes([results.index("claimed")]) * 32)
     assert claim(machines[results.index("claimed")]) == "claimed"
 
 
 def test_rotation_moves_every_secret_and_running_servers_follow(
-    store: SqlStore, project: Project, open_another: Open, master_key: bytes
+    store: Store, project: Project, open_another: Open, master_key: bytes
 ) -> None:
-    made = {store.create_api_key(project.id, f"key {n}") for n in range(3)}
+    made = {store.keys.create(project.id, f"key {n}") for n in range(3)}
     new = b"n" * 32
     running = open_another(load_master_keys=lambda _: [new, master_key])
     rotating = open_another(master_key=[new, master_key]).acting_as(Actor(name="ann", origin="test"))
-    before = store.change_token()
-    assert rotating.rotate_master_key() == 3
-    assert rotating.rotate_master_key() == 0
-    assert store.change_token() != before
+    before = store.changes.revision()
+    assert rotating.keys.rotate_master_key() == 3
+    assert rotating.keys.rotate_master_key() == 0
+    assert store.changes.revision() != before
 
     secrets = {key.secret for key in made}
-    assert {key.secret for key in running.signing_keys()} == secrets
-    assert {key.secret for key in open_another(master_key=new).signing_keys()} == secrets
+    assert {key.secret for key in running.keys.signing()} == secrets
+    assert {key.secret for key in open_another(master_key=new).keys.signing()} == secrets
     with pytest.raises(MasterKeyError):
-        open_another(master_key=master_key).signing_keys()
-    (entry,) = rotating.audit_entries()
+        open_another(master_key=master_key).keys.signing()
+    (entry,) = rotating.audit.list()
     assert (entry.action, entry.actor, entry.details) == ("master_key.rotate", "ann", {"keys": "3"})
 
 
-def test_a_damaged_key_is_got_rid_of_by_revoking_it(store: SqlStore, project: Project) -> None:
-    good, bad = (store.create_api_key(project.id, name) for name in ("good", "bad"))
-    with store.database.write() as connection:
+def test_a_damaged_key_is_got_rid_of_by_revoking_it(store: Store, project: Project) -> None:
+    good, bad = (store.keys.create(project.id, name) for name in ("good", "bad"))
+    with store.session.database.write() as connection:
         connection.execute(sa.update(api_keys).where(api_keys.c.id == bad.id).values(sealed_secret=b"x" * 40))
     with pytest.raises(MasterKeyError, match=bad.id):
-        store.signing_keys()
-    store.revoke_api_key(project.id, bad.id)
-    assert [key.id for key in store.signing_keys()] == [good.id]
+        store.keys.signing()
+    store.keys.revoke(project.id, bad.id)
+    assert [key.id for key in store.keys.signing()] == [good.id]
 
 
 def test_keys_made_while_the_master_key_is_rotated_can_all_be_read(
-    store: SqlStore, project: Project, open_another: Open, master_key: bytes
+    store: Store, project: Project, open_another: Open, master_key: bytes
 ) -> None:
     new = [bytes([number]) * 32 for number in range(4)]
     everything = [*new, master_key]
     workers = [open_another(master_key=None, load_master_keys=lambda current: _first(everything, current))] * 2
 
     def rotate(number: int) -> None:
-        open_another(master_key=[new[number], *everything]).rotate_master_key()
+        open_another(master_key=[new[number], *everything]).keys.rotate_master_key()
 
-    store.create_api_key(project.id, "first")
+    store.keys.create(project.id, "first")
     with ThreadPoolExecutor(6) as pool:
         rotations = [pool.submit(rotate, number) for number in range(4)]
-        made = [pool.submit(workers[n % 2].create_api_key, project.id, str(n)) for n in range(20)]
+        made = [pool.submit(workers[n % 2].keys.create, project.id, str(n)) for n in range(20)]
         for each in (*rotations, *made):
             each.result()
-    assert len(open_another(master_key=everything).signing_keys()) == 21
-    with store.database.read() as connection:
+    assert len(open_another(master_key=everything).keys.signing()) == 21
+    with store.session.database.read() as connection:
         under = set(connection.execute(sa.select(api_keys.c.master_key_id)).scalars())
-    assert under == {store.master_key_id()}
+    assert under == {store.keys.master_key_id()}
 
 
 def _first(keys: list[bytes], wanted: str | None) -> list[bytes]:
@@ -156,10 +147,10 @@ def _first(keys: list[bytes], wanted: str | None) -> list[bytes]:
     return sorted(keys, key=lambda key: master_key_id(key) != wanted)
 
 
-def test_a_swapped_row_opens_nothing(store: SqlStore, project: Project) -> None:
-    first, second = (store.create_api_key(project.id, name) for name in ("first", "second"))
-    with store.database.write() as connection:
+def test_a_swapped_row_opens_nothing(store: Store, project: Project) -> None:
+    first, second = (store.keys.create(project.id, name) for name in ("first", "second"))
+    with store.session.database.write() as connection:
         stolen = connection.execute(sa.select(api_keys.c.sealed_secret).where(api_keys.c.id == first.id)).scalar_one()
         connection.execute(sa.update(api_keys).where(api_keys.c.id == second.id).values(sealed_secret=stolen))
     with pytest.raises(MasterKeyError, match="changed outside"):
-        store.signing_keys()
+        store.keys.signing()

@@ -11,7 +11,7 @@ from meshproxy_cli.store.eventrows import FAILED
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 from meshproxy_cli.store.parts.usage import plan
 from meshproxy_cli.store.records import GroupBy, UsageQuery, UsageTotals
-from meshproxy_cli.store.store import SqlStore
+from meshproxy_cli.store.store import Store
 
 HOUR = timedelta(hours=1)
 
@@ -124,45 +124,45 @@ def edge(chance: random.Random) -> datetime:
     return moment.replace(microsecond=0, **kept)
 
 
-def test_sums_equal_those_made_by_hand(store: SqlStore) -> None:
+def test_sums_equal_those_made_by_hand(store: Store) -> None:
     events = made_up(600)
-    store.add_events(events)
+    store.events.add(events)
     chance = random.Random(2)
     for _ in range(150):
         query = any_query(chance)
-        report, expected = store.usage(query), by_hand(events, query)
+        report, expected = store.usage.report(query), by_hand(events, query)
         assert {tuple(row.keys.values()): row.totals for row in report.rows} == expected, query
         assert [tuple(row.keys) for row in report.rows] == [tuple(group.value for group in query.by)] * len(expected)
         assert report.totals == totals([each for each in events if matches(each, query)]), query
 
 
-def test_rows_come_in_the_order_of_their_keys(store: SqlStore) -> None:
-    store.add_events(made_up(200))
-    keys = [tuple(row.keys.values()) for row in store.usage(UsageQuery(by=(GroupBy.DAY, GroupBy.ROOM))).rows]
+def test_rows_come_in_the_order_of_their_keys(store: Store) -> None:
+    store.events.add(made_up(200))
+    keys = [tuple(row.keys.values()) for row in store.usage.report(UsageQuery(by=(GroupBy.DAY, GroupBy.ROOM))).rows]
     assert keys == sorted(keys)
 
 
-def test_no_usage_is_an_empty_report(store: SqlStore) -> None:
-    report = store.usage(UsageQuery())
+def test_no_usage_is_an_empty_report(store: Store) -> None:
+    report = store.usage.report(UsageQuery())
     assert (report.rows, report.totals) == ((), UsageTotals())
     backwards = UsageQuery(since=NOON, until=NOON - HOUR)
-    store.add_events([event(1)])
-    assert store.usage(backwards).rows == ()
+    store.events.add([event(1)])
+    assert store.usage.report(backwards).rows == ()
 
 
-def test_no_price_is_no_cost_and_a_price_of_zero_is_zero(store: SqlStore) -> None:
-    store.add_events([event(1, room="a", cost_usd=None), event(2, room="b", cost_usd=Decimal(0))])
-    rows = store.usage(UsageQuery(by=(GroupBy.ROOM,))).rows
+def test_no_price_is_no_cost_and_a_price_of_zero_is_zero(store: Store) -> None:
+    store.events.add([event(1, room="a", cost_usd=None), event(2, room="b", cost_usd=Decimal(0))])
+    rows = store.usage.report(UsageQuery(by=(GroupBy.ROOM,))).rows
     assert [row.totals.cost_usd for row in rows] == [None, Decimal(0)]
     assert [row.totals.unpriced_requests for row in rows] == [1, 0]
 
 
-def test_audio_without_tokens_can_be_unpriced(store: SqlStore) -> None:
+def test_audio_without_tokens_can_be_unpriced(store: Store) -> None:
     timed = event(1, tokens=TokenCounts(), audio_seconds=3.5, cost_usd=None)
-    store.add_events([timed, replace(timed, event_id="2", audio_seconds=0.0)])
+    store.events.add([timed, replace(timed, event_id="2", audio_seconds=0.0)])
     raw = UsageQuery(since=NOON, until=NOON + timedelta(minutes=1), by=())
-    assert store.usage(raw).totals.unpriced_requests == 1
-    assert store.usage(UsageQuery(by=())).totals.unpriced_requests == 1
+    assert store.usage.report(raw).totals.unpriced_requests == 1
+    assert store.usage.report(UsageQuery(by=())).totals.unpriced_requests == 1
 
 
 def at(text: str) -> datetime:

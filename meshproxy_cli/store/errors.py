@@ -1,0 +1,7 @@
+"""What goes wrong with a database."""
+
+from meshproxy_cli.errors import UnavailableError
+
+
+class StoreUnavailableError(UnavailableError):
+    """The database is unreachable, locked or slower than its time limit."""

@@ -18,8 +18,8 @@ from meshproxy_cli.proxy import spool as spools
 from meshproxy_cli.proxy.eventlines import RowMaker
 from meshproxy_cli.proxy.observers import RowSink
 from meshproxy_cli.proxy.usage.pricing import PriceBook
+from meshproxy_cli.store.engine.eventrows import EventRow, to_event
 from meshproxy_cli.store.errors import StoreUnavailableError
-from meshproxy_cli.store.eventrows import EventRow, to_event
 
 REJECTED = "rejected.jsonl"
 

@@ -13,8 +13,8 @@ from meshproxy_cli.proxy.shipper import REJECTED, Shipper
 from meshproxy_cli.proxy.spool import Spool
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store import open_store
+from meshproxy_cli.store.engine.eventrows import EventRow, to_event
 from meshproxy_cli.store.errors import StoreUnavailableError
-from meshproxy_cli.store.eventrows import EventRow, to_event
 from meshproxy_cli.store.events import TokenCounts, UsageEvent
 from meshproxy_cli.store.records import UsageQuery
 from meshproxy_cli.store.store import Store

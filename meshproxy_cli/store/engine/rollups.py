@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from meshproxy_cli.store.engine.eventrows import FAILED, PLACES, EventRow
 from meshproxy_cli.store.engine.schema import DIMENSIONS, MEASURES
-from meshproxy_cli.store.eventrows import FAILED, PLACES, EventRow
 
 HOUR = 3600 * 1_000_000
 DAY = 24 * HOUR

@@ -10,10 +10,10 @@ from sqlalchemy.engine import Connection
 from meshproxy_cli.store.engine import bulk, rollups
 from meshproxy_cli.store.engine.bulk import Rows
 from meshproxy_cli.store.engine.database import to_micros
+from meshproxy_cli.store.engine.eventrows import PLACES, EventRow, from_row, to_row
 from meshproxy_cli.store.engine.partitions import drop_before
 from meshproxy_cli.store.engine.schema import api_keys, control, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.engine.session import Part
-from meshproxy_cli.store.eventrows import PLACES, EventRow, from_row, to_row
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.records import UsageQuery
 

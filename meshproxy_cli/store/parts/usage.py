@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from meshproxy_cli.store.engine.database import from_micros, to_micros
+from meshproxy_cli.store.engine.eventrows import FAILED, from_picodollars
 from meshproxy_cli.store.engine.rollups import DAY, HOUR
 from meshproxy_cli.store.engine.schema import MEASURES, control, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.engine.session import Part
-from meshproxy_cli.store.eventrows import FAILED, from_picodollars
 from meshproxy_cli.store.records import GroupBy, UsageQuery, UsageReport, UsageRow, UsageTotals
 
 #: The column of each thing to group by; "day" and "hour" are computed.

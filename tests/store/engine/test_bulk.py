@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from fixtures.store_events import event
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.engine import bulk
+from meshproxy_cli.store.engine.eventrows import to_row
 from meshproxy_cli.store.engine.schema import usage_events
-from meshproxy_cli.store.eventrows import to_row
 from meshproxy_cli.store.records import UsageQuery
 from meshproxy_cli.store.store import Store
 

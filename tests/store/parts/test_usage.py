@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fixtures.store_events import NOON, event
-from meshproxy_cli.store.eventrows import FAILED
+from meshproxy_cli.store.engine.eventrows import FAILED
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 from meshproxy_cli.store.parts.usage import plan
 from meshproxy_cli.store.records import GroupBy, UsageQuery, UsageTotals

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from decimal import Decimal
+from http import HTTPStatus
 from typing import IO, Any
 
 from meshproxy_cli import __version__
@@ -122,19 +123,20 @@ def _refusal(problem: urllib.error.HTTPError, url: str) -> MeshproxyError:
     message, hint = _explanation(problem)
     said = f" {message}" if message else ""
     status = problem.code
-    if status in {401, 403}:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return CredentialError(
             f"{url} refused the access token ({status}).{said}",
             hint=hint or "an admin of the server makes one; `meshproxy server add --help` says how it is kept here",
         )
-    if 300 <= status < 400:  # noqa: PLR2004 (redirects)
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         target = problem.headers.get("Location", "elsewhere")
         return UnavailableError(
             f"{url} redirects to {target}; that is not followed, as it would carry the access token along.",
             hint="give the final address as the server's URL",
         )
-    kinds: dict[int, type[MeshproxyError]] = {404: NotFoundError, 409: ConflictError}
-    kind = kinds.get(status, UsageError if status < 500 and status != 429 else UnavailableError)  # noqa: PLR2004
+    kinds: dict[int, type[MeshproxyError]] = {HTTPStatus.NOT_FOUND: NotFoundError, HTTPStatus.CONFLICT: ConflictError}
+    temporary = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+    kind = kinds.get(status, UnavailableError if temporary else UsageError)
     return kind(message or f"{url} answered {status} {problem.reason}.", hint=hint)
 
 

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from meshproxy_cli import __version__
 from meshproxy_cli.client.http import opener
@@ -72,9 +73,9 @@ def _refusal(problem: urllib.error.HTTPError, url: str, secrets: list[str]) -> C
         said = said.replace(secret, "…") if len(secret) > _SHORT else said
     quoted = " ".join(_message(said).split())[:_MAX_QUOTE]
     text = f"{url} answered {problem.code} {problem.reason}" + (f": {quoted}" if quoted else "")
-    if problem.code in {401, 403}:
+    if problem.code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return CredentialError(text, hint="the key is wrong, expired, or not allowed to list models")
-    if problem.code == 404:  # noqa: PLR2004 (not found)
+    if problem.code == HTTPStatus.NOT_FOUND:
         return UnavailableError(text, hint="is the base URL right? OpenAI's ends in /v1, Anthropic's does not")
     return UnavailableError(text)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from meshproxy_cli.store.engine.database import from_micros, to_micros
+from meshproxy_cli.store.engine.database import from_micros
 from meshproxy_cli.store.engine.schema import audit_log
 from meshproxy_cli.store.engine.session import Part
 from meshproxy_cli.store.records import AuditEntry
@@ -15,20 +15,6 @@ if TYPE_CHECKING:
 
 class Audit(Part):
     """Who changed what, when and from where."""
-
-    def record(self, entry: AuditEntry) -> None:
-        """Add an entry; changes made through `Store.acting_as` add their own."""
-        with self.session.database.write() as connection:
-            connection.execute(
-                sa.insert(audit_log).values(
-                    at=to_micros(entry.at),
-                    actor=entry.actor,
-                    action=entry.action,
-                    target=entry.target,
-                    origin=entry.origin,
-                    details=entry.details,
-                )
-            )
 
     def list(self, *, limit: int = 100) -> tuple[AuditEntry, ...]:
         """Return entries, newest first."""

@@ -1,9 +1,7 @@
-from datetime import UTC, datetime
-
 import pytest
 
 from meshproxy_cli.errors import NotFoundError
-from meshproxy_cli.store.records import Actor, AuditEntry, Role
+from meshproxy_cli.store.records import Actor, Role
 from meshproxy_cli.store.store import Store
 
 
@@ -33,16 +31,3 @@ def test_a_change_that_fails_leaves_no_audit_entry(store: Store) -> None:
     with pytest.raises(NotFoundError):
         acting.access_tokens.revoke("nothing")
     assert store.audit.list() == ()
-
-
-def test_an_entry_of_its_own(store: Store) -> None:
-    entry = AuditEntry(
-        at=datetime(2026, 11, 23, 12, tzinfo=UTC),
-        actor="ann",
-        action="config.reload",
-        target="server.toml",
-        origin="signal",
-        details={"providers": "3"},
-    )
-    store.audit.record(entry)
-    assert store.audit.list() == (entry,)

@@ -70,5 +70,7 @@ class RestApi:
 def json_object(answer: Any) -> dict[str, Any]:  # noqa: ANN401 (any JSON value)
     """Return the answer if it is a JSON object."""
     if not isinstance(answer, dict):
-        raise UnavailableError("The server's answer is not a JSON object.", hint="is this the address of a Room Proxy?")
+        raise UnavailableError(
+            "The server's answer is not a JSON object.", hint="check that this is the URL of a Room Proxy"
+        )
     return answer

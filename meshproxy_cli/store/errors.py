@@ -1,4 +1,4 @@
-"""What goes wrong with a database."""
+"""Errors of the store."""
 
 from meshproxy_cli.errors import UnavailableError
 

@@ -1,1 +1,1 @@
-"""What is under the parts: the database, its schema, transactions, encryption, and bulk inserts."""
+"""What the parts stand on: connections, transactions, the schema, encryption and bulk inserts."""

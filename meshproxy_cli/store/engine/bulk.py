@@ -1,8 +1,8 @@
-"""Many rows in one go, the way that each engine takes them quickest; rows are tuples in the order of the columns.
+"""Bulk inserts, as each engine takes them fastest; rows are tuples in the order of the columns.
 
-SQLAlchemy's care for each value costs more than anything else in a batch, and so does making a statement anew each
-time. SQLite's driver gets the rows as they are. PostgreSQL gets events by COPY, and what may be there already as one
-JSON parameter.
+SQLAlchemy's processing of each value costs more than anything else in a batch, and so does compiling a statement each
+time. SQLite's driver gets the rows as they are. PostgreSQL gets new rows by COPY, and rows that may exist already as
+one JSON parameter.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _NULL = "\\N"
 
 
 def insert(connection: Connection, table: sa.Table, rows: Rows) -> None:
-    """Insert rows. Raise SQLAlchemy's `IntegrityError` where one is there already."""
+    """Insert rows. Raise SQLAlchemy's `IntegrityError` if one exists already."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(_insert_sql(table), list(rows))
         return
@@ -42,11 +42,11 @@ def insert(connection: Connection, table: sa.Table, rows: Rows) -> None:
 
 
 def insert_new(connection: Connection, table: sa.Table, rows: Rows) -> Rows:
-    """Insert the rows whose key, the first column, is not there yet; return those."""
+    """Insert the rows whose key, the first column, does not exist yet; return those."""
     key = next(iter(table.c))
     ids = [row[0] for row in rows]
     if connection.dialect.name == "sqlite":
-        # The transaction has the one lock for writing: what is not there now will not be there a moment later.
+        # The transaction holds the only write lock, so no other writer can add these keys in between.
         known = set(connection.execute(sa.select(key).where(key.in_(ids))).scalars())
         fresh = [row for row in rows if row[0] not in known]
         if fresh:
@@ -57,7 +57,7 @@ def insert_new(connection: Connection, table: sa.Table, rows: Rows) -> Rows:
 
 
 def add_up(connection: Connection, table: sa.Table, rows: Rows) -> None:
-    """Add rows of a roll-up to those that are there."""
+    """Add rows of a roll-up to the existing ones."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(_add_up_sql(table, "sqlite"), list(rows))
     else:
@@ -112,7 +112,7 @@ def _plain(value: object) -> object:
 
 
 def _copy_text(table: sa.Table, rows: Rows) -> str:
-    """Return rows in COPY's text format; escaped one by one only where there is anything to escape."""
+    """Return rows in COPY's text format; escape them one by one only if anything needs escaping."""
     columns = len(rows[0])
     one, nullable = "\t".join(["%s"] * columns), _nullable(table)
     nulls = 0

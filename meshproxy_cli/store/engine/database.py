@@ -1,6 +1,6 @@
-"""The engine under the store: connections, transactions, and errors in our words.
+"""Connections, transactions, and database errors as `StoreUnavailableError`.
 
-All that differs by engine is here, in `changes.py` and in `partitions.py`.
+The engines differ here, in `bulk.py`, in `partitions.py` and in `parts/changes.py` only.
 """
 
 import contextlib
@@ -41,33 +41,33 @@ def now_micros() -> int:
     return time.time_ns() // 1000
 
 
-# How SQLite's transactions begin. FULL: a revocation or a batch of events that was confirmed outlives a power cut.
+# How SQLite's transactions begin. FULL: a confirmed revocation or batch of events survives a power failure.
 _READ = ("BEGIN",)
 _WRITE = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
 _WRITE_FAST = ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE")
-# Prepared statements that are there already, or gone (SQLSTATE): a pooler hands one connection to several programs.
-_MIXED_UP = frozenset({"42P05", "26000"})
-# Access rights and names of tables and columns; databases; schemas (classes of SQLSTATE).
-_SERVERS_CLASSES = ("42", "3D", "3F")
-_AWAY_HINT = "check that it is running and reachable; what was not stored yet is kept and sent later"
-_POOLER_HINT = "a pooler between shares connections by transaction: set its pool_mode to session (PgBouncer)"
+# SQLSTATE of prepared statements that exist already, or do not: a pooler gives one connection to several programs.
+_SHARED_CONNECTION = frozenset({"42P05", "26000"})
+# Classes of SQLSTATE: access rights and names of tables and columns; databases; schemas.
+_DATABASE_STATE_CLASSES = ("42", "3D", "3F")
+_UNAVAILABLE_HINT = "check that it is running and reachable; what was not stored yet is kept and sent later"
+_POOLER_HINT = "a connection pooler shares connections between transactions: set its pool_mode to session (PgBouncer)"
 _RIGHTS_HINT = "the user in its URL must own the database: ALTER DATABASE … OWNER TO …"
 _RIGHTS = "42501"  # SQLSTATE
-_AWAY: tuple[type[Exception], ...] = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+_UNAVAILABLE: tuple[type[Exception], ...] = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 
 class Database:
-    """One database: short transactions, and `StoreUnavailableError` where it is away."""
+    """One database, used in short transactions."""
 
     def __init__(self, url: str) -> None:
         self.url = _parse(url)
         self.engine = _engine(self.url)
-        self._away = (*_AWAY, *_driver_errors(self.engine))
+        self._unavailable = (*_UNAVAILABLE, *_driver_errors(self.engine))
         self.is_postgresql = self.engine.dialect.name == "postgresql"
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state of the database throughout."""
+        """Open a transaction that reads one snapshot of the database."""
         with self.errors(), self.engine.connect() as connection:
             if self.is_postgresql:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
@@ -76,9 +76,9 @@ class Database:
 
     @contextlib.contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Connection]:
-        """Open a transaction that changes things; SQLite's lock is taken at once, so that it can't fail halfway.
+        """Open a transaction for writing; SQLite's lock is taken at once, so that it can't fail halfway.
 
-        One that need not be `durable` may be lost with the machine (not with the process), and costs no disk flush.
+        Without `durable` it may be lost if the machine fails (not the process), and costs no disk flush.
         """
         with self.errors(), self.engine.connect() as connection:
             begun = connection.execution_options(meshproxy_begin=_WRITE if durable else _WRITE_FAST)
@@ -89,11 +89,11 @@ class Database:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise `StoreUnavailableError` for what the driver says of a database that is away, locked or too slow."""
+        """Turn the driver's errors for an unreachable, locked or slow database into `StoreUnavailableError`."""
         try:
             yield
-        except self._away as problem:
-            if not _is_away(problem):
+        except self._unavailable as problem:
+            if not _is_unavailable(problem):
                 raise
             reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
             raise StoreUnavailableError(
@@ -110,7 +110,7 @@ class Database:
             return connection
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 (both dialects' Insert have the same on_conflict methods)
-        """Return an INSERT that can be told what to do on a conflict."""
+        """Return an INSERT with `on_conflict_…` methods."""
         return postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
 
     def close(self) -> None:
@@ -122,8 +122,8 @@ def _parse(url: str) -> sa.URL:
     try:
         return sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
-        # The text may hold a password: it is not repeated.
-        raise UsageError("The database URL can't be read.", hint=_URL_FORMS) from None
+        # The URL may contain a password, so the message does not quote it.
+        raise UsageError("Invalid database URL.", hint=_URL_FORMS) from None
 
 
 def _engine(url: sa.URL) -> Engine:
@@ -133,7 +133,7 @@ def _engine(url: sa.URL) -> Engine:
     if backend in {"postgresql", "postgres"}:
         return _postgresql_engine(url)
     raise UsageError(
-        f"There is no store for database URLs of the kind `{backend}`.",
+        f"Unsupported database URL scheme `{backend}`.",
         hint=_URL_FORMS,
     )
 
@@ -153,7 +153,7 @@ def _sqlite_engine(url: sa.URL) -> Engine:
 
 
 def _create_private(path: Path) -> None:
-    """Make the file, and its directory, for its owner only; SQLite gives `-wal` and `-shm` the same mode."""
+    """Create the file and its directory for the owner only; SQLite gives `-wal` and `-shm` the same mode."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -164,7 +164,7 @@ def _create_private(path: Path) -> None:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # Transactions are begun by `_begin_sqlite`: the driver's own idea of when to begin is too late for a lock.
+    # `_begin_sqlite` begins transactions: the driver would begin them too late for a lock.
     connection.isolation_level = None
     for pragma in (
         f"busy_timeout = {SQLITE_BUSY_MS}",
@@ -192,7 +192,7 @@ def _postgresql_engine(url: sa.URL) -> Engine:
         connect_args={
             "connect_timeout": 3,
             "application_name": "meshproxy",
-            # A server that vanished without a word is noticed in seconds, not when TCP gives up.
+            # A server that disappeared is noticed in seconds, not after the TCP timeout.
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
@@ -220,28 +220,28 @@ def _driver_errors(engine: Engine) -> tuple[type[Exception], ...]:
     return (driver.DatabaseError, driver.InterfaceError)
 
 
-def _is_away(problem: Exception) -> bool:
-    # A DatabaseError of no closer kind is how SQLite reports a file that is damaged or no database.
+def _is_unavailable(problem: Exception) -> bool:
+    # SQLite reports a file that is damaged or not a database as a plain DatabaseError.
     names = {kind.__name__ for kind in type(problem).__mro__}
-    return _is_of_the_server(problem) or names.isdisjoint(
+    return _is_database_state(problem) or names.isdisjoint(
         {"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"}
     )
 
 
-def _is_of_the_server(problem: Exception) -> bool:
-    """Whether PostgreSQL refuses a statement for what the database is like, whatever the statement's values are.
+def _is_database_state(problem: Exception) -> bool:
+    """Return whether PostgreSQL rejects a statement because of the database's state, not the statement's values.
 
-    Its user has no rights, a table is missing since a backup is just being restored: no event is to blame for that.
+    For example the user lacks rights, or a table is missing while a backup is restored: no event is at fault.
     """
     state = _state(problem)
-    return state in _MIXED_UP or state.startswith(_SERVERS_CLASSES)
+    return state in _SHARED_CONNECTION or state.startswith(_DATABASE_STATE_CLASSES)
 
 
 def _hint(problem: Exception) -> str:
     state = _state(problem)
-    if state in _MIXED_UP:
+    if state in _SHARED_CONNECTION:
         return _POOLER_HINT
-    return _RIGHTS_HINT if state == _RIGHTS else _AWAY_HINT
+    return _RIGHTS_HINT if state == _RIGHTS else _UNAVAILABLE_HINT
 
 
 def _state(problem: Exception) -> str:

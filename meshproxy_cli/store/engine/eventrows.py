@@ -24,7 +24,7 @@ PLACES = {name: place for place, name in enumerate(COLUMNS)}
 _PICODOLLARS = Decimal(10) ** 12
 _TOKEN_FIELDS = tuple(entry.name for entry in fields(TokenCounts))
 MAX_NUMBER = 10**12
-MAX_COST = 10**16  # ten thousand dollars
+MAX_COST = 10**16  # $10,000
 #: Fields that are stored as they are.
 _PLAIN = tuple(
     entry.name for entry in fields(UsageEvent) if entry.name not in {"started_at", "outcome", "tokens", "cost_usd"}
@@ -72,7 +72,7 @@ def _mended(text: str) -> str:
 
 
 def from_row(row: "Row[tuple[Any, ...]]") -> UsageEvent:
-    """Return the event of a row that the database gave."""
+    """Return the event of a row read from the database."""
     return _event(cast("Mapping[str, Any]", row._mapping))  # noqa: SLF001 (SQLAlchemy's public name for a mapping)
 
 

@@ -1,4 +1,4 @@
-"""Brings a database to the current schema: once, however many processes start together."""
+"""Migrate a database to the current schema, once even if several processes start together."""
 
 from typing import TYPE_CHECKING
 
@@ -11,18 +11,18 @@ from meshproxy_cli.store.engine.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-#: The newest revision in `migrations/versions`; a test holds it against the scripts.
+#: The newest revision in `migrations/versions`; a test compares it with the scripts.
 HEAD = "0002"
 # "meshprox" as a number: the advisory lock that every meshproxy takes to migrate.
 _ADVISORY_LOCK = 0x6D65_7368_7072_6F78
 
 
 def migrate(database: Database) -> bool:
-    """Apply what is missing and return whether anything was. Raise `ConflictError` for a newer meshproxy's schema."""
+    """Apply missing migrations and return whether there were any. Raise `ConflictError` for a newer schema."""
     with database.read() as connection:
         if current_revision(connection) == HEAD:
             return False
-    # SQLite: the transaction holds the one write lock. PostgreSQL: the advisory lock ends with the transaction.
+    # SQLite: the transaction holds the only write lock. PostgreSQL: the advisory lock ends with the transaction.
     with database.write() as connection:
         if database.is_postgresql:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
@@ -34,7 +34,7 @@ def migrate(database: Database) -> bool:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """Return the revision the database is at; None where it is empty."""
+    """Return the revision of the database; None if it is empty."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,4 +1,4 @@
-"""PostgreSQL's monthly partitions of `usage_events`: made ahead of time, dropped whole when they are old."""
+"""Monthly partitions of `usage_events` on PostgreSQL: created ahead of time, dropped whole."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from meshproxy_cli.store.engine.database import Database, from_micros, now_micros, to_micros
 
 _PREFIX = "usage_events_"
-# "partitio" as a number: whoever makes a partition takes it, so that two don't make the same one.
+# "partitio" as a number: taken to create a partition, so that two processes do not create the same one.
 _ADVISORY_LOCK = 0x7061_7274_6974_696F
 _NAMES = sa.text(
     "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
@@ -18,14 +18,14 @@ _NAMES = sa.text(
 
 
 class Partitions:
-    """Knows which partitions exist, so that a batch asks the database only for months it has not seen."""
+    """Remembers which partitions exist, so that a batch queries the database only for new months."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: set[str] = set()
 
     def ensure(self, moments: Iterable[int]) -> None:
-        """Make the partitions for these times (microseconds) and for the month to come."""
+        """Create the partitions for these times (microseconds) and for next month."""
         if not self._database.is_postgresql:
             return
         months = {_month(moment) for moment in moments}
@@ -42,7 +42,7 @@ class Partitions:
         self._known |= wanted
 
     def forget(self) -> None:
-        """Forget what is known, after another process dropped some."""
+        """Forget which partitions exist, after another process dropped some."""
         self._known.clear()
 
 
@@ -58,7 +58,7 @@ def drop_before(connection: Connection, horizon: int) -> int:
 
 
 def _create(connection: Connection, month: datetime) -> None:
-    # Attaching a table that was made apart leaves readers and writers of the others alone.
+    # Creating the table first and attaching it blocks no readers or writers of the other partitions.
     name, first, last = _name(month), to_micros(month), to_micros(_next(month))
     connection.exec_driver_sql(
         f"CREATE TABLE {name} (LIKE usage_events INCLUDING ALL, CHECK (started_at >= {first} AND started_at < {last}))"

@@ -1,4 +1,4 @@
-"""Sums of a batch of events, by hour and by day, as they are added to the roll-ups."""
+"""Sums of a batch of events by hour and by day, to be added to the roll-ups."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from meshproxy_cli.store.engine.schema import DIMENSIONS, MEASURES
 
 HOUR = 3600 * 1_000_000
 DAY = 24 * HOUR
-#: The most that a sum becomes: an overflow would hold up every later event.
+#: The maximum of a sum: an overflow would block every later event.
 FULL = 2**62
 
 Group = tuple[int, tuple[str, ...]]
@@ -42,7 +42,7 @@ _measured = itemgetter(
 
 
 def by_hour(rows: Iterable[EventRow]) -> Sums:
-    """Add rows of `usage_events` up by hour and dimensions; the sums are in the order of `schema.MEASURES`."""
+    """Sum up rows of `usage_events` by hour and dimensions, in the order of `schema.MEASURES`."""
     sums: Sums = {}
     for row in rows:
         began, read, cached, short, long, wrote, reasoned, cost, estimated, audio, outcome = _measured(row)
@@ -69,7 +69,7 @@ def by_hour(rows: Iterable[EventRow]) -> Sums:
 
 
 def by_day(hours: Sums) -> Sums:
-    """Add hours up to days (UTC)."""
+    """Sum up hours to days (UTC)."""
     sums: Sums = {}
     for (bucket, dimensions), amounts in hours.items():
         group = (bucket - bucket % DAY, dimensions)
@@ -79,7 +79,7 @@ def by_day(hours: Sums) -> Sums:
 
 
 def to_rows(sums: Sums) -> list[tuple[Any, ...]]:
-    """Return rows of a roll-up, in the order of its key: two writers then wait for each other and never deadlock."""
+    """Return rows of a roll-up sorted by key, so that concurrent writers never deadlock."""
     return sorted(
         (bucket, series_of(dimensions), *dimensions, *(amounts if max(amounts) <= FULL else _cut(amounts)))
         for (bucket, dimensions), amounts in sums.items()
@@ -98,6 +98,6 @@ def added(old: sa.ColumnElement[int], new: sa.ColumnElement[int]) -> sa.ColumnEl
 
 @lru_cache(maxsize=4096)
 def series_of(dimensions: tuple[str, ...]) -> bytes:
-    """Return the key of a roll-up's dimensions: each with its length in front, so that no two texts run together."""
+    """Return a hash of a roll-up's dimensions; each is prefixed with its length, so that none collide."""
     text = "".join(f"{len(part)}:{part}" for part in dimensions).encode()
     return hashlib.blake2b(text, digest_size=16).digest()

@@ -22,14 +22,14 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# One row: `revision` grows with every change of control data; raw events from before `pruned_before` are gone.
+# One row: `revision` grows with every change of control data; events from before `pruned_before` are deleted.
 control = Table(
     "control",
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("revision", BigInteger, nullable=False),
     Column("pruned_before", BigInteger, nullable=False),
-    Column("master_key_id", Text),  # of the master key under which signing secrets lie
+    Column("master_key_id", Text),  # of the master key that encrypts signing secrets
 )
 
 projects = Table(
@@ -184,7 +184,7 @@ def _rollup(name: str) -> Table:
 usage_hours = _rollup("usage_hours")
 usage_days = _rollup("usage_days")
 
-# Whose an answer of a provider is: `id` and `owner` are hashes (see `proxy/owners.py`).
+# Which room a provider's answer belongs to: `id` and `owner` are hashes (see `proxy/owners.py`).
 answer_owners = Table(
     "answer_owners",
     metadata,

@@ -1,8 +1,8 @@
 """Encryption of signing secrets at rest: AES-256-GCM under a master key that is not in the database.
 
 A sealed secret is `nonce (12 bytes) || ciphertext || tag (16 bytes)`, bound to the API key's id and project as
-associated data, so that swapping rows of a stolen or altered database opens nothing. Beside it stands the id of the
-master key: several can be known at once, and the database says which is in force, so that rotating needs no pause.
+associated data, so that swapping rows of a stolen or altered database decrypts nothing. The id of the master key is
+stored beside it: several can be known at once, and the database says which is in use, so rotation needs no downtime.
 """
 
 import base64
@@ -22,21 +22,21 @@ _NONCE_BYTES = 12
 
 
 class MasterKeyError(CredentialError):
-    """The master key is missing, malformed, or not the one that a secret was sealed with."""
+    """The master key is missing, malformed, or not the one that a secret was encrypted with."""
 
 
 def generate_master_key() -> bytes:
-    """Make a new master key."""
+    """Return a new master key."""
     return os.urandom(MASTER_KEY_BYTES)
 
 
 def encode_master_keys(keys: Sequence[bytes]) -> str:
-    """Return the text form: URL-safe base64 of each, the sealing one first, separated by commas."""
+    """Return the keys as URL-safe base64, separated by commas; the first one encrypts."""
     return ",".join(base64.urlsafe_b64encode(key).decode() for key in keys)
 
 
 def parse_master_keys(text: str, *, source: str) -> tuple[bytes, ...]:
-    """Read what `encode_master_keys` wrote. Raise `UsageError` that names `source` and never the text."""
+    """Parse the text of `encode_master_keys`. Raise `UsageError`, which quotes `source` but not the text."""
     keys = tuple(_decode(part, source) for part in text.replace(",", " ").split())
     if not keys:
         raise UsageError(f"The master key in {source} is empty.", hint=_HOW_TO_MAKE_ONE)
@@ -61,16 +61,16 @@ def _decode(part: str, source: str) -> bytes:
 
 
 def master_key_id(key: bytes) -> str:
-    """Return the short name under which rows refer to a master key; tells nothing about it."""
+    """Return the id by which rows refer to a master key; it reveals nothing about the key."""
     return hashlib.sha256(b"meshproxy master key id\0" + key).hexdigest()[:16]
 
 
-#: Finds the master keys; told the id of the one that the database is sealed with, None where there is none yet.
+#: Loads the master keys; gets the id of the one that the database uses, None if there is none yet.
 KeyLoader = Callable[[str | None], Sequence[bytes]]
 
 
 class Vault:
-    """Seals and opens secrets. `load` is asked for the keys when none, or not the one that is needed, is known."""
+    """Encrypts and decrypts secrets. `load` is called if no key, or not the required one, is known."""
 
     def __init__(self, keys: Sequence[bytes], *, load: KeyLoader | None = None) -> None:
         self._load = load
@@ -79,22 +79,22 @@ class Vault:
         self.use(keys)
 
     def use(self, keys: Sequence[bytes]) -> None:
-        """Know exactly these keys from now on."""
+        """Replace the known keys."""
         self._keys = {master_key_id(key): key for key in keys}
         self._newest = next(iter(self._keys), "")
 
     def sealing_key_id(self, current: str | None) -> str:
-        """Return the id of the key to seal with in a database under master key `current`: that one, if there is one.
+        """Return the id of the key to encrypt with: `current`, the one that the database uses, else the first one.
 
-        Raise `MasterKeyError` where there is none, or `current` isn't known.
+        Raise `MasterKeyError` if there is none, or `current` is not known.
         """
         newest = self.newest_key_id(current)
         return newest if current is None else current
 
     def newest_key_id(self, current: str | None) -> str:
-        """Return the id of the key to which a database under master key `current` is to be moved: the first one.
+        """Return the id of the key to rotate to, the first one; `current` is the one that the database uses.
 
-        Raise `MasterKeyError` where there is none, or `current` isn't known: its secrets could no longer be read.
+        Raise `MasterKeyError` if there is none, or `current` is not known: its secrets could not be decrypted.
         """
         if self._load is not None and (not self._newest or (current is not None and current not in self._keys)):
             self.use(self._load(current))
@@ -111,7 +111,7 @@ class Vault:
         return nonce + cipher.encrypt(nonce, secret.encode(), _bound_to(key_id, project_id))
 
     def open(self, sealed: bytes, sealed_with: str, *, key_id: str, project_id: str) -> str:
-        """Decrypt; raise `MasterKeyError` where the master key isn't known or the row was tampered with."""
+        """Decrypt the secret; raise `MasterKeyError` if the master key is not known or the row was tampered with."""
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 (50 ms that most commands never need)
 
         cipher = _aes_gcm(self._find(sealed_with))

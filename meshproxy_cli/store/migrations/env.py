@@ -1,4 +1,4 @@
-"""Alembic's entry point: migrates on the connection, and in the transaction, that `store.migrate` opened."""
+"""Alembic's entry point: migrate on the connection and in the transaction that `engine.migrate` opened."""
 
 from alembic import context
 

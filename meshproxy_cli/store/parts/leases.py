@@ -1,8 +1,8 @@
 """Limits across workers and machines: the counters, and the leases on them.
 
-Each exchange is one transaction that locks its counters' rows in one order (PostgreSQL) or the database (SQLite):
-what a hundred workers ask for at once is granted one after the other. Losing the last of it with the machine is no
-harm, so it costs no disk flush; budgets are then found again in the ledger.
+Each exchange is one transaction that locks its counters' rows in one order (PostgreSQL) or the database (SQLite), so
+requests of a hundred workers are granted one after the other. Losing the last ones if the machine fails does no harm,
+so there is no disk flush; budgets are then restored from the usage events.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +29,8 @@ _SECOND = 1_000_000
 _KEPT = 24 * 3600 * _SECOND  # how long a counter outlives its window
 _COUNTER_KEY = (limit_counters.c.counter, limit_counters.c.window_start)
 _LEASE_KEY = (limit_leases.c.counter, limit_leases.c.window_start)
-#: By which columns of the ledger a counter's usage is found.
-_LEDGER_COLUMNS: Mapping[LimitScope, tuple[str, ...]] = {
+#: The columns of the daily roll-up that identify a counter's usage.
+_USAGE_COLUMNS: Mapping[LimitScope, tuple[str, ...]] = {
     LimitScope.PROJECT: (),
     LimitScope.ROOM: ("room",),
     LimitScope.SESSION: ("room", "session"),
@@ -44,7 +44,7 @@ class Leases(Part):
     """Grants workers leases on limits, and takes back those of dead workers."""
 
     def exchange(self, holder: str, requests: Sequence[LeaseRequest]) -> tuple[int, tuple[LeaseAnswer, ...]]:
-        """Settle and renew a worker's leases; return the database's time (microseconds) and an answer to each."""
+        """Settle and renew a worker's leases; return the database's time (microseconds) and the answers."""
         ordered = sorted(requests, key=_key)
         with self.session.database.write(durable=False) as connection:
             now = self._now(connection)
@@ -65,12 +65,12 @@ class Leases(Part):
         return int(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp()) * 1000000")).scalar_one())
 
     def _begin_counters(self, connection: Connection, requests: Sequence[LeaseRequest], now: int) -> None:
-        """Make the rows that are missing; a budget begins with what the ledger has of its window."""
+        """Insert missing counters; a budget starts with the usage of its window so far."""
         existing = set(_locked(connection, map(_key, requests)))
         missing = [request for request in requests if _key(request) not in existing]
         if not missing:
             return
-        spent = _in_ledger(connection, missing)
+        spent = _used(connection, missing)
         rows = [
             {
                 "counter": request.counter.key,
@@ -162,7 +162,7 @@ def _this(key: Key) -> sa.ColumnElement[bool]:
 
 
 def _locked(connection: Connection, keys: Iterable[Key]) -> dict[Key, tuple[int, int]]:
-    """Lock the counters that exist, in the order of their keys, and return `spent` and `reserved` of each."""
+    """Lock the existing counters in the order of their keys; return `spent` and `reserved` of each."""
     wanted = (
         sa.select(*_COUNTER_KEY, limit_counters.c.spent, limit_counters.c.reserved)
         .where(sa.tuple_(*_COUNTER_KEY).in_(list(keys)))
@@ -186,12 +186,12 @@ def _answer(request: LeaseRequest, counter: tuple[int, int], mine: int) -> Lease
     return LeaseAnswer(spare=spare, spent=spent, left=left, others=others)
 
 
-def _in_ledger(connection: Connection, requests: Iterable[LeaseRequest]) -> dict[Key, int]:
-    """Return what the ledger has of each budget's window, one query for all counters of a kind."""
+def _used(connection: Connection, requests: Iterable[LeaseRequest]) -> dict[Key, int]:
+    """Return the usage in each budget's window, one query for all counters of a kind."""
     budgets = [request for request in requests if request.counter.kind in BUDGETS]
     found: dict[Key, int] = {}
     for (scope, project, since, until), group in groupby(sorted(budgets, key=_family), key=_family):
-        columns = [usage_days.c[name] for name in _LEDGER_COLUMNS[scope]]
+        columns = [usage_days.c[name] for name in _USAGE_COLUMNS[scope]]
         members = {_named(request.counter): _key(request) for request in group}
         wanted = (
             sa.select(*columns, sa.func.sum(usage_days.c.cost))
@@ -210,7 +210,7 @@ def _family(request: LeaseRequest) -> tuple[LimitScope, str, int, int]:
 
 def _named(counter: Counter) -> tuple[str, ...]:
     names = {"room": counter.room or counter.name, "session": counter.name, "participant": counter.name}
-    return tuple(names[column] for column in _LEDGER_COLUMNS[counter.scope])
+    return tuple(names[column] for column in _USAGE_COLUMNS[counter.scope])
 
 
 def _correct_budgets(connection: Connection, keys: Iterable[Key]) -> None:
@@ -219,6 +219,6 @@ def _correct_budgets(connection: Connection, keys: Iterable[Key]) -> None:
         request = LeaseRequest(
             counter=counter, window_start=window, window_end=window_end(counter.kind, window), amount=0
         )
-        for spent in _in_ledger(connection, [request]).values():
+        for spent in _used(connection, [request]).values():
             behind = sa.and_(_this((key, window)), limit_counters.c.spent < spent)
             connection.execute(sa.update(limit_counters).where(behind).values(spent=spent))

@@ -26,7 +26,7 @@ _COLUMNS = {
 }
 _PERIODS = {GroupBy.DAY: (DAY, "%Y-%m-%d"), GroupBy.HOUR: (HOUR, "%Y-%m-%dT%H:00Z")}
 _FILTERS = ("project_id", "room", "session", "participant", "model", "provider")
-# SQLite's sum fails beyond 64 bits (9.2 million dollars): money is added in two parts.
+# SQLite's sum fails beyond 64 bits (9.2 million dollars): money is summed in two parts.
 _SPLIT = 1_000_000
 _PART = sa.literal_column(str(_SPLIT), sa.BigInteger)
 _COST = MEASURES.index("cost")
@@ -34,7 +34,7 @@ _COST = MEASURES.index("cost")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time to be read from one table; None is open."""
+    """A period to read from one table; None is unbounded."""
 
     table: sa.Table
     since: int | None
@@ -63,7 +63,7 @@ class Usage(Part):
 
 
 def plan(query: UsageQuery, pruned_before: int) -> tuple[Span, ...]:
-    """Cover the query's time: whole days, whole hours beside them, raw events at the edges.
+    """Cover the query's period: whole days, then whole hours, and single events at the edges.
 
     Hours whose events were pruned are whole or not there at all: each counts for the time at which it began.
     """

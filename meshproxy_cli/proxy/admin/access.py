@@ -7,8 +7,8 @@ from typing import TypeVar
 from anyio import to_thread
 from starlette.requests import Request
 
-from meshproxy_cli.proxy.web.problems import Problem
-from meshproxy_cli.proxy.web.services import WebServices
+from meshproxy_cli.proxy.admin.problems import Problem
+from meshproxy_cli.proxy.admin.services import WebServices
 from meshproxy_cli.store.records import AccessToken, Actor, Role
 from meshproxy_cli.store.store import Store
 

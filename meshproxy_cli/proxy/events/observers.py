@@ -15,7 +15,7 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import Protocol, overload
 
-from meshproxy_cli.proxy.web.services import Metric, MetricKind, Sample
+from meshproxy_cli.proxy.admin.services import Metric, MetricKind, Sample
 from meshproxy_cli.store.engine.eventrows import PLACES, EventRow, from_picodollars, to_event
 from meshproxy_cli.store.events import UsageEvent
 

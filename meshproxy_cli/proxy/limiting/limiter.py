@@ -14,8 +14,6 @@ from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending,
 from meshproxy_cli.proxy.limiting.lease_client import Line
 from meshproxy_cli.proxy.limiting.messages import describe
 from meshproxy_cli.proxy.limiting.scopes import LimitTable, units
-from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
-from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.leases import Counter, LeaseRequest, window_end, window_start
 from meshproxy_cli.store.parts.leases import Leases

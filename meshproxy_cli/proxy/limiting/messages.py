@@ -6,7 +6,6 @@ from http import HTTPStatus
 
 from meshproxy_cli.proxy.core.errors import Refusal
 from meshproxy_cli.proxy.limiting.allowance import Allowance
-from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store.engine.eventrows import from_picodollars
 from meshproxy_cli.store.leases import Counter
 from meshproxy_cli.store.records import BUDGETS, LimitKind, LimitScope

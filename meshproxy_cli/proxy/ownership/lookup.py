@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.owners import Owners
-from meshproxy_cli.proxy.refusal import Refusal
+from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.store.parts.owners import AnswerOwners
 
 #: How long an id is looked for: another machine hands in what it has noted a moment after its answer.

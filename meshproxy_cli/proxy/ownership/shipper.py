@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from meshproxy_cli.proxy.owners import LINE_BYTES, SHARED, SUFFIX, read_line
+from meshproxy_cli.proxy.ownership.owners import LINE_BYTES, SHARED, SUFFIX, read_line
 from meshproxy_cli.store.errors import StoreUnavailableError
 from meshproxy_cli.store.parts.owners import AnswerOwners
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.directory import Directory, read_directory
+from meshproxy_cli.proxy.core.directory import Directory, read_directory
 from meshproxy_cli.store.store import Store
 
 _POLL_S = 0.25

@@ -36,8 +36,6 @@ from meshproxy_cli.proxy.request.gateway import Gateway
 from meshproxy_cli.proxy.upstream.connector import ProviderConnector
 from meshproxy_cli.proxy.upstream.pool import Pool
 from meshproxy_cli.proxy.usage.pricing import PriceBook, price_book
-from meshproxy_cli.proxy.web.peers import WORKERS, Peers
-from meshproxy_cli.proxy.web.services import Health, Metric, ProviderSummary, WebServices
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.store import Store
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from meshproxy_cli.proxy.observers import ObservedSink, StoredEvents, UsageCounters
-from meshproxy_cli.proxy.telemetry import OpenTelemetry, open_telemetry, operation
-from meshproxy_cli.proxy.web.metrics import render
+from meshproxy_cli.proxy.admin.metrics import render
+from meshproxy_cli.proxy.events.observers import ObservedSink, StoredEvents, UsageCounters
+from meshproxy_cli.proxy.events.telemetry import OpenTelemetry, open_telemetry, operation
 from meshproxy_cli.store.engine.eventrows import EventRow, to_row
 from meshproxy_cli.store.errors import StoreUnavailableError
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent

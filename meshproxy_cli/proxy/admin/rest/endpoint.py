@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from meshproxy_cli.proxy.web.access import Holder, authenticate, change_in_store, in_store, services_of
-from meshproxy_cli.proxy.web.problems import Problem
-from meshproxy_cli.proxy.web.services import WebServices
+from meshproxy_cli.proxy.admin.access import Holder, authenticate, change_in_store, in_store, services_of
+from meshproxy_cli.proxy.admin.problems import Problem
+from meshproxy_cli.proxy.admin.services import WebServices
 from meshproxy_cli.store.records import Project
 from meshproxy_cli.store.store import Store
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from meshproxy_cli.proxy.web.problems import Problem
-from meshproxy_cli.proxy.web.rest.endpoint import Call, Endpoint, Input
-from meshproxy_cli.proxy.web.services import WebServices
+from meshproxy_cli.proxy.admin.problems import Problem
+from meshproxy_cli.proxy.admin.rest.endpoint import Call, Endpoint, Input
+from meshproxy_cli.proxy.admin.services import WebServices
 from meshproxy_cli.store.records import Room
 from meshproxy_cli.store.store import Store
 

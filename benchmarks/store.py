@@ -28,7 +28,7 @@ from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 from meshproxy_cli.store.records import GroupBy, UsageQuery
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.store import Store
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 SECONDS = 30 * 24 * 3600
@@ -97,7 +97,7 @@ def events(count: int) -> Iterator[UsageEvent]:
         )
 
 
-def fill(store: SqlStore, count: int) -> None:
+def fill(store: Store, count: int) -> None:
     """Add the events in batches and say how fast that was; making them up is not counted."""
     batch: list[UsageEvent] = []
     spent = 0.0
@@ -105,7 +105,7 @@ def fill(store: SqlStore, count: int) -> None:
         batch.append(event)
         if len(batch) == BATCH or number == count:
             began = time.perf_counter()
-            store.add_events(batch)
+            store.events.add(batch)
             spent += time.perf_counter() - began
             batch.clear()
         if number % 1_000_000 == 0:
@@ -113,7 +113,7 @@ def fill(store: SqlStore, count: int) -> None:
     print(f"{count:,} events stored in {spent:.0f} s: {count / spent:,.0f} a second")
 
 
-def ship(store: SqlStore, count: int) -> None:
+def ship(store: Store, count: int) -> None:
     """Ship spooled events as the server does, and say what each costs: processor time of this process alone.
 
     They are of half an hour, as of a machine under load; and once more a few at a time, as of a quiet one.
@@ -123,7 +123,7 @@ def ship(store: SqlStore, count: int) -> None:
         replace(event, started_at=START + timedelta(seconds=number * 1800 / count)) for number, event in enumerate(made)
     ]
     with tempfile.TemporaryDirectory() as directory:
-        shipper = Shipper(Path(directory), ObservedSink(store, (UsageCounters(),)), PriceBook())
+        shipper = Shipper(Path(directory), ObservedSink(store.events, (UsageCounters(),)), PriceBook())
         _spool(Path(directory), 0, spooled[:1])
         shipper.run_once()  # loads the price list
         for start in range(1, count, SEGMENT):
@@ -166,27 +166,27 @@ def best(work: Callable[[], object]) -> float:
     return min(times)
 
 
-def ask(store: SqlStore) -> None:
+def ask(store: Store) -> None:
     """Measure the usual questions."""
     month = UsageQuery(since=START, until=START + timedelta(days=30), by=(GroupBy.MODEL,))
     ragged = replace(month, since=MID_DAY, until=MID_DAY + timedelta(days=20, minutes=21))
     questions: dict[str, Callable[[], object]] = {
-        "month by model": lambda: store.usage(month),
-        "month by day and model": lambda: store.usage(replace(month, by=(GroupBy.DAY, GroupBy.MODEL))),
-        "month by room": lambda: store.usage(replace(month, by=(GroupBy.ROOM,))),
-        "month by participant": lambda: store.usage(replace(month, by=(GroupBy.PARTICIPANT,))),
-        "month of one room by model": lambda: store.usage(replace(month, room="room-7")),
-        "month by room, session and model": lambda: store.usage(
+        "month by model": lambda: store.usage.report(month),
+        "month by day and model": lambda: store.usage.report(replace(month, by=(GroupBy.DAY, GroupBy.MODEL))),
+        "month by room": lambda: store.usage.report(replace(month, by=(GroupBy.ROOM,))),
+        "month by participant": lambda: store.usage.report(replace(month, by=(GroupBy.PARTICIPANT,))),
+        "month of one room by model": lambda: store.usage.report(replace(month, room="room-7")),
+        "month by room, session and model": lambda: store.usage.report(
             replace(month, by=(GroupBy.ROOM, GroupBy.SESSION, GroupBy.MODEL))
         ),
-        "20 days with ragged ends by model": lambda: store.usage(ragged),
-        "one day by hour": lambda: store.usage(
+        "20 days with ragged ends by model": lambda: store.usage.report(ragged),
+        "one day by hour": lambda: store.usage.report(
             replace(month, since=START + timedelta(days=9), until=START + timedelta(days=10), by=(GroupBy.HOUR,))
         ),
-        "a session's last 100 requests": lambda: store.events(
+        "a session's last 100 requests": lambda: store.events.list(
             UsageQuery(session="session-100"), limit=100, newest_first=True
         ),
-        "the last 100 requests": lambda: store.events(UsageQuery(), limit=100, newest_first=True),
+        "the last 100 requests": lambda: store.events.list(UsageQuery(), limit=100, newest_first=True),
     }
     for name, work in questions.items():
         print(f"{name:<36} {best(work) * 1000:>9,.1f} ms", flush=True)
@@ -208,7 +208,7 @@ def main() -> None:
             ship(store, given.ship)
             store.close()
             return
-        print(f"{store.database.engine.dialect.name}, {given.events:,} events")
+        print(f"{store.session.database.engine.dialect.name}, {given.events:,} events")
         if not full:
             fill(store, given.events)
         ask(store)

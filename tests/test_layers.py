@@ -23,7 +23,7 @@ TESTED_AS_A_WHOLE = {
     "proxy/web/*": "tests/proxy/web/test_rest.py",
     "proxy/*": "tests/e2e/test_main_job_sdks.py",
     "settings/secretservice.py": "tests/settings/test_oskeyring.py",
-    "store/*": "tests/store/test_ledger.py",
+    "store/*": "tests/store/parts/test_events.py",
     "tokens/*": "tests/tokens/test_spec.py",
 }
 

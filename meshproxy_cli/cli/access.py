@@ -34,7 +34,7 @@ def create(
         raise UsageError("the token's name must not be blank, nor hold control characters")
     client = connect(server)
     try:
-        token, text = client.create_access_token(name, role)
+        token, text = client.access_tokens.create(name, role)
         url = client.url
     finally:
         client.close()
@@ -55,7 +55,7 @@ def list_(*, server: options.Server = None, as_json: options.Json = False) -> No
     """
     client = connect(server)
     try:
-        tokens = client.access_tokens()
+        tokens = client.access_tokens.list()
     finally:
         client.close()
     if as_json:
@@ -89,9 +89,11 @@ def revoke(
     """
     client = connect(server)
     try:
-        found = by_id_or_name(client.access_tokens(), token, kind="access token", listed_by="meshproxy access list")
+        found = by_id_or_name(
+            client.access_tokens.list(), token, kind="access token", listed_by="meshproxy access list"
+        )
         output.agree(f"Revoke the access token {found.name} ({found.id})?", yes=yes)
-        client.revoke_access_token(found.id)
+        client.access_tokens.revoke(found.id)
     finally:
         client.close()
     output.success(f"revoked the access token {found.name} ({found.id})")

@@ -28,7 +28,7 @@ def audit(
     """
     client = connect(server)
     try:
-        entries = client.audit_entries(limit=limit)
+        entries = client.audit.list(limit=limit)
     finally:
         client.close()
     if as_json:

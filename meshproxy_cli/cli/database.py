@@ -8,7 +8,7 @@ from meshproxy_cli.client.local import this_user
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.atomic import locked
 from meshproxy_cli.settings.masterkeys import FILE_VARIABLE, SECRET, VARIABLE
-from meshproxy_cli.store.vault import encode_master_keys, generate_master_key, master_key_id
+from meshproxy_cli.store.engine.vault import encode_master_keys, generate_master_key, master_key_id
 
 _PATIENCE_S = 60.0
 
@@ -25,7 +25,7 @@ def migrate(*, database_url: options.Database = None) -> None:
     """
     with output.progress("bringing the database to this version's schema"):
         store = open_local_store(database_url)
-    shown = store.database.url.render_as_string(hide_password=True)
+    shown = store.session.database.url.render_as_string(hide_password=True)
     store.close()
     output.success(f"{shown} has this version's schema")
 
@@ -56,7 +56,7 @@ def _rotate(database_url: str | None) -> None:
     store = open_local_store(database_url).acting_as(this_user())
     try:
         with output.progress("encrypting signing secrets with the new master key"):
-            count = store.rotate_master_key()
+            count = store.keys.rotate_master_key()
     finally:
         store.close()
     newest, *old = find_master_keys()

@@ -1,6 +1,7 @@
 """What `doctor` needs of the command line: clients, targets, and questions to the usage ledger."""
 
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -49,8 +50,8 @@ class CliDesk:
 
     def tokens_of(self, client: ServerClient, room: str, session: str, request_id: str) -> int | None:
         """Return the tokens of a request's usage event."""
-        query = UsageQuery(room=room, session=session)
-        for event in client.events(query, limit=_LATEST, newest_first=True):
+        query = UsageQuery(project_id=client.project_id, room=room, session=session)
+        for event in client.events.list(query, limit=_LATEST, newest_first=True):
             if event.request_id == request_id:
                 return event.tokens.input_tokens + event.tokens.output_tokens
         return None
@@ -66,7 +67,7 @@ class CliDesk:
             LimitScope.PARTICIPANT: (participant or login_name(),),
         }
         found = []
-        for limit in client.limits():
+        for limit in client.limits.list(client.project_id):
             for subject in subjects[limit.scope] if limit.hard else ():
                 mine = limit.scope is LimitScope.PROJECT or limit.subject in {subject, "*"}
                 if mine and (told := _spent(client, limit, room, subject)) is not None:
@@ -97,7 +98,7 @@ def _used(client: ServerClient, scope: LimitScope, room: str, subject: str, sinc
         LimitScope.SESSION: UsageQuery(room=room, session=subject, since=since, by=()),
         LimitScope.PARTICIPANT: UsageQuery(participant=subject, since=since, by=()),
     }[scope]
-    return client.usage(query).totals.cost_usd or Decimal(0)
+    return client.usage.report(replace(query, project_id=client.project_id)).totals.cost_usd or Decimal(0)
 
 
 def _raise(limit: Limit, least: Decimal) -> str:

@@ -55,7 +55,7 @@ def set_(
         limit = Limit(
             project_id=client.project().id, scope=scope, subject=subject, kind=which, amount=number, hard=not warn
         )
-        client.put_limit(limit)
+        client.limits.put(limit)
     finally:
         client.close()
     output.success(f"limit set: {describe(limit)}")
@@ -75,7 +75,7 @@ def list_(
     """
     client = connect(server)
     try:
-        limits = client.limits()
+        limits = client.limits.list(client.project_id)
     finally:
         client.close()
     if as_json:
@@ -107,7 +107,7 @@ def remove(
     client = connect(server)
     try:
         limit = Limit(project_id=client.project().id, scope=scope, subject=subject, kind=which, amount=Decimal(0))
-        client.remove_limit(limit)
+        client.limits.remove(limit)
     finally:
         client.close()
     output.success(f"removed the limit of {kind} on {whose(limit)}")

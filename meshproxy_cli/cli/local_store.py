@@ -8,19 +8,19 @@ from meshproxy_cli.cli import context, output
 from meshproxy_cli.errors import CredentialError
 from meshproxy_cli.settings.masterkeys import FILE_VARIABLE, SECRET, VARIABLE, find_master_key_text
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.vault import encode_master_keys, generate_master_key, parse_master_keys
+from meshproxy_cli.store.engine.vault import encode_master_keys, generate_master_key, parse_master_keys
 
 if TYPE_CHECKING:
-    from meshproxy_cli.store.sql import SqlStore
+    from meshproxy_cli.store.store import Store
 
 
-def open_local_store(database_url: str | None = None) -> "SqlStore":
+def open_local_store(database_url: str | None = None) -> "Store":
     """Open the store (default: this user's SQLite database). Its master key is looked for, or made, once needed."""
     return open_store(database_url or f"sqlite:///{context.paths().database}", load_master_keys=load_master_keys)
 
 
 def load_master_keys(current: str | None) -> Sequence[bytes]:
-    """Return the master keys of this machine, as `store.vault.KeyLoader` wants them.
+    """Return the master keys of this machine, as `store.engine.vault.KeyLoader` wants them.
 
     Where there are none and the database is under none either (`current` is None), one is made and kept as a secret.
     Raise `CredentialError` where the database's master key is kept elsewhere.

@@ -59,10 +59,10 @@ def create(
     _check_name(name)
     client = connect(server)
     try:
-        if _named(client.rooms(), name) is not None:
+        if _named(client.rooms.list(client.project_id), name) is not None:
             raise ConflictError(f"there is a room {name} already", hint=f"change it: meshproxy room set {name} …")
         room = Room(name=name, project_id=client.project().id, created_at=datetime.now(UTC))
-        client.put_room(room := _changed(room, provider, model, alias))
+        client.rooms.put(room := _changed(room, provider, model, alias))
     finally:
         client.close()
     output.success(f"created the room {name}")
@@ -93,7 +93,7 @@ def set_(
     client = connect(server)
     try:
         room = _find(client, name)
-        client.put_room(room := _changed(replace(room, models=()) if all_models else room, provider, model, alias))
+        client.rooms.put(room := _changed(replace(room, models=()) if all_models else room, provider, model, alias))
     finally:
         client.close()
     output.success(f"changed the room {name}")
@@ -110,7 +110,7 @@ def list_(*, server: options.Server = None, as_json: options.Json = False) -> No
     """
     client = connect(server)
     try:
-        rooms = client.rooms()
+        rooms = client.rooms.list(client.project_id)
     finally:
         client.close()
     if as_json:
@@ -135,7 +135,7 @@ def show(*, name: NameArgument, server: options.Server = None, as_json: options.
     client = connect(server)
     try:
         room = _find(client, name)
-        limits = [limit for limit in client.limits() if _is_on(limit, name)]
+        limits = [limit for limit in client.limits.list(client.project_id) if _is_on(limit, name)]
     finally:
         client.close()
     if as_json:
@@ -163,14 +163,14 @@ def remove(
     try:
         _find(client, name)
         output.agree(f"Remove the room {name}?", yes=yes)
-        client.remove_room(name)
+        client.rooms.remove(client.project_id, name)
     finally:
         client.close()
     output.success(f"removed the room {name}")
 
 
 def _find(client: ServerClient, name: str) -> Room:
-    rooms = client.rooms()
+    rooms = client.rooms.list(client.project_id)
     room = _named(rooms, name)
     if room is None:
         near = did_you_mean(name, [one.name for one in rooms])

@@ -171,11 +171,11 @@ class _Database:
 def _prepare_database(url: str) -> _Database:
     """Migrate it, and make sure of a project and of the master key: what is wrong is told here, not in a worker."""
     store = open_local_store(url)
-    project = store.ensure_project()
-    has_keys = bool(store.api_keys(project.id))
-    store.claim_master_key()
-    store.signing_keys()  # fails where the master key is another one
-    master_keys = tuple(load_master_keys(store.master_key_id()))
+    project = store.projects.ensure()
+    has_keys = bool(store.keys.list(project.id))
+    store.keys.claim_master_key()
+    store.keys.signing()  # fails where the master key is another one
+    master_keys = tuple(load_master_keys(store.keys.master_key_id()))
     store.close()
     return _Database(project.id, has_keys, master_keys)
 

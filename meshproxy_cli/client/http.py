@@ -1,7 +1,7 @@
-"""JSON over HTTP with the standard library: what the remote client needs, and nothing that it does not.
+"""JSON over HTTP with the standard library, as far as the remote client needs it.
 
-The system's certificates, SSL_CERT_FILE, HTTPS_PROXY and NO_PROXY are honoured by `urllib` itself. A redirect is
-never followed: it would carry the access token to wherever it points.
+The system's certificates, SSL_CERT_FILE, HTTPS_PROXY and NO_PROXY are handled by `urllib`. A redirect is
+never followed: it would send the access token to its target.
 """
 
 import functools
@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from decimal import Decimal
+from http import HTTPStatus
 from typing import IO, Any
 
 from meshproxy_cli import __version__
@@ -32,10 +33,10 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Answers a redirect as it is: an HTTP error."""
+    """Treats a redirect as an HTTP error."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
-        """Follow nothing."""
+        """Return no request to follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class JsonApi:
         """Make one call and return its JSON (None for an empty answer); numbers with a fraction are `Decimal`.
 
         Raises `CredentialError` (401, 403), `NotFoundError`, `ConflictError`, `UsageError` (other 4xx) and
-        `UnavailableError` (5xx, no connection, no answer within the time limit, an answer that is no JSON).
+        `UnavailableError` (5xx, no connection, no answer within the time limit, an answer that is not JSON).
         """
         request = self._request(method, path, query, body)
         try:
@@ -80,9 +81,9 @@ class JsonApi:
     def _check(self) -> None:
         parts = urllib.parse.urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise UsageError(f"{self.url!r} is no http or https address.")
+            raise UsageError(f"Invalid server URL {self.url!r}: use http or https.")
         if any(character <= " " or character == "\x7f" for character in self.token):
-            raise CredentialError("The access token has blanks or line ends in it: it was not copied as a whole.")
+            raise CredentialError("Invalid access token: it contains spaces or line breaks; copy it whole.")
 
 
 def quote(segment: str) -> str:
@@ -91,7 +92,7 @@ def quote(segment: str) -> str:
 
 
 def opener(url: str) -> urllib.request.OpenerDirector:
-    """Return what opens a URL: with the system's certificates and proxies, and without following redirects."""
+    """Return an opener with the system's certificates and proxies that does not follow redirects."""
     secure = urllib.parse.urlsplit(url).scheme == "https"
     # Reading all certificates takes 40 ms; the one for plain http trusts nobody.
     trust = _trust(*map(os.environ.get, _CERTIFICATES)) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -100,7 +101,7 @@ def opener(url: str) -> urllib.request.OpenerDirector:
 
 @functools.lru_cache(maxsize=4)
 def _trust(*_changed: str | None) -> ssl.SSLContext:
-    """Return the certificates to trust, read once for each value of the variables that say where they lie."""
+    """Return the trusted certificates, read once per value of the variables that locate them."""
     return ssl.create_default_context()
 
 
@@ -114,7 +115,7 @@ def _read(answer: IO[bytes], url: str) -> Any:  # noqa: ANN401 (any JSON value)
         return json.loads(data, parse_float=Decimal)
     except ValueError:
         raise UnavailableError(
-            f"{url} did not answer with JSON.", hint="is this the address of a Room Proxy, and not of a web page?"
+            f"{url} did not answer with JSON.", hint="check that this is the URL of a Room Proxy, not of a web page"
         ) from None
 
 
@@ -122,19 +123,20 @@ def _refusal(problem: urllib.error.HTTPError, url: str) -> MeshproxyError:
     message, hint = _explanation(problem)
     said = f" {message}" if message else ""
     status = problem.code
-    if status in {401, 403}:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return CredentialError(
             f"{url} refused the access token ({status}).{said}",
-            hint=hint or "an admin of the server makes one; `meshproxy server add --help` says how it is kept here",
+            hint=hint or "ask an admin of the server for one; see `meshproxy server add --help`",
         )
-    if 300 <= status < 400:  # noqa: PLR2004 (redirects)
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         target = problem.headers.get("Location", "elsewhere")
         return UnavailableError(
-            f"{url} redirects to {target}; that is not followed, as it would carry the access token along.",
+            f"{url} redirects to {target}; this is not followed because it would send the access token there.",
             hint="give the final address as the server's URL",
         )
-    kinds: dict[int, type[MeshproxyError]] = {404: NotFoundError, 409: ConflictError}
-    kind = kinds.get(status, UsageError if status < 500 and status != 429 else UnavailableError)  # noqa: PLR2004
+    kinds: dict[int, type[MeshproxyError]] = {HTTPStatus.NOT_FOUND: NotFoundError, HTTPStatus.CONFLICT: ConflictError}
+    temporary = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+    kind = kinds.get(status, UnavailableError if temporary else UsageError)
     return kind(message or f"{url} answered {status} {problem.reason}.", hint=hint)
 
 
@@ -158,5 +160,5 @@ def _hint_for(reason: object, url: str) -> str:
     if isinstance(reason, TimeoutError):
         return "the server is slow or a firewall drops the connection; try again"
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
-        return "a proxy is set in the environment: is it right, and should NO_PROXY name this server?"
-    return f"is the server running, and is {url} right? `meshproxy server list` shows the known ones"
+        return "a proxy is set in the environment: check it, or add this server to NO_PROXY"
+    return f"check that the server is running and {url} is right; see `meshproxy server list`"

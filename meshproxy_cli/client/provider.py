@@ -1,4 +1,4 @@
-"""One question to a provider with the team's own key: which models are there? It shows that key and URL are right."""
+"""Ask a provider for its models with the team's own key, which shows whether key and URL are right."""
 
 import http.client
 import json
@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from meshproxy_cli import __version__
 from meshproxy_cli.client.http import opener
@@ -16,12 +17,12 @@ TIMEOUT_S = 20.0
 _MAX_ANSWER = 8 * 1024 * 1024
 _ANTHROPIC_VERSION = "2023-06-01"
 _MAX_QUOTE = 300
-_SHORT = 6  # words that are in many messages, and no secrets
+_SHORT = 6  # shorter values are words of many messages, not secrets
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderAnswer:
-    """What the provider said: its models, and the seconds that it took."""
+    """The provider's models, and how many seconds the answer took."""
 
     models: tuple[str, ...]
     seconds: float
@@ -32,7 +33,7 @@ def ask_models(
 ) -> ProviderAnswer:
     """`GET` the list of models; `base_url` is as the provider's SDK has it (OpenAI's ends in `/v1`).
 
-    Without a `key` the `headers` are all that says who asks. Raises `CredentialError` where the key is refused and
+    Without a `key` only the `headers` authenticate. Raises `CredentialError` if the key is rejected and
     `UnavailableError` for any other failure.
     """
     request = _request(protocol, base_url, key, headers or {})
@@ -51,7 +52,9 @@ def ask_models(
 
 def _request(protocol: str, base_url: str, key: str, headers: Mapping[str, str]) -> urllib.request.Request:
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise CredentialError("the key has blanks or other characters that no key has: it was not copied as a whole")
+        raise CredentialError(
+            "invalid key: it contains spaces or other characters that keys do not have; copy it whole"
+        )
     path = "/models" if protocol == "openai" else "/v1/models"
     request = urllib.request.Request(base_url.rstrip("/") + path)  # noqa: S310 (`settings.urls` checked the scheme)
     request.add_header("Accept", "application/json")
@@ -72,15 +75,15 @@ def _refusal(problem: urllib.error.HTTPError, url: str, secrets: list[str]) -> C
         said = said.replace(secret, "…") if len(secret) > _SHORT else said
     quoted = " ".join(_message(said).split())[:_MAX_QUOTE]
     text = f"{url} answered {problem.code} {problem.reason}" + (f": {quoted}" if quoted else "")
-    if problem.code in {401, 403}:
+    if problem.code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return CredentialError(text, hint="the key is wrong, expired, or not allowed to list models")
-    if problem.code == 404:  # noqa: PLR2004 (not found)
-        return UnavailableError(text, hint="is the base URL right? OpenAI's ends in /v1, Anthropic's does not")
+    if problem.code == HTTPStatus.NOT_FOUND:
+        return UnavailableError(text, hint="check the base URL: OpenAI's ends in /v1, Anthropic's does not")
     return UnavailableError(text)
 
 
 def _message(body: str) -> str:
-    """Return the message in a provider's error, or the body where it has none."""
+    """Return the message in a provider's error, or the body if it has none."""
     try:
         error = json.loads(body)["error"]
         return str(error["message"] if isinstance(error, dict) else error)
@@ -92,6 +95,4 @@ def _models(body: bytes, url: str) -> tuple[str, ...]:
     try:
         return tuple(str(model["id"]) for model in json.loads(body)["data"])
     except (ValueError, KeyError, TypeError):
-        raise UnavailableError(
-            f"{url} answered with something that is no list of models", hint="is the base URL right?"
-        ) from None
+        raise UnavailableError(f"{url} did not answer with a list of models", hint="check the base URL") from None

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from meshproxy_cli.client.http import TIMEOUT_S, JsonApi, quote
-from meshproxy_cli.errors import CredentialError, MeshproxyError, NotFoundError, UnavailableError
+from meshproxy_cli.client.rest import RestApi, json_object
+from meshproxy_cli.errors import CredentialError, MeshproxyError, NotFoundError
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.records import (
     AccessToken,
@@ -19,190 +20,192 @@ from meshproxy_cli.store.records import (
     UsageReport,
     UsageRow,
 )
-from meshproxy_cli.store.wire import add_up, from_json, time_to_text, to_json, totals_from_json
+from meshproxy_cli.store.wire import add_up, time_to_text, to_json, totals_from_json
 from meshproxy_cli.tokens.apikey import ApiKey
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from meshproxy_cli.client.base import AccessTokens, Audit, Events, Keys, Limits, Rooms, Usage
+
 _PAGE = 1000
 
 
 class RemoteClient:
     """`ServerClient` over HTTP.
 
-    `access_token` is an admin's or a viewer's; without a `project_id` the server's only project is meant.
+    `access_token` has the role admin or viewer; without a `project_id` the server's only project is used.
     """
 
     def __init__(
         self, url: str, access_token: str, project_id: str | None = None, *, timeout_s: float = TIMEOUT_S
     ) -> None:
         if not access_token:
-            raise CredentialError(
-                f"There is no access token for {url}.", hint="`meshproxy server add --help` says how one is kept"
-            )
-        self._api = JsonApi(url.rstrip("/"), access_token, timeout_s)
+            raise CredentialError(f"no access token for {url}", hint="see `meshproxy server add --help`")
+        self._api = api = RestApi(JsonApi(url.rstrip("/"), access_token, timeout_s))
         self._project_id = project_id
+        self.keys: Keys = _Keys(api)
+        self.rooms: Rooms = _Rooms(api)
+        self.limits: Limits = _Limits(api)
+        self.events: Events = _Events(api, self)
+        self.usage: Usage = _Usage(api, self)
+        self.access_tokens: AccessTokens = _AccessTokens(api)
+        self.audit: Audit = _Audit(api)
 
     @property
     def url(self) -> str:
         """The API's base URL without a trailing slash."""
         return self._api.url
 
+    @property
+    def project_id(self) -> str:
+        """The id that was given, or that of the server's only project."""
+        return self._project_id or self.project().id
+
     def status(self) -> dict[str, Any]:
         """Return the server's version, providers, readiness and our role there, as `GET /accounts/status` has them."""
-        return _object(self._api.call("GET", "/accounts/status"))
+        return self._api.get("/accounts/status")
 
     def project(self) -> Project:
-        """Return the project of the id that was given, or the server's only one."""
+        """Return the project with the given id, or the server's only one."""
         if self._project_id is not None:
-            return self._parse(Project, self._api.call("GET", f"/accounts/projects/{quote(self._project_id)}"))
-        projects = self._list(Project, "/accounts/projects", "projects")
+            return self._api.parse(Project, self._api.get(self._api.path(self._project_id)))
+        projects = self._api.records(Project, "/accounts/projects", "projects")
         if len(projects) != 1:
             names = ", ".join(f"{project.name} ({project.id})" for project in projects)
             raise NotFoundError(
                 f"{self.url} has {len(projects)} projects and none was chosen: {names}.",
-                hint="set MESHAGENT_PROJECT_ID to one's id",
+                hint="set MESHAGENT_PROJECT_ID to one of their ids",
             )
         self._project_id = projects[0].id
         return projects[0]
 
-    def create_api_key(self, name: str, description: str = "") -> ApiKey:
-        """Make a key; the server shows it this once."""
-        answer = self._api.call("POST", self._path("api-keys"), body={"name": name, "description": description})
-        return ApiKey.parse(str(_object(answer).get("value", "")))
-
-    def api_keys(self) -> tuple[ApiKeyRecord, ...]:
-        """List keys without their secrets."""
-        known = {"project_id": self._id(), "description": "", "created_at": "1970-01-01T00:00:00Z"}
-        given = [_without_nulls(key) for key in self._items(self._path("api-keys"), "keys")]
-        return tuple(self._parse(ApiKeyRecord, known | key) for key in given)
-
-    def revoke_api_key(self, key_id: str) -> None:
-        """Revoke a key for good."""
-        self._api.call("DELETE", self._path("api-keys", key_id))
-
-    def usage(self, query: UsageQuery) -> UsageReport:
-        """Sum up usage; the totals are added up here, so that they are those of the rows."""
-        parameters = _filters(query) | {"by": ",".join(query.by)}
-        rows = tuple(self._row(query, row) for row in self._items(self._path("usage"), "usage", query=parameters))
-        return UsageReport(by=query.by, rows=rows, totals=add_up(row.totals for row in rows))
-
-    def events(
-        self, query: UsageQuery, *, after: str | None = None, limit: int = 1000, newest_first: bool = False
-    ) -> tuple[UsageEvent, ...]:
-        """List single events that match, past the event id `after`."""
-        parameters = _filters(query) | {"limit": str(limit), "order": "newest" if newest_first else "oldest"}
-        if after is not None:
-            parameters["after"] = after
-        return self._list(UsageEvent, self._path("usage", "events"), "events", query=parameters)
-
-    def export_events(self, query: UsageQuery) -> Iterator[UsageEvent]:
-        """Every matching event, oldest first, a page at a time."""
-        after = None
-        while True:
-            page = self.events(query, after=after, limit=_PAGE)
-            yield from page
-            if len(page) < _PAGE:
-                return
-            after = page[-1].event_id
-
-    def prune_events(self, before: datetime) -> int:
-        """Drop single events from before that time; sums stay. Return how many."""
-        answer = self._api.call("DELETE", "/accounts/usage/events", query={"before": time_to_text(before)})
-        return int(_object(answer).get("dropped", 0))
-
     def streams_open(self) -> int | None:
-        """Return how many answers the server is sending right now; None where it does not tell."""
+        """Return how many responses the server is sending right now; None if it does not say."""
         try:
             return int(self.status()["streams_open"])
         except (MeshproxyError, KeyError, TypeError, ValueError):
             return None
 
-    def rooms(self) -> tuple[Room, ...]:
-        """List the rooms that were created."""
-        return self._list(Room, self._path("rooms"), "rooms")
-
-    def put_room(self, room: Room) -> None:
-        """Create a room or replace its settings."""
-        body = {"providers": room.providers, "models": list(room.models), "aliases": room.aliases}
-        self._api.call("PUT", self._path("rooms", room.name), body=body)
-
-    def remove_room(self, name: str) -> None:
-        """Remove a room's settings."""
-        self._api.call("DELETE", self._path("rooms", name))
-
-    def limits(self) -> tuple[Limit, ...]:
-        """List the project's limits."""
-        return self._list(Limit, self._path("limits"), "limits")
-
-    def put_limit(self, limit: Limit) -> None:
-        """Set a limit, in the place of one with the same scope, subject and kind."""
-        body = {name: value for name, value in to_json(limit).items() if name != "project_id"}
-        self._api.call("PUT", self._path("limits"), body=body)
-
-    def remove_limit(self, limit: Limit) -> None:
-        """Remove the limit with that scope, subject and kind."""
-        which = {"scope": limit.scope.value, "subject": limit.subject, "kind": limit.kind.value}
-        self._api.call("DELETE", self._path("limits"), query=which)
-
-    def create_access_token(self, name: str, role: Role) -> tuple[AccessToken, str]:
-        """Make an access token; its text is shown this once."""
-        answer = _object(self._api.call("POST", "/accounts/access-tokens", body={"name": name, "role": role.value}))
-        return self._parse(AccessToken, answer.get("token")), str(answer.get("value", ""))
-
-    def access_tokens(self) -> tuple[AccessToken, ...]:
-        """List access tokens without their texts."""
-        return self._list(AccessToken, "/accounts/access-tokens", "tokens")
-
-    def revoke_access_token(self, token_id: str) -> None:
-        """Revoke an access token."""
-        self._api.call("DELETE", f"/accounts/access-tokens/{quote(token_id)}")
-
-    def audit_entries(self, *, limit: int = 100) -> tuple[AuditEntry, ...]:
-        """Read the audit log, the newest first."""
-        return self._list(AuditEntry, "/accounts/audit", "entries", query={"limit": str(limit)})
-
     def close(self) -> None:
-        """Nothing stays open between calls."""
+        """Do nothing: no connection stays open between calls."""
 
-    def _id(self) -> str:
-        return self._project_id or self.project().id
 
-    def _path(self, *segments: str) -> str:
-        return "/".join(("/accounts/projects", quote(self._id()), *map(quote, segments)))
+class _Keys:
+    def __init__(self, api: RestApi) -> None:
+        self._api = api
 
-    def _list(self, kind: type[T], path: str, name: str, *, query: dict[str, str] | None = None) -> tuple[T, ...]:
-        return tuple(self._parse(kind, item) for item in self._items(path, name, query=query))
+    def create(self, project_id: str, name: str, description: str = "") -> ApiKey:
+        body = {"name": name, "description": description}
+        return ApiKey.parse(str(self._api.post(self._api.path(project_id, "api-keys"), body).get("value", "")))
 
-    def _items(self, path: str, name: str, *, query: dict[str, str] | None = None) -> list[dict[str, Any]]:
-        items = _object(self._api.call("GET", path, query=query)).get(name)
-        if not isinstance(items, list):
-            raise self._foreign(ValueError(f"there is no list of {name}"))
-        return [_object(item) for item in items]
+    def list(self, project_id: str) -> tuple[ApiKeyRecord, ...]:
+        defaults = {"project_id": project_id, "description": "", "created_at": "1970-01-01T00:00:00Z"}
+        given = map(_without_nulls, self._api.items(self._api.path(project_id, "api-keys"), "keys"))
+        return tuple(self._api.parse(ApiKeyRecord, defaults | key) for key in given)
+
+    def revoke(self, project_id: str, key_id: str) -> None:
+        self._api.delete(self._api.path(project_id, "api-keys", key_id))
+
+
+class _Rooms:
+    def __init__(self, api: RestApi) -> None:
+        self._api = api
+
+    def list(self, project_id: str) -> tuple[Room, ...]:
+        return self._api.records(Room, self._api.path(project_id, "rooms"), "rooms")
+
+    def put(self, room: Room) -> None:
+        body = {"providers": room.providers, "models": [*room.models], "aliases": room.aliases}
+        self._api.put(self._api.path(room.project_id, "rooms", room.name), body)
+
+    def remove(self, project_id: str, name: str) -> None:
+        self._api.delete(self._api.path(project_id, "rooms", name))
+
+
+class _Limits:
+    def __init__(self, api: RestApi) -> None:
+        self._api = api
+
+    def list(self, project_id: str) -> tuple[Limit, ...]:
+        return self._api.records(Limit, self._api.path(project_id, "limits"), "limits")
+
+    def put(self, limit: Limit) -> None:
+        body = {name: value for name, value in to_json(limit).items() if name != "project_id"}
+        self._api.put(self._api.path(limit.project_id, "limits"), body)
+
+    def remove(self, limit: Limit) -> None:
+        which = {"scope": limit.scope.value, "subject": limit.subject, "kind": limit.kind.value}
+        self._api.delete(self._api.path(limit.project_id, "limits"), which)
+
+
+class _Events:
+    def __init__(self, api: RestApi, client: RemoteClient) -> None:
+        self._api = api
+        self._client = client
+
+    def list(
+        self, query: UsageQuery, *, after: str | None = None, limit: int = 1000, newest_first: bool = False
+    ) -> tuple[UsageEvent, ...]:
+        parameters = _filters(query) | {"limit": str(limit), "order": "newest" if newest_first else "oldest"}
+        if after is not None:
+            parameters["after"] = after
+        path = self._api.path(query.project_id or self._client.project_id, "usage", "events")
+        return self._api.records(UsageEvent, path, "events", parameters)
+
+    def export(self, query: UsageQuery) -> Iterator[UsageEvent]:
+        after = None
+        while True:
+            page = self.list(query, after=after, limit=_PAGE)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].event_id
+
+    def prune(self, before: datetime) -> int:
+        answer = self._api.delete("/accounts/usage/events", {"before": time_to_text(before)})
+        return int(json_object(answer).get("dropped", 0))
+
+
+class _Usage:
+    def __init__(self, api: RestApi, client: RemoteClient) -> None:
+        self._api = api
+        self._client = client
+
+    def report(self, query: UsageQuery) -> UsageReport:
+        """Sum up usage; totals are computed here, so that they match the rows."""
+        path = self._api.path(query.project_id or self._client.project_id, "usage")
+        parameters = _filters(query) | {"by": ",".join(query.by)}
+        rows = tuple(self._row(query, row) for row in self._api.items(path, "usage", parameters))
+        return UsageReport(by=query.by, rows=rows, totals=add_up(row.totals for row in rows))
 
     def _row(self, query: UsageQuery, row: dict[str, Any]) -> UsageRow:
         keys = {group.value: str(row.get(group.value, "")) for group in query.by}
         try:
             return UsageRow(keys=keys, totals=totals_from_json(row))
         except ValueError as problem:
-            raise self._foreign(problem) from None
-
-    def _parse(self, kind: type[T], item: Any) -> T:  # noqa: ANN401 (any JSON value)
-        try:
-            return from_json(kind, item)
-        except ValueError as problem:
-            raise self._foreign(problem) from None
-
-    def _foreign(self, problem: ValueError) -> MeshproxyError:
-        return UnavailableError(
-            f"{self.url} answered in a form that this version does not know: {problem}.",
-            hint="`meshproxy --version` and the server's version may be too far apart",
-        )
+            raise self._api.unknown_form(problem) from None
 
 
-def _object(answer: Any) -> dict[str, Any]:  # noqa: ANN401 (any JSON value)
-    if not isinstance(answer, dict):
-        raise UnavailableError("The server's answer is no JSON object.", hint="is this the address of a Room Proxy?")
-    return answer
+class _AccessTokens:
+    def __init__(self, api: RestApi) -> None:
+        self._api = api
+
+    def create(self, name: str, role: Role) -> tuple[AccessToken, str]:
+        answer = self._api.post("/accounts/access-tokens", {"name": name, "role": role.value})
+        return self._api.parse(AccessToken, answer.get("token")), str(answer.get("value", ""))
+
+    def list(self) -> tuple[AccessToken, ...]:
+        return self._api.records(AccessToken, "/accounts/access-tokens", "tokens")
+
+    def revoke(self, token_id: str) -> None:
+        self._api.delete(f"/accounts/access-tokens/{quote(token_id)}")
+
+
+class _Audit:
+    def __init__(self, api: RestApi) -> None:
+        self._api = api
+
+    def list(self, *, limit: int = 100) -> tuple[AuditEntry, ...]:
+        return self._api.records(AuditEntry, "/accounts/audit", "entries", {"limit": str(limit)})
 
 
 def _without_nulls(item: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def key_known(scene: Scene) -> Outcome:
     try:
         with scene.client() as client:
             project = client.project().id
-            known = {one.id: (one.name, one.revoked_at is not None) for one in client.api_keys()}
+            known = {one.id: (one.name, one.revoked_at is not None) for one in client.keys.list(client.project_id)}
     except CredentialError:
         return good("not asked for, as there is no access token here; the token's check tells")
     except UnavailableError as problem:

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from http import HTTPStatus
 from typing import Any
 
 from meshproxy_cli.doctor.ask import Reply, ask
@@ -19,8 +20,6 @@ _EVENT_LIMIT_S = 5.0
 _DEFAULT_MODELS = {"openai": "gpt-5.4-mini", "anthropic": "claude-haiku-4-5"}
 _SPEAKERS = {"claude": "anthropic"}
 _KEY_REFUSED = {401, 403}
-_TOO_MANY = 429
-_OK = 200
 _NAMED = re.compile(r"no provider '([^']+)'")
 _MOST_TOKENS = 16
 _ECHO = b"meshproxy's"  # its answers are streamed word by word
@@ -72,7 +71,7 @@ def _try(scene: Scene, protocol: str, path: str, body: dict[str, Any]) -> Outcom
         headers["anthropic-version"] = "2023-06-01"
     url = scene.base_url(protocol) + path
     reply = ask("POST", url, headers, json.dumps(body).encode(), limit_s=_LIMIT_S)
-    if reply.status != _OK or b"event: error" in reply.body or b"response.failed" in reply.body:
+    if reply.status != HTTPStatus.OK or b"event: error" in reply.body or b"response.failed" in reply.body:
         return _milder(scene, protocol, _explained(scene, protocol, reply, str(body["model"])))
     if _ECHO in reply.body:
         found = f"the server has no key for {protocol}: its echo provider answered, which is no model"
@@ -104,7 +103,7 @@ def _explained(scene: Scene, protocol: str, reply: Reply, model: str) -> Outcome
     if reply.status in _KEY_REFUSED:
         found = f"the provider refuses the team's key ({reply.status}): {said}"
         return bad(found, _new_provider_key(scene, protocol), advice=_whose_server(scene))
-    if reply.status == _TOO_MANY:
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _too_many(reply, said)
     whose = "" if scene.server.local else "; for the server's admin, on its machine"
     return bad(

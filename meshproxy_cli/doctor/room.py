@@ -2,6 +2,7 @@
 
 import json
 import time
+from http import HTTPStatus
 
 from meshproxy_cli.agents.base import TOKEN_VARIABLE
 from meshproxy_cli.doctor.ask import Reply, ask
@@ -15,7 +16,9 @@ from meshproxy_cli.suggest import nearest
 from meshproxy_cli.tokens.models import model_allowed
 from meshproxy_cli.tokens.participant import TokenError, TokenProblem, check_times, decode_unverified
 
-_LET_IN = 400  # the body is no JSON on purpose: that is told after the caller was let in, and goes to no provider
+_LET_IN = (
+    HTTPStatus.BAD_REQUEST
+)  # the body is no JSON on purpose: that is told after the caller was let in, and goes to no provider
 _PROTOCOLS = {"codex": "openai", "claude": "anthropic"}
 
 

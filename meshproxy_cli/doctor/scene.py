@@ -188,7 +188,7 @@ class Scene:
     def _rooms(self) -> tuple[CreatedRoom, ...]:
         try:
             with self.client() as client:
-                return client.rooms()
+                return client.rooms.list(client.project_id)
         except MeshproxyError:
             return ()
 

@@ -7,6 +7,7 @@ import ssl
 import time
 import urllib.request
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from urllib.parse import SplitResult, urlsplit
 
 from meshproxy_cli.doctor.ask import Reply, ask
@@ -22,7 +23,6 @@ _DAY_S = 86_400
 _SOON_DAYS = 14
 _SKEW_WARNING_S = 30
 _SKEW_FAILURE_S = 300
-_OK = 200
 _MOVED = {301, 302, 307, 308}
 _NAME = "use the name that stands in the certificate as the URL's"
 _DEGRADED = "requests go on meanwhile, and usage is kept until it is well again; the server's log says more"
@@ -108,9 +108,9 @@ def answers(scene: Scene) -> Outcome:
     except MeshproxyError as problem:
         return bad(problem.message, _start(scene), advice=problem.hint or "")
     body = content_of(reply)
-    if (reply.status != _OK or "status" not in body) and _asks_for_a_token(scene):
+    if (reply.status != HTTPStatus.OK or "status" not in body) and _asks_for_a_token(scene):
         return good("it asks for a token where a Room Proxy does; it has no /readyz, as other makes have none")
-    if reply.status != _OK or "status" not in body:
+    if reply.status != HTTPStatus.OK or "status" not in body:
         return _no_room_proxy(scene, reply)
     if body["status"] != "ok":
         listed = body.get("reasons")

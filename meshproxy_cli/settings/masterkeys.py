@@ -16,7 +16,7 @@ SECRET = "master-key"  # noqa: S105 (a name)
 
 @dataclass(frozen=True, slots=True)
 class MasterKeyText:
-    """One or several keys as text, as `store.vault.parse_master_keys` reads them, and where they come from."""
+    """One or several keys as text, as `store.engine.vault.parse_master_keys` reads them, and where they come from."""
 
     text: str = field(repr=False)
     source: str

@@ -49,11 +49,6 @@ class Paths:
         return self.data_dir / "receipts"
 
     @property
-    def backups_dir(self) -> Path:
-        """Copies of other programs' files from before a change."""
-        return self.data_dir / "backups"
-
-    @property
     def database(self) -> Path:
         """The Room Proxy's SQLite database."""
         return self.data_dir / "meshproxy.db"

@@ -93,18 +93,6 @@ class SecretStore:
                 return record.place
             return self._store(document, name, value)
 
-    def get_or_create(self, name: str, make: Callable[[], str]) -> str:
-        """Return a secret's value, made on first use: once, however many processes ask at the same time."""
-        with self._lock():
-            document = read_document(self._path)
-            record = document.records.get(name)
-            if record is not None and (kept := self._value(name, record)) is not None:
-                return kept
-            value = make()
-            _check(name, value)
-            self._store(document, name, value)
-            return value
-
     def delete(self, name: str) -> bool:
         """Remove a secret; return whether there was one. One that can't be removed stays listed."""
         with self._lock():

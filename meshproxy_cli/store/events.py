@@ -12,7 +12,7 @@ from decimal import Decimal
 
 
 class Outcome(enum.StrEnum):
-    """How a request ended, as the ledger sees it."""
+    """How a request ended."""
 
     OK = "ok"
     PROVIDER_ERROR = "provider_error"  # an error status, or an error event inside a 200 stream
@@ -50,7 +50,7 @@ class TokenCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageEvent:
-    """One row of the ledger. Times are UTC; durations are milliseconds; `event_id` makes storing it idempotent."""
+    """A usage event. Times are UTC; durations are milliseconds; `event_id` makes storing it idempotent."""
 
     event_id: str
     request_id: str
@@ -60,7 +60,7 @@ class UsageEvent:
     session: str
     participant: str
     key_id: str
-    agent: str  # product of the User-Agent: "codex_exec", "claude-cli", "OpenAI/Python", …; "" where unknown
+    agent: str  # product of the User-Agent: "codex_exec", "claude-cli", "OpenAI/Python", …; "" if unknown
     provider: str  # the name in the configuration: "openai", "anthropic", "echo", …
     endpoint: str  # the provider's path: "/v1/responses"
     method: str
@@ -72,7 +72,7 @@ class UsageEvent:
     service_tier: str = ""  # as served: "default", "flex", "priority", "batch", "fast", …
     provider_request_id: str = ""
     tokens: TokenCounts = field(default_factory=TokenCounts)
-    audio_seconds: float = 0.0  # audio read, where the provider bills its length instead of tokens
+    audio_seconds: float = 0.0  # audio input, if the provider bills its length instead of tokens
     estimated: bool = False  # the numbers are our estimate: the stream broke off before the provider's own
     metered: bool = True  # False: an answer that should carry usage and did not, or could not be read
     cost_usd: Decimal | None = None  # None: unknown model or not metered; never zero for lack of a price

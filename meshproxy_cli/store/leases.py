@@ -1,4 +1,4 @@
-"""Portions of limits that a worker holds, so that it can decide in memory; what it exchanges with the store for them.
+"""Leases: portions of limits that a worker holds so that it can decide in memory.
 
 A counter has, for each window of time, what is `spent` for good and what is `reserved` by all workers' leases. With
 every grant `spent + reserved <= amount` holds, so that workers together stay within the limit. Units are requests,
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from meshproxy_cli.store.records import LimitKind, LimitScope
 
-#: A lease that is not renewed for so long belongs to a dead worker, and is taken back.
+#: A lease that was not renewed for this long belongs to a dead worker and is taken back.
 LEASE_S = 15
 #: Windows of kinds that have no time: streams are counted while they are open.
 NO_WINDOW = 0
@@ -44,7 +44,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRequest:
-    """What a worker tells and asks about one counter in one window (its start in microseconds since 1970).
+    """What a worker reports and requests for one counter in one window (start in microseconds since 1970).
 
     `spent`: used for good since it last told. `in_flight`: reserved by requests that run, which it keeps whatever the
     limit. `needed`: what requests wait for. `wanted`: what it would like to hold for requests to come, at least
@@ -77,7 +77,7 @@ class LeaseAnswer:
 
 
 def window_start(kind: LimitKind, now: int) -> int:
-    """Return when the window began that `now` lies in: the minute, day or month (UTC), in microseconds."""
+    """Return the start of the window that contains `now`: the minute, day or month (UTC), in microseconds."""
     if kind is LimitKind.CONCURRENT_STREAMS:
         return NO_WINDOW
     if kind is LimitKind.USD_PER_MONTH:
@@ -118,8 +118,8 @@ def share(request: LeaseRequest, *, spent: int, others: int) -> int:
 
 
 def fair(left: int) -> int:
-    """Return how much of what is left one worker may have in store, the smaller the nearer the limit.
+    """Return how much of the rest one worker may hold in reserve; less the closer the limit is.
 
-    So nothing lies idle with one worker while another one refuses.
+    So no worker keeps a reserve while another one must refuse.
     """
     return left // 4

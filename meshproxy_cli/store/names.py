@@ -1,7 +1,7 @@
-"""Names in a server's database, for completion on a command line: in milliseconds, reading only.
+"""Names in a server's database for shell completion: read-only, in milliseconds.
 
-SQLAlchemy, the migrations and the master key stay out of it: nothing is made or changed, and an older or newer schema
-merely finds nothing.
+It uses neither SQLAlchemy, nor migrations, nor the master key: nothing is created or changed, and an older or newer
+schema yields no names.
 """
 
 import enum
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.store.base import StoreUnavailableError
+from meshproxy_cli.store.errors import StoreUnavailableError
 
 _DAY_US = 24 * 3600 * 1_000_000
 _RECENT_DAYS = 60
@@ -22,7 +22,7 @@ _WAIT_S = 0.3
 
 
 class NameKind(enum.StrEnum):
-    """What is named; a name comes with a remark, which may be empty."""
+    """Kinds of names."""
 
     ROOM = "room"
     SESSION = "session"
@@ -52,9 +52,9 @@ _QUERIES = {
 
 
 def read_names(database_url: str, kind: NameKind) -> tuple[tuple[str, str], ...]:
-    """Return names of that kind, each with a remark: what exists, and what was used in the last 60 days.
+    """Return names of that kind, each with a remark: existing ones and those used in the last 60 days.
 
-    Raises `StoreUnavailableError` where the database is not there or can't be read at once.
+    Raises `StoreUnavailableError` if the database does not exist or can't be read at once.
     """
     since = (time.time_ns() // 1000) - _RECENT_DAYS * _DAY_US
     found: dict[str, str] = {}
@@ -88,6 +88,6 @@ def _postgresql(url: str) -> Any:  # noqa: ANN401 (the driver's own type)
 
     scheme, _, rest = url.partition("://")
     if not scheme.startswith("postgres"):
-        raise StoreUnavailableError("The database is of no known kind.")
+        raise StoreUnavailableError("Unsupported database URL.")
     options = f"-c default_transaction_read_only=on -c statement_timeout={int(_WAIT_S * 1000)}"
     return psycopg.connect(f"postgresql://{rest}", connect_timeout=2, options=options)

@@ -1,4 +1,4 @@
-"""What the store keeps, as data: projects, API keys, rooms, admins, audit entries, usage queries and their rows."""
+"""The store's records: projects, API keys, rooms, limits, access tokens, audit entries, usage queries and reports."""
 
 import enum
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class ApiKeyRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """What verifying a token needs of an API key. Held in memory by the proxy alone."""
+    """The part of an API key that verifies tokens. Only the proxy holds it in memory."""
 
     id: str
     project_id: str
@@ -40,7 +40,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """A room that was created or configured; others exist by being named in a token unless `rooms.strict` is set.
+    """A room that was created or configured; others exist once a token names them, unless `rooms.strict` is set.
 
     `providers` maps a protocol ("openai", "anthropic") to the name of a configured provider; `models` are
     `provider/model` patterns (empty: all); `aliases` map a model name that clients may use to the real one.
@@ -80,13 +80,13 @@ _DIGITS_OF_A_DOLLAR = 12
 
 
 def wrong_amount(kind: LimitKind, amount: Decimal) -> str:
-    """Return why a limit of that kind can't have that amount, "" where it can."""
+    """Return why the amount is invalid for a limit of that kind, "" if it is valid."""
     if not amount.is_finite() or not 0 <= amount <= LARGEST_LIMIT:
-        return f"a limit is a number from 0 to {LARGEST_LIMIT:,}"
+        return f"a limit must be a number from 0 to {LARGEST_LIMIT:,}"
     if kind not in BUDGETS and amount != amount.to_integral_value():
-        return f"a limit of {kind.value.replace('_', ' ')} is a whole number"
+        return f"a limit of {kind.value.replace('_', ' ')} must be a whole number"
     if -int(amount.normalize().as_tuple().exponent) > _DIGITS_OF_A_DOLLAR:
-        return f"a limit has at most {_DIGITS_OF_A_DOLLAR} digits after the point"
+        return f"a limit must have at most {_DIGITS_OF_A_DOLLAR} decimal places"
     return ""
 
 
@@ -123,7 +123,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """A change that an admin made: who, when, what, to what, from where. Never with a secret."""
+    """A change by an admin: who, when, what, from where. It never contains a secret."""
 
     at: datetime
     actor: str
@@ -157,7 +157,7 @@ class GroupBy(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageQuery:
-    """Which usage to add up, and by what; times are UTC, `until` is exclusive; None means "any"."""
+    """Which usage to sum up, and by what; times are UTC, `until` is exclusive; None means "any"."""
 
     project_id: str | None = None
     room: str | None = None
@@ -172,7 +172,7 @@ class UsageQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageTotals:
-    """Sums over events, columns as in `store.events`; `cost_usd` is None where no event of the group has a price."""
+    """Sums over events, columns as in `store.events`; `cost_usd` is None if no event of the group has a price."""
 
     requests: int = 0
     input_tokens: int = 0

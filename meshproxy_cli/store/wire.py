@@ -24,7 +24,7 @@ _TOTALS = tuple(field.name for field in fields(UsageTotals))
 
 
 def to_json(value: Any) -> Any:  # noqa: ANN401 (any record in, any JSON value out)
-    """Return a record, or a container of records, as what `json.dumps` takes."""
+    """Return a record, or a container of records, as JSON values."""
     for kind, convert in _CONVERTERS:
         if isinstance(value, kind):
             return convert(value)
@@ -34,7 +34,7 @@ def to_json(value: Any) -> Any:  # noqa: ANN401 (any record in, any JSON value o
 
 
 def from_json(kind: type[T], data: Any) -> T:  # noqa: ANN401 (any JSON value)
-    """Build the record `kind` from an object as `to_json` makes it; raise `ValueError` where it does not fit."""
+    """Build the record `kind` from an object as `to_json` makes it; raise `ValueError` if it does not fit."""
     _expect(dict, data)
     values: dict[str, Any] = {}
     for name, annotation, required in _fields_of(typing.cast("Hashable", kind)):
@@ -49,7 +49,7 @@ def from_json(kind: type[T], data: Any) -> T:  # noqa: ANN401 (any JSON value)
 
 
 def time_to_text(moment: datetime) -> str:
-    """Return `2026-11-23T09:30:00Z`, with fractions of a second where there are any."""
+    """Return `2026-11-23T09:30:00Z`, with fractions of a second if there are any."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -78,7 +78,7 @@ def totals_to_json(totals: UsageTotals) -> dict[str, Any]:
 
 
 def totals_from_json(data: Mapping[str, Any]) -> UsageTotals:
-    """Read the sums out of a flat row."""
+    """Read the sums from a flat row."""
     return from_json(UsageTotals, dict(data))
 
 
@@ -92,7 +92,7 @@ def report_to_json(report: UsageReport) -> dict[str, Any]:
 
 
 def add_up(totals: Iterable[UsageTotals]) -> UsageTotals:
-    """Return the sums over groups; the cost is None where no group has one."""
+    """Return the sums over groups; the cost is None if no group has one."""
     sums: dict[str, Any] = dict.fromkeys(_TOTALS, 0) | {"cost_usd": None}
     for group in totals:
         for name in _TOTALS:
@@ -134,14 +134,14 @@ def _read_plain(kind: type, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
         return _expect(bool, value)
     if kind in {int, float, Decimal}:
         if isinstance(value, bool):
-            raise ValueError("a number was expected")
+            raise ValueError("expected a number")
         return kind(str(value)) if kind is Decimal else kind(value)
     return kind(_expect(str, value))
 
 
 def _expect(kind: type, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     if not isinstance(value, kind):
-        raise ValueError(f"{kind.__name__} was expected")  # noqa: TRY004 (what does not fit is a ValueError)
+        raise ValueError(f"expected {kind.__name__}")  # noqa: TRY004 (what does not fit is a ValueError)
     return value
 
 

@@ -11,6 +11,7 @@ from fixtures.in_process import InProcess
 from meshproxy_cli.cli.api_key import create as create_module
 from meshproxy_cli.client.local import LocalClient
 from meshproxy_cli.errors import UnavailableError
+from meshproxy_cli.store.parts.keys import Keys
 from meshproxy_cli.tokens.apikey import ApiKey
 from meshproxy_cli.tokens.participant import decode_unverified
 
@@ -191,7 +192,7 @@ def test_the_server_is_let_go_of_when_it_fails(run: InProcess, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise UnavailableError("the database is away")
 
-    monkeypatch.setattr(LocalClient, "create_api_key", fail)
+    monkeypatch.setattr(Keys, "create", fail)
     close = LocalClient.close
     monkeypatch.setattr(LocalClient, "close", lambda self: (closed.append(True), close(self)))
     run("api-key", "create", "x", code=4)

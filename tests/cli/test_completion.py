@@ -29,10 +29,10 @@ def known(meshproxy_home: Home, cli: Cli) -> Home:
     cli("api-key", "create", "laptop", "--activate", "--silent")
     cli("access", "create", "grafana")
     store = open_store(f"sqlite:///{meshproxy_home.state / 'data' / 'meshproxy.db'}")
-    project = store.ensure_project()
+    project = store.projects.ensure()
     for name in EVIL:
-        store.put_room(Room(name=name, project_id=project.id, created_at=usage_event().started_at))
-    store.add_events([usage_event(project_id=project.id, room="research", session=name) for name in ("codex-1", *EVIL)])
+        store.rooms.put(Room(name=name, project_id=project.id, created_at=usage_event().started_at))
+    store.events.add([usage_event(project_id=project.id, room="research", session=name) for name in ("codex-1", *EVIL)])
     store.close()
     return meshproxy_home
 

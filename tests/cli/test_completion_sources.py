@@ -65,9 +65,9 @@ def test_rooms_of_this_machine(furnished: InProcess, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = make_site(tmp_path / "server")
-    made.store.put_room(Room(name="far-away", project_id=made.project.id, created_at=event(made).started_at))
-    made.store.create_api_key(made.project.id, "their-key")
-    made.store.add_events([event(made)])
+    made.store.rooms.put(Room(name="far-away", project_id=made.project.id, created_at=event(made).started_at))
+    made.store.keys.create(made.project.id, "their-key")
+    made.store.events.add([event(made)])
     yield made
     made.store.close()
 

@@ -30,12 +30,12 @@ def runtime(paths: Paths, database_url: str) -> None:
 def test_the_local_server_is_its_database_whether_it_runs_or_not(paths: Paths) -> None:
     with closing(connect()) as client:
         assert isinstance(client, LocalClient)
-        key = client.create_api_key("one")
+        key = client.keys.create(client.project_id, "one")
     assert paths.database.exists()
     runtime(paths, f"sqlite:///{paths.database}")
     with closing(connect("local")) as client:
         assert client.url == "http://127.0.0.1:4711"
-        assert [record.id for record in client.api_keys()] == [key.id]
+        assert [record.id for record in client.keys.list(client.project_id)] == [key.id]
 
 
 def test_a_local_server_on_another_database_is_asked_over_rest(paths: Paths) -> None:
@@ -55,10 +55,10 @@ def test_the_database_in_the_environment_is_the_local_servers(
     runtime(paths, postgres_url)
     monkeypatch.setenv("MESHPROXY_DATABASE_URL", postgres_url)
     with closing(connect("local")) as client:
-        _, text = client.create_access_token("first", Role.ADMIN)
+        _, text = client.access_tokens.create("first", Role.ADMIN)
     monkeypatch.delenv("MESHPROXY_DATABASE_URL")
     with closing(open_store(postgres_url)) as store:
-        found = store.check_access_token(text)
+        found = store.access_tokens.check(text)
     assert found is not None
     assert found.name == "first"
     assert not paths.database.exists()

@@ -94,7 +94,7 @@ def test_the_table_adds_up_to_the_last_digit(site: Site, capsys: pytest.CaptureF
 
 
 def test_unpriced_usage_is_never_shown_as_zero(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    site.store.add_events([event(site, cost_usd=None)])
+    site.store.events.add([event(site, cost_usd=None)])
     out, _ = meshproxy(capsys, "usage")
     assert "$0" not in out
     assert out.count("no price") == 2
@@ -126,7 +126,7 @@ def render_at(table: render.Table, width: int) -> str:
 
 
 def test_csv_is_exact_and_no_formula(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    site.store.add_events([event(site, session="=cmd()", cost_usd=Decimal("0.000000123"))])
+    site.store.events.add([event(site, session="=cmd()", cost_usd=Decimal("0.000000123"))])
     rows = list(csv.DictReader(io.StringIO(meshproxy(capsys, "usage", "--csv")[0])))
     assert rows[0]["session"] == "'=cmd()"
     assert (rows[0]["cost_usd"], rows[0]["input_tokens"]) == ("0.000000123", "1000")
@@ -134,7 +134,7 @@ def test_csv_is_exact_and_no_formula(site: Site, capsys: pytest.CaptureFixture[s
 
 
 def test_a_name_cannot_steer_the_terminal(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    site.store.add_events([event(site, session="\x1b[2J[red]evil\r")])
+    site.store.events.add([event(site, session="\x1b[2J[red]evil\r")])
     for command in (("usage",), ("usage", "tail", "--once")):
         out, _ = meshproxy(capsys, *command)
         assert "\x1b" not in out

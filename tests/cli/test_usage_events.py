@@ -17,6 +17,7 @@ from meshproxy_cli.cli.usage import follow
 from meshproxy_cli.client.local import LocalClient
 from meshproxy_cli.errors import ExitCode, UsageError
 from meshproxy_cli.store.events import UsageEvent
+from meshproxy_cli.store.parts.events import Events
 from meshproxy_cli.store.records import UsageQuery
 
 
@@ -34,21 +35,21 @@ def test_tail_shows_the_last_events(site: Site, capsys: pytest.CaptureFixture[st
 def test_follower_gives_each_event_once_whatever_the_order(site: Site, home: Home) -> None:
     client = LocalClient(f"sqlite:///{home.state / 'data' / 'meshproxy.db'}", "default", "", b"k" * 32)
     events = [event(site) for _ in range(1500)]
-    site.store.add_events(events[:10])
+    site.store.events.add(events[:10])
     follower = follow.Follower(client, UsageQuery())
     assert [item.event_id for item in follower.start(3)] == [item.event_id for item in events[7:10]]
     assert follower.poll() == ()
-    site.store.add_events(events[20:])
+    site.store.events.add(events[20:])
     seen = [item.event_id for item in follower.poll()]
-    site.store.add_events(events[10:20])  # another worker was slower
+    site.store.events.add(events[10:20])  # another worker was slower
     seen += [item.event_id for item in follower.poll()]
     assert len(seen) == len(set(seen))
     assert {item.event_id for item in events[20:]} <= set(seen)
     late = [event(site) for _ in range(3)]
     held_back, later = late[0], late[1:]
-    site.store.add_events(later)
+    site.store.events.add(later)
     assert {item.event_id for item in follower.poll()} == {item.event_id for item in later}
-    site.store.add_events([held_back])
+    site.store.events.add([held_back])
     assert [item.event_id for item in follower.poll()] == [held_back.event_id]
     assert follower.poll() == ()
     client.close()
@@ -57,7 +58,7 @@ def test_follower_gives_each_event_once_whatever_the_order(site: Site, home: Hom
 def test_export_then_prune(site: Site, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     events = seed(site)
     old = event(site, started_at=datetime.now(UTC) - timedelta(days=100), session="old")
-    site.store.add_events([old])
+    site.store.events.add([old])
     target = tmp_path / "usage.jsonl"
     _, err = meshproxy(capsys, "usage", "export", "-o", str(target))
     assert "5 events written" in err
@@ -83,7 +84,7 @@ def test_export_then_prune(site: Site, capsys: pytest.CaptureFixture[str], tmp_p
 def test_prune_wants_one_past_time(site: Site, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     events = seed(site)
     meshproxy(capsys, "usage", "prune", *arguments, code=ExitCode.USAGE)
-    assert site.store.events(UsageQuery()) == tuple(events)
+    assert site.store.events.list(UsageQuery()) == tuple(events)
 
 
 def test_a_failed_export_leaves_nothing(
@@ -97,6 +98,13 @@ def test_a_failed_export_leaves_nothing(
         yield event(site)
         raise UsageError("the server went away")
 
-    monkeypatch.setattr(LocalClient, "export_events", break_off)
+    monkeypatch.setattr(Events, "export", break_off)
     meshproxy(capsys, "usage", "export", "-o", str(tmp_path / "half.jsonl"), code=ExitCode.USAGE)
     assert [path.name for path in tmp_path.iterdir() if "half" in path.name] == []
+
+
+def test_usage_of_other_projects_is_left_out(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.store.events.add([event(site, room="mine"), event(site, room="theirs", project_id="another project")])
+    for command in (("export",), ("tail", "--once"), ("--by", "room", "--json")):
+        shown, _ = meshproxy(capsys, "usage", *command)
+        assert ("mine" in shown, "theirs" in shown) == (True, False), command

@@ -32,7 +32,7 @@ def test_rates_are_those_of_the_last_minute(site: Site) -> None:
 
 @pytest.mark.usefixtures("interruptible")
 def test_watch_redraws_on_a_terminal(site: Site, home: Home) -> None:
-    site.store.add_events([event(site, started_at=datetime.now(UTC)) for _ in range(4)])
+    site.store.events.add([event(site, started_at=datetime.now(UTC)) for _ in range(4)])
     environ = home.environ({"TERM": "xterm", "COLUMNS": "120", "LINES": "40"})
     child = pexpect.spawn(
         str(MESHPROXY), ["usage", "--watch"], env=environ, encoding="utf-8", dimensions=(40, 120), timeout=30
@@ -40,7 +40,7 @@ def test_watch_redraws_on_a_terminal(site: Site, home: Home) -> None:
     try:
         child.expect("4 requests/min")
         child.expect("tokens/s")
-        site.store.add_events([event(site, started_at=datetime.now(UTC))])
+        site.store.events.add([event(site, started_at=datetime.now(UTC))])
         child.expect("5 requests/min")
         # A person presses Ctrl-C again where the first one falls into code that swallows it.
         while child.isalive():

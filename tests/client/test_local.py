@@ -13,9 +13,9 @@ import pytest
 from meshproxy_cli.client.local import LocalClient
 from meshproxy_cli.errors import NotFoundError
 from meshproxy_cli.store import open_store
+from meshproxy_cli.store.engine.vault import MasterKeyError
 from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.records import GroupBy, Limit, LimitKind, LimitScope, Role, Room, UsageQuery
-from meshproxy_cli.store.vault import MasterKeyError
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -57,29 +57,29 @@ def test_the_url_has_no_slash_at_the_end(client: LocalClient) -> None:
 
 
 def test_keys_are_made_in_the_one_project(client: LocalClient, url: str) -> None:
-    key = client.create_api_key("laptop", "mine")
+    key = client.keys.create(client.project_id, "laptop", "mine")
     assert key.project_id == client.project().id
-    assert [record.name for record in client.api_keys()] == ["laptop"]
-    client.revoke_api_key(key.id)
-    assert client.api_keys()[0].revoked_at is not None
+    assert [record.name for record in client.keys.list(client.project_id)] == ["laptop"]
+    client.keys.revoke(client.project_id, key.id)
+    assert client.keys.list(client.project_id)[0].revoked_at is not None
     with pytest.raises(NotFoundError):
-        client.revoke_api_key("nothing")
+        client.keys.revoke(client.project_id, "nothing")
     again = LocalClient(url, "default", "http://127.0.0.1", None)
     assert again.project() == client.project()
     again.close()
 
 
 def test_changes_are_audited_under_the_os_user(client: LocalClient) -> None:
-    client.create_api_key("laptop")
-    client.put_room(Room(name="lab", project_id=client.project().id, created_at=NOON))
-    client.remove_room("lab")
-    token, _ = client.create_access_token("ann", Role.VIEWER)
-    client.revoke_access_token(token.id)
-    assert [token.name for token in client.access_tokens()] == ["ann"]
-    entries = client.audit_entries()
+    client.keys.create(client.project_id, "laptop")
+    client.rooms.put(Room(name="lab", project_id=client.project().id, created_at=NOON))
+    client.rooms.remove(client.project_id, "lab")
+    token, _ = client.access_tokens.create("ann", Role.VIEWER)
+    client.access_tokens.revoke(token.id)
+    assert [token.name for token in client.access_tokens.list()] == ["ann"]
+    entries = client.audit.list()
     assert {(entry.actor, entry.origin) for entry in entries} == {(getpass.getuser(), "local")}
     assert len(entries) == 6
-    assert len(client.audit_entries(limit=2)) == 2
+    assert len(client.audit.list(limit=2)) == 2
 
 
 def test_limits(client: LocalClient) -> None:
@@ -90,23 +90,25 @@ def test_limits(client: LocalClient) -> None:
         kind=LimitKind.USD_PER_DAY,
         amount=Decimal(5),
     )
-    client.put_limit(limit)
-    assert client.limits() == (limit,)
-    client.remove_limit(limit)
-    assert client.limits() == ()
+    client.limits.put(limit)
+    assert client.limits.list(client.project_id) == (limit,)
+    client.limits.remove(limit)
+    assert client.limits.list(client.project_id) == ()
 
 
 def test_usage_is_that_of_the_project(client: LocalClient, url: str) -> None:
     project = client.project().id
     store = open_store(url)
-    store.add_events([event("1", project), event("2", "another project"), event("3", project)])
+    store.events.add([event("1", project), event("2", "another project"), event("3", project)])
     store.close()
-    assert client.usage(UsageQuery(by=(GroupBy.ROOM,))).totals.requests == 2
-    assert [each.event_id for each in client.events(UsageQuery(), limit=1, newest_first=True)] == ["3"]
-    assert [each.event_id for each in client.export_events(UsageQuery())] == ["1", "3"]
-    assert client.usage(UsageQuery(project_id="another project", by=())).totals.requests == 1
-    assert client.prune_events(NOON + timedelta(hours=1)) == 3
-    assert client.usage(UsageQuery(by=())).totals.requests == 2
+    assert client.usage.report(UsageQuery(project_id=project, by=(GroupBy.ROOM,))).totals.requests == 2
+    assert [
+        each.event_id for each in client.events.list(UsageQuery(project_id=project), limit=1, newest_first=True)
+    ] == ["3"]
+    assert [each.event_id for each in client.events.export(UsageQuery(project_id=project))] == ["1", "3"]
+    assert client.usage.report(UsageQuery(project_id="another project", by=())).totals.requests == 1
+    assert client.events.prune(NOON + timedelta(hours=1)) == 3
+    assert client.usage.report(UsageQuery(project_id=project, by=())).totals.requests == 2
 
 
 def test_the_master_key_is_asked_for_only_when_needed(url: str) -> None:
@@ -117,15 +119,15 @@ def test_the_master_key_is_asked_for_only_when_needed(url: str) -> None:
         return [b"k" * 32]
 
     lazy = LocalClient(url, "default", "http://127.0.0.1", None, load_master_keys=load)
-    lazy.usage(UsageQuery())
-    lazy.api_keys()
+    lazy.usage.report(UsageQuery())
+    lazy.keys.list(lazy.project_id)
     assert asked == []
-    lazy.create_api_key("first")
+    lazy.keys.create(lazy.project_id, "first")
     assert asked == [None]
     lazy.close()
     without = LocalClient(url, "default", "http://127.0.0.1", None)
     with pytest.raises(MasterKeyError):
-        without.create_api_key("second")
+        without.keys.create(without.project_id, "second")
     without.close()
 
 
@@ -143,6 +145,6 @@ def test_open_streams_are_those_of_workers_that_live(client: LocalClient, tmp_pa
 
 def test_events_keep_their_price(client: LocalClient, url: str) -> None:
     store = open_store(url)
-    store.add_events([replace(event("1", client.project().id), cost_usd=Decimal("0.000000000001"))])
+    store.events.add([replace(event("1", client.project().id), cost_usd=Decimal("0.000000000001"))])
     store.close()
-    assert client.usage(UsageQuery(by=())).totals.cost_usd == Decimal("0.000000000001")
+    assert client.usage.report(UsageQuery(by=())).totals.cost_usd == Decimal("0.000000000001")

@@ -67,7 +67,7 @@ def test_a_redirect_does_not_get_the_key(upstream: Upstream) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"data": 5}', b'{"data": [5]}', b"\xff"])
 def test_what_is_no_list_of_models_is_told(upstream: Upstream, body: bytes) -> None:
     upstream.answer = (200, {}, body)
-    with pytest.raises(UnavailableError, match="no list of models"):
+    with pytest.raises(UnavailableError, match="did not answer with a list of models"):
         ask_models("openai", upstream.url, "k")
 
 

@@ -82,13 +82,13 @@ def test_it_is_a_server_client(client: RemoteClient) -> None:
 
 
 def test_api_keys(site: Site, client: RemoteClient) -> None:
-    key = client.create_api_key("laptops", "for all")
-    assert site.store.signing_keys()[0].secret == key.secret
-    assert client.api_keys() == site.store.api_keys(site.project.id)
-    client.revoke_api_key(key.id)
-    assert client.api_keys()[0].revoked_at is not None
+    key = client.keys.create(client.project_id, "laptops", "for all")
+    assert site.store.keys.signing()[0].secret == key.secret
+    assert client.keys.list(client.project_id) == site.store.keys.list(site.project.id)
+    client.keys.revoke(client.project_id, key.id)
+    assert client.keys.list(client.project_id)[0].revoked_at is not None
     with pytest.raises(NotFoundError):
-        client.revoke_api_key("nothing/../here")
+        client.keys.revoke(client.project_id, "nothing/../here")
 
 
 def test_rooms_limits_tokens_and_audit(site: Site, client: RemoteClient) -> None:
@@ -96,49 +96,49 @@ def test_rooms_limits_tokens_and_audit(site: Site, client: RemoteClient) -> None
         name="café ☕", project_id=site.project.id, created_at=datetime.now(UTC), providers={"openai": "azure"},
         models=("openai/*",), aliases={"default": "gpt-5.4"},
     )  # fmt: skip
-    client.put_room(room)
-    assert client.rooms() == site.store.rooms(site.project.id)
-    assert replace(client.rooms()[0], created_at=room.created_at) == room
+    client.rooms.put(room)
+    assert client.rooms.list(client.project_id) == site.store.rooms.list(site.project.id)
+    assert replace(client.rooms.list(client.project_id)[0], created_at=room.created_at) == room
     limit = Limit(
         project_id=site.project.id, scope=LimitScope.ROOM, subject=room.name, kind=LimitKind.USD_PER_DAY,
         amount=Decimal("0.1"), hard=False,
     )  # fmt: skip
-    client.put_limit(limit)
-    assert client.limits() == (limit,) == site.store.limits(site.project.id)
-    client.remove_limit(limit)
-    client.remove_room(room.name)
-    assert (client.rooms(), client.limits()) == ((), ())
-    token, text = client.create_access_token("report", Role.VIEWER)
-    assert site.store.check_access_token(text) is not None
-    client.revoke_access_token(token.id)
-    assert {known.name: known.revoked_at is None for known in client.access_tokens()}["report"] is False
-    assert client.audit_entries(limit=3) == site.store.audit_entries(limit=3)
+    client.limits.put(limit)
+    assert client.limits.list(client.project_id) == (limit,) == site.store.limits.list(site.project.id)
+    client.limits.remove(limit)
+    client.rooms.remove(client.project_id, room.name)
+    assert (client.rooms.list(client.project_id), client.limits.list(client.project_id)) == ((), ())
+    token, text = client.access_tokens.create("report", Role.VIEWER)
+    assert site.store.access_tokens.check(text) is not None
+    client.access_tokens.revoke(token.id)
+    assert {known.name: known.revoked_at is None for known in client.access_tokens.list()}["report"] is False
+    assert client.audit.list(limit=3) == site.store.audit.list(limit=3)
 
 
 def test_usage_is_the_stores_to_the_last_digit(site: Site, client: RemoteClient) -> None:
     odd = Decimal("4567.123456789012")
-    site.store.add_events(
+    site.store.events.add(
         [event(site), event(site, room="ci", cost_usd=odd), event(site, cost_usd=None, model_served="?")]
     )
     since = datetime.now(UTC) - timedelta(hours=2)
     for by in ((GroupBy.ROOM,), (GroupBy.DAY, GroupBy.MODEL), (GroupBy.HOUR, GroupBy.KEY, GroupBy.AGENT)):
         query = UsageQuery(project_id=site.project.id, since=since, by=by)
-        assert client.usage(query) == site.store.usage(query)
+        assert client.usage.report(query) == site.store.usage.report(query)
     query = UsageQuery(room="ci", by=(GroupBy.SESSION,))
-    assert client.usage(query).totals.cost_usd == odd
+    assert client.usage.report(query).totals.cost_usd == odd
 
 
 def test_events_and_export(site: Site, client: RemoteClient) -> None:
     events = [event(site) for _ in range(7)]
-    site.store.add_events(events)
+    site.store.events.add(events)
     query = UsageQuery(session="codex-ana")
-    assert client.events(query, after=events[2].event_id, limit=2) == tuple(events[3:5])
-    assert client.events(query, limit=1, newest_first=True) == (events[-1],)
-    assert list(client.export_events(query)) == events
+    assert client.events.list(query, after=events[2].event_id, limit=2) == tuple(events[3:5])
+    assert client.events.list(query, limit=1, newest_first=True) == (events[-1],)
+    assert list(client.events.export(query)) == events
     old = event(site, started_at=datetime.now(UTC) - timedelta(days=3))
-    site.store.add_events([old])
-    assert client.prune_events(datetime.now(UTC) - timedelta(days=1)) == 1
-    assert list(client.export_events(query)) == events
+    site.store.events.add([old])
+    assert client.events.prune(datetime.now(UTC) - timedelta(days=1)) == 1
+    assert list(client.events.export(query)) == events
 
 
 def test_streams_open(site: Site, tmp_path: Path) -> None:
@@ -152,10 +152,10 @@ def test_streams_open(site: Site, tmp_path: Path) -> None:
 def test_without_a_project_the_only_one_is_meant(site: Site) -> None:
     with serving(site.app) as url:
         assert RemoteClient(url, site.viewer).project() == site.project
-        assert RemoteClient(url, site.viewer).usage(UsageQuery()).rows == ()
+        assert RemoteClient(url, site.viewer).usage.report(UsageQuery()).rows == ()
         with pytest.raises(NotFoundError):
             RemoteClient(url, site.viewer, PROJECT).project()
-        site.store.ensure_project("second")
+        site.store.projects.ensure("second")
         with pytest.raises(NotFoundError) as two:
             RemoteClient(url, site.viewer).project()
     assert "second" in two.value.message
@@ -165,9 +165,9 @@ def test_without_a_project_the_only_one_is_meant(site: Site) -> None:
 def test_a_viewer_may_read_only(site: Site) -> None:
     with serving(site.app) as url:
         viewer = RemoteClient(url, site.viewer, site.project.id)
-        assert viewer.api_keys() == ()
+        assert viewer.keys.list(viewer.project_id) == ()
         with pytest.raises(CredentialError, match="viewer token"):
-            viewer.create_api_key("x")
+            viewer.keys.create(viewer.project_id, "x")
 
 
 def test_a_wrong_token_is_a_credential_error(site: Site) -> None:
@@ -181,16 +181,16 @@ def test_mesh_agents_calls() -> None:
     key = ApiKey.generate(PROJECT)
     made = {"id": key.id, "name": "n", "description": "", "value": key.encode()}
     with foreign(200, json.dumps(made).encode()) as (url, seen):
-        assert RemoteClient(url, "user-token", PROJECT).create_api_key("n", "d") == key
+        assert RemoteClient(url, "user-token", PROJECT).keys.create(PROJECT, "n", "d") == key
     (method, path, headers, body) = seen[0]
     assert (method, path) == ("POST", f"/accounts/projects/{PROJECT}/api-keys")
     assert (headers["Authorization"], json.loads(body)) == ("Bearer user-token", {"name": "n", "description": "d"})
     listed = {"keys": [{"id": key.id, "name": "n", "description": None, "created_by": "someone"}]}
     with foreign(200, json.dumps(listed).encode()) as (url, _):
-        assert [found.name for found in RemoteClient(url, "t", PROJECT).api_keys()] == ["n"]
+        assert [found.name for found in RemoteClient(url, "t", PROJECT).keys.list(PROJECT)] == ["n"]
     rows = {"usage": [{"room": "a", "input_tokens": 5, "unit": "token"}, {"room": "b", "input_tokens": 7}]}
     with foreign(200, json.dumps(rows).encode()) as (url, seen):
-        report = RemoteClient(url, "t", PROJECT).usage(UsageQuery(room="a", by=(GroupBy.ROOM,)))
+        report = RemoteClient(url, "t", PROJECT).usage.report(UsageQuery(room="a", by=(GroupBy.ROOM,)))
     assert (report.totals.input_tokens, [row.keys for row in report.rows]) == (12, [{"room": "a"}, {"room": "b"}])
     assert seen[0][1] == f"/accounts/projects/{PROJECT}/usage?room=a&by=room"
 

@@ -117,7 +117,7 @@ def _import_everything() -> None:
     """Do once what every process would do again: load the database's driver and the price list."""
     with tempfile.TemporaryDirectory() as directory:
         store = open_store(f"sqlite:///{directory}/warm-up.db", master_key=b"k" * 32)
-        store.ensure_project()
+        store.projects.ensure()
         store.close()
     importlib.import_module("genai_prices.data_snapshot").get_snapshot()
 

@@ -194,8 +194,8 @@ def test_the_keyboard_suffices(page: Browser, room_proxy: RoomProxy, admin: str)
 @pytest.mark.timeout(180)
 def test_both_schemes_and_a_phone(page: Browser, room_proxy: RoomProxy, admin: str, tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{room_proxy.home.state / 'data' / 'meshproxy.db'}")
-    project = store.ensure_project()
-    store.add_events(month(project.id, datetime.now(UTC)))
+    project = store.projects.ensure()
+    store.events.add(month(project.id, datetime.now(UTC)))
     store.close()
     target = Path(PICTURES) if PICTURES else tmp_path
     log_in(page, room_proxy, admin)

@@ -19,9 +19,9 @@ from e2e.replicas import Replica, replicas
 from fixtures.nginx import Nginx, running_nginx
 from fixtures.postgres import Postgres
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.records import Limit, LimitKind, LimitScope, Project, UsageQuery
+from meshproxy_cli.store.store import Store
 from meshproxy_cli.tokens.participant import mint
 from meshproxy_cli.tokens.spec import TokenSpec
 
@@ -50,7 +50,7 @@ def until(condition: Callable[[], bool], what: str) -> float:
 
 def new_token(store: Store, project: Project, name: str) -> tuple[str, str]:
     """Make a key; return its id and a token that it signed."""
-    key = store.create_api_key(project.id, name)
+    key = store.keys.create(project.id, name)
     return key.id, mint(TokenSpec.for_room(name, "load"), key, now=int(time.time()))
 
 
@@ -59,7 +59,7 @@ def headers_of(token: str, session: str = "one") -> dict[str, str]:
 
 
 def all_events(store: Store, project: Project) -> list[UsageEvent]:
-    return list(store.export_events(UsageQuery(project_id=project.id)))
+    return list(store.events.export(UsageQuery(project_id=project.id)))
 
 
 def seen_everywhere(running: Sequence[Replica], status: Callable[[Replica], int], wanted: int) -> list[float]:
@@ -85,7 +85,7 @@ def revocation_is_seen_everywhere(store: Store, project: Project, running: Seque
         return replica.ask("GET", "/rooms/load/openai/v1/models", headers_of(token))[0]
 
     seen_everywhere(running, status, 200)
-    store.revoke_api_key(project.id, key_id)
+    store.keys.revoke(project.id, key_id)
     return seen_everywhere(running, status, 401)
 
 
@@ -98,7 +98,7 @@ def limit_is_seen_everywhere(store: Store, project: Project, running: Sequence[R
 
     seen_everywhere(running, status, 200)
     kind = LimitKind.REQUESTS_PER_MINUTE
-    store.put_limit(
+    store.limits.put(
         Limit(project_id=project.id, scope=LimitScope.SESSION, subject="nothing", kind=kind, amount=Decimal(0))
     )
     return seen_everywhere(running, status, 429)
@@ -110,7 +110,7 @@ def test_nothing_is_lost(tmp_path: Path, own_postgres: Postgres, provider: Recor
     url = own_postgres.create_database()
     with replicas(tmp_path, 3, url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as running:
         store = open_store(url, master_key=MASTER_KEY)
-        project = store.ensure_project()
+        project = store.projects.ensure()
         _, token = new_token(store, project, "tester")
         with running_nginx(tmp_path / "nginx", [replica.port for replica in running]) as nginx:
             load = Load(CLIENTS, nginx.port, nginx.tls(), token, pause_s=PAUSE_S)
@@ -199,9 +199,9 @@ def test_a_budget_holds_across_replicas(tmp_path: Path, postgres_url: str, provi
     provider.behaviour = Behaviour()
     with replicas(tmp_path, 3, postgres_url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as running:
         store = open_store(postgres_url, master_key=MASTER_KEY)
-        project = store.ensure_project()
+        project = store.projects.ensure()
         _, token = new_token(store, project, "tester")
-        store.put_limit(
+        store.limits.put(
             Limit(
                 project_id=project.id,
                 scope=LimitScope.ROOM,
@@ -235,7 +235,7 @@ def test_a_rolling_upgrade_ends_no_stream(tmp_path: Path, postgres_url: str, pro
     provider.behaviour = Behaviour()
     with replicas(tmp_path, 2, postgres_url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as running:
         store = open_store(postgres_url, master_key=MASTER_KEY)
-        _, token = new_token(store, store.ensure_project(), "tester")
+        _, token = new_token(store, store.projects.ensure(), "tester")
         store.close()
         with running_nginx(tmp_path / "nginx", [replica.port for replica in running]) as nginx:
             leaving = next(one for one in running if one.address == goes_to(nginx, token, "one"))

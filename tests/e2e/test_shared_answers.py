@@ -63,7 +63,7 @@ def site(tmp_path: Path, own_postgres: Postgres, provider: RecordingProvider) ->
     url = own_postgres.create_database()
     with replicas(tmp_path, 2, url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as machines:
         store = open_store(url, master_key=MASTER_KEY)
-        key = store.create_api_key(store.ensure_project().id, "ann's")
+        key = store.keys.create(store.projects.ensure().id, "ann's")
         store.close()
         yield Site(machines, own_postgres, key)
 

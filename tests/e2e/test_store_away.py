@@ -39,8 +39,8 @@ def test_it_goes_on_and_hands_in_everything_once(
     url = own_postgres.create_database()
     with replicas(tmp_path, 1, url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as (replica,):
         store = open_store(url, master_key=MASTER_KEY)
-        project = store.ensure_project()
-        key = store.create_api_key(project.id, "known")
+        project = store.projects.ensure()
+        key = store.keys.create(project.id, "known")
         assert ask(replica, key) == 200
         store.close()
 
@@ -61,7 +61,7 @@ def test_it_goes_on_and_hands_in_everything_once(
         while waiting(replica):
             assert time.monotonic() < deadline, "usage stays in the spool"
             time.sleep(0.05)
-        events = list(store.export_events(UsageQuery(project_id=project.id)))
+        events = list(store.events.export(UsageQuery(project_id=project.id)))
         store.close()
         assert len(events) == len({event.event_id for event in events}) == 26
         assert len(provider.requests) == 26
@@ -80,7 +80,7 @@ def test_a_server_that_ends_is_not_ready_but_alive(
     provider.release.clear()
     with replicas(tmp_path, 1, postgres_url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as (replica,):
         store = open_store(postgres_url, master_key=MASTER_KEY)
-        key = store.create_api_key(store.ensure_project().id, "known")
+        key = store.keys.create(store.projects.ensure().id, "known")
         store.close()
         with socket.create_connection(("127.0.0.1", replica.port), timeout=30) as kept:
             kept.sendall(b"GET /readyz HTTP/1.1\r\n")  # a connection with a request under way is not closed

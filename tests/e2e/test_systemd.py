@@ -24,7 +24,7 @@ from fixtures.commands import MESHPROXY
 from fixtures.nginx import free_port
 from meshproxy_cli.proxy.process import supervisor
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.vault import encode_master_keys, generate_master_key
+from meshproxy_cli.store.engine.vault import encode_master_keys, generate_master_key
 from meshproxy_cli.tokens.participant import mint
 from meshproxy_cli.tokens.spec import TokenSpec
 
@@ -132,7 +132,7 @@ def as_a_service(directory: Path, provider: RecordingProvider) -> Iterator[Servi
     )
     database = f"sqlite:///{state}/data/meshproxy.db"
     store = open_store(database, master_key=master_key)
-    api_key = store.create_api_key(store.ensure_project().id, "tests")
+    api_key = store.keys.create(store.projects.ensure().id, "tests")
     store.close()
     token = mint(TokenSpec.for_room("tester", "r"), api_key, now=int(time.time()))
     variables = dict(value.split("=", 1) for value in settings("Environment"))

@@ -15,9 +15,9 @@ import pytest
 from e2e.killable import Killable
 from e2e.provider import RecordingProvider
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.records import UsageQuery
+from meshproxy_cli.store.store import Store
 from meshproxy_cli.tokens.participant import mint
 from meshproxy_cli.tokens.spec import TokenSpec
 
@@ -81,8 +81,8 @@ class Client(threading.Thread):
 def test_usage_survives_kill(tmp_path: Path) -> None:
     url, spool_dir = f"sqlite:///{tmp_path}/meshproxy.db", tmp_path / "spool"
     store = open_store(url, master_key=MASTER_KEY)
-    project = store.ensure_project()
-    key = store.create_api_key(project.id, "tests")
+    project = store.projects.ensure()
+    key = store.keys.create(project.id, "tests")
     token = mint(TokenSpec.for_room("tester", "kill-room"), key, now=int(time.time()))
     with RecordingProvider() as provider:
         plan = {
@@ -160,7 +160,7 @@ def _move_what_is_left(plan: dict[str, object], spool_dir: Path) -> None:
 
 
 def _all_events(store: Store, project_id: str) -> list[UsageEvent]:
-    return list(store.export_events(UsageQuery(project_id=project_id)))
+    return list(store.events.export(UsageQuery(project_id=project_id)))
 
 
 def _agrees_with_the_provider(events: list[UsageEvent], complete: set[str], provider: RecordingProvider) -> None:

@@ -13,7 +13,6 @@ def test_meshproxy_home_moves_everything(tmp_path: Path) -> None:
         paths.server_file,
         paths.secrets_file,
         paths.receipts_dir,
-        paths.backups_dir,
         paths.database,
         paths.spool_dir,
         paths.runtime_file,

@@ -90,11 +90,6 @@ def test_an_unchanged_secret_is_not_written_again(machine: Machine) -> None:
     assert (machine.paths.secrets_file.stat().st_mtime_ns, machine.paths.secrets_file.stat().st_ino) == before
 
 
-def test_get_or_create_makes_a_value_once(machine: Machine) -> None:
-    assert machine.store().get_or_create(NAME, lambda: "first") == "first"
-    assert machine.store().get_or_create(NAME, lambda: "second") == "first"
-
-
 @pytest.mark.parametrize("value", ["", "two\nlines", "nul\0"])
 def test_values_that_are_no_secret_are_refused(machine: Machine, value: str) -> None:
     with pytest.raises(UsageError) as refusal:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from meshproxy_cli.store.database import to_micros
+from meshproxy_cli.store.engine.database import to_micros
 from meshproxy_cli.store.leases import Counter, LeaseRequest, share, window_end, window_start
 from meshproxy_cli.store.records import LimitKind, LimitScope
 

@@ -5,22 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from meshproxy_cli.store.base import StoreUnavailableError
+from fixtures.store_events import event
+from meshproxy_cli.store.errors import StoreUnavailableError
 from meshproxy_cli.store.names import NameKind, read_names
 from meshproxy_cli.store.records import Project, Role, Room
-from meshproxy_cli.store.sql import SqlStore
-
-from .conftest import event
+from meshproxy_cli.store.store import Store
 
 
-def test_what_exists_and_what_was_used_of_late(store: SqlStore, store_url: str, project: Project) -> None:
+def test_what_exists_and_what_was_used_of_late(store: Store, store_url: str, project: Project) -> None:
     now = datetime.now(UTC)
-    store.put_room(Room(name="made", project_id=project.id, created_at=now))
-    key, gone = store.create_api_key(project.id, "laptop"), store.create_api_key(project.id, "old")
-    store.revoke_api_key(project.id, gone.id)
-    token, _ = store.create_access_token("grafana", Role.VIEWER)
+    store.rooms.put(Room(name="made", project_id=project.id, created_at=now))
+    key, gone = store.keys.create(project.id, "laptop"), store.keys.create(project.id, "old")
+    store.keys.revoke(project.id, gone.id)
+    token, _ = store.access_tokens.create("grafana", Role.VIEWER)
     old = now - timedelta(days=100)
-    store.add_events(
+    store.events.add(
         [
             event(1, project_id=project.id, started_at=now, room="used", session="s1", participant="ann"),
             event(2, project_id=project.id, started_at=old, room="long-ago", session="s0", participant="bob"),

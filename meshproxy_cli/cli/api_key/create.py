@@ -38,7 +38,7 @@ def create(
     chosen = context.settings().server(server)
     client = _connect(chosen, server)
     try:
-        key = client.create_api_key(name, description)
+        key = client.keys.create(client.project_id, name, description)
         if not silent:
             _show(key, name, description, activate=activate, as_json=as_json)
         if activate:
@@ -80,7 +80,7 @@ def _activate(key: ApiKey, server: Server, client: ServerClient, *, silent: bool
         KeyRing(context.secrets(), server.name).use(key)
     except MeshproxyError:
         if silent:
-            client.revoke_api_key(key.id)
+            client.keys.revoke(client.project_id, key.id)
             output.warn("the new key could not be kept and nobody has seen it: it was revoked")
         raise
     output.success(f"tokens for {server.name} are now signed with the key {key.id}")

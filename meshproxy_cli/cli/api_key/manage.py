@@ -75,10 +75,10 @@ def revoke(
 
     client = connect(server)
     try:
-        found = _find(client.api_keys(), key)
+        found = _find(client.keys.list(client.project_id), key)
         question = f"Revoke the key {found.name} ({found.id})? Every token signed with it stops working."
         output.agree(question, yes=yes)
-        client.revoke_api_key(found.id)
+        client.keys.revoke(client.project_id, found.id)
     finally:
         client.close()
     output.success(f"revoked the key {found.name} ({found.id})")
@@ -142,7 +142,7 @@ def _records(server: str | None) -> tuple[ApiKeyRecord, ...]:
 
     client = connect(server)
     try:
-        return client.api_keys()
+        return client.keys.list(client.project_id)
     finally:
         client.close()
 

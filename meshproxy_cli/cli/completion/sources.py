@@ -133,17 +133,17 @@ def _asked(client: "ServerClient", kind: "NameKind", room: str | None) -> Iterat
     from meshproxy_cli.store.records import GroupBy, UsageQuery  # noqa: PLC0415
 
     if kind is NameKind.API_KEY:
-        for key in client.api_keys():
+        for key in client.keys.list(client.project_id):
             if key.revoked_at is None:
                 yield from ((key.name, key.id), (key.id, key.name))
         return
     if kind is NameKind.ACCESS_TOKEN:
-        for token in client.access_tokens():
+        for token in client.access_tokens.list():
             if token.revoked_at is None:
                 yield from ((token.name, token.id), (token.id, token.name))
         return
     if kind is NameKind.ROOM:
-        yield from ((one.name, "") for one in client.rooms())
+        yield from ((one.name, "") for one in client.rooms.list(client.project_id))
     group = GroupBy(kind.value)
-    for row in client.usage(UsageQuery(by=(group,), room=room)).rows:
+    for row in client.usage.report(UsageQuery(project_id=client.project_id, by=(group,), room=room)).rows:
         yield row.keys.get(group.value, ""), ""

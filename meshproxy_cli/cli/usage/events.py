@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated
@@ -58,7 +59,7 @@ def tail(
     line = _json_line if as_json else _text_line
     client = connect(server)
     try:
-        follower = Follower(client, query)
+        follower = Follower(client, replace(query, project_id=client.project_id))
         _print(follower.start(lines), line)
         while not once:
             time.sleep(_EVERY_S)
@@ -101,8 +102,9 @@ def export(
     )
     client = connect(server)
     try:
+        query = replace(query, project_id=client.project_id)
         with _destination(to, force=force) as stream, _progress(to) as tell:
-            written = _write(_counted(client.export_events(query), tell), form, stream)
+            written = _write(_counted(client.events.export(query), tell), form, stream)
     finally:
         client.close()
     output.note(f"{count(written, 'event')} written{f' to {to}' if to else ''}")
@@ -136,7 +138,7 @@ def prune(
     client = connect(server)
     try:
         with output.progress("dropping events"):
-            dropped = client.prune_events(moment)
+            dropped = client.events.prune(moment)
     finally:
         client.close()
     output.success(f"{count(dropped, 'event')} dropped; sums by hour are kept")

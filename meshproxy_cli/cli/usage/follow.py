@@ -23,7 +23,7 @@ class Follower:
 
     def start(self, show: int) -> tuple[UsageEvent, ...]:
         """Take every event up to now as seen, and return the last `show` of them."""
-        newest = self._client.events(self._query, limit=max(show, _OVERLAP), newest_first=True)
+        newest = self._client.events.list(self._query, limit=max(show, _OVERLAP), newest_first=True)
         events = tuple(reversed(newest))
         self._remember(events)
         return events[len(events) - min(show, len(events)) :]
@@ -37,7 +37,7 @@ class Follower:
     def _since_overlap(self) -> Iterator[UsageEvent]:
         after = self._recent[0] if len(self._recent) == _OVERLAP else None
         while True:
-            page = self._client.events(self._query, after=after, limit=_PAGE)
+            page = self._client.events.list(self._query, after=after, limit=_PAGE)
             yield from page
             if len(page) < _PAGE:
                 return

@@ -1,5 +1,6 @@
 """`meshproxy usage [show]`: a table of usage that adds up."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -69,12 +70,13 @@ def show(
     )
     client = connect(server)
     try:
+        query = replace(query, project_id=client.project_id)
         if watch:
             from meshproxy_cli.cli.usage.watch import watch as run_watch  # noqa: PLC0415 (Rich's live display)
 
             run_watch(client, query)
             return
-        report = client.usage(query)
+        report = client.usage.report(query)
         near = "" if report.rows else _near(client, query)
     finally:
         client.close()
@@ -107,7 +109,7 @@ def _near(client: ServerClient, query: UsageQuery) -> str:
     for group in _NAMED:
         wanted = getattr(query, group)
         if wanted is not None:
-            rows = client.usage(UsageQuery(by=(group,))).rows
+            rows = client.usage.report(UsageQuery(project_id=query.project_id, by=(group,))).rows
             known = {row.keys[group] for row in rows}
             if wanted not in known and (meant := did_you_mean(wanted, known)):
                 return meant

@@ -48,7 +48,7 @@ def watch(client: ServerClient, query: UsageQuery) -> None:
     with output.live() as draw:
         while True:
             now = datetime.now(UTC)
-            report = client.usage(query)
+            report = client.usage.report(query)
             table = render.build_table(report, output.width())
             caption = _caption(rates(recent, now), client.streams_open(), report.totals)
             draw(caption, table.columns, table.rows, table.footer)

@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from meshproxy_cli.proxy.admin.problems import Problem
 from meshproxy_cli.proxy.admin.services import WebServices
-from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.records import AccessToken, Actor, Role
+from meshproxy_cli.store.store import Store
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ async def authenticate(request: Request, *, admin: bool) -> Holder:
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     token = None
     if scheme.lower() == "bearer" and text.strip():
-        token = await in_store(request, lambda store: store.check_access_token(text.strip()))
+        token = await in_store(request, lambda store: store.access_tokens.check(text.strip()))
     if token is None:
         raise Problem(
             401,

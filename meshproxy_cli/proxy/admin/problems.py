@@ -1,5 +1,6 @@
 """Errors of REST as JSON: `{"error": {"code", "message", "hint"?}}`."""
 
+from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
@@ -43,5 +44,5 @@ async def answer_problem(_: Request, problem: Exception) -> Response:
     body: dict[str, Any] = {"code": problem.code, "message": problem.message}
     if problem.hint:
         body["hint"] = problem.hint
-    headers = {"www-authenticate": 'Bearer realm="meshproxy"'} if problem.status == 401 else None  # noqa: PLR2004
+    headers = {"www-authenticate": 'Bearer realm="meshproxy"'} if problem.status == HTTPStatus.UNAUTHORIZED else None
     return JSONResponse({"error": body}, status_code=problem.status, headers=headers)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from meshproxy_cli.proxy.metrics.families import Metric
-from meshproxy_cli.store.base import Store
+from meshproxy_cli.store.store import Store
 
 # The first path segments that belong to the web side; "" is the root, which leads to the dashboard.
 WEB_SEGMENTS = frozenset({"", "accounts", "dashboard", "metrics", "healthz", "readyz", "openapi.json"})

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.records import Limit, Room, SigningKey
+from meshproxy_cli.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Directory:
 
 def read_directory(store: Store) -> Directory:
     """Read everything from the store; blocks. Raises `StoreUnavailableError`."""
-    keys = {key.id: key for key in store.signing_keys()}
+    keys = {key.id: key for key in store.keys.signing()}
     rooms = {
-        (project.id, room.name): room for project in store.projects() for room in store.rooms(project.id)
+        (project.id, room.name): room for project in store.projects.list() for room in store.rooms.list(project.id)
     }  # fmt: skip
-    return Directory(keys=keys, rooms=rooms, limits=store.limits())
+    return Directory(keys=keys, rooms=rooms, limits=store.limits.list())

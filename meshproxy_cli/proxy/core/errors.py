@@ -14,6 +14,7 @@ What the agents do with an answer was tried with the real programs.
 import enum
 import json
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from meshproxy_cli.proxy.core.routes import Protocol, ProviderRoute
 from meshproxy_cli.proxy.http1.head import RequestHead
@@ -112,13 +113,7 @@ def _agent(head: RequestHead) -> Agent:
     return Agent.CLAUDE if product.startswith((b"claude-cli", b"claude-code")) else Agent.OTHER
 
 
-_REASONS = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
-    405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict", 411: "Length Required",
-    413: "Content Too Large", 415: "Unsupported Media Type", 417: "Expectation Failed", 426: "Upgrade Required",
-    429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
-    502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout", 529: "Overloaded",
-}  # fmt: skip
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
     404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error",
@@ -127,11 +122,6 @@ _ANTHROPIC_TYPES = {
 _OPENAI_TYPES = {
     401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 402: "billing_error",
 }  # fmt: skip
-_FIRST_SERVER_ERROR = 500
-_UNAUTHORIZED = 401
-_OK = 200
-_UPGRADE_REQUIRED = 426
-_CONFLICT = 409
 _CLAUDE_HIDES = frozenset({400, 401, 403, 404, 413, 415, 422})
 
 
@@ -157,21 +147,23 @@ def _openai_type(status: int) -> str:
 
 
 def _kind(known: dict[int, str], status: int) -> str:
-    fallback = "api_error" if status >= _FIRST_SERVER_ERROR else "invalid_request_error"
+    fallback = "api_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
     return known.get(status, fallback)
 
 
 def render(refusal: Refusal, reader: Reader, request_id: str, *, close: bool = False) -> tuple[int, bytes]:
     """Return the status sent and the whole answer, head and body, for whoever reads it."""
     if reader.agent is Agent.CODEX and reader.response_stream and not refusal.new_token:
-        return _OK, answer(_OK, failed_stream(refusal, request_id), request_id, kind="text/event-stream", close=close)
+        return HTTPStatus.OK, answer(
+            HTTPStatus.OK, failed_stream(refusal, request_id), request_id, kind="text/event-stream", close=close
+        )
     status = _status(refusal, reader)
     headers = list(refusal.headers)
     if not refusal.retry and not refusal.new_token:
         headers.append(("x-should-retry", "false"))
-    if status == _UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED:
         headers.append(("www-authenticate", 'Bearer realm="meshproxy"'))
-    if status == _UPGRADE_REQUIRED != refusal.status:
+    if status == HTTPStatus.UPGRADE_REQUIRED != refusal.status:
         headers.append(("upgrade", "websocket"))
     body = error_body(refusal, reader.protocol, request_id)
     whole = answer(status, body, request_id, headers=headers, close=close, head_only=reader.method == b"HEAD")
@@ -183,9 +175,9 @@ def _status(refusal: Refusal, reader: Reader) -> int:
     if refusal.new_token or refusal.retry:
         return refusal.status
     if reader.agent is Agent.CODEX and reader.websocket:
-        return _UPGRADE_REQUIRED
+        return HTTPStatus.UPGRADE_REQUIRED
     if reader.agent is Agent.CLAUDE and reader.method == b"POST" and refusal.status in _CLAUDE_HIDES:
-        return _CONFLICT
+        return HTTPStatus.CONFLICT
     return refusal.status
 
 

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Protocol, overload
 
 from meshproxy_cli.proxy.metrics.families import Metric, MetricKind, Sample
-from meshproxy_cli.store.eventrows import PLACES, EventRow, from_picodollars, to_event
+from meshproxy_cli.store.engine.eventrows import PLACES, EventRow, from_picodollars, to_event
 from meshproxy_cli.store.events import UsageEvent
 
 DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)

@@ -3,7 +3,7 @@
 from meshproxy_cli.proxy.events.observers import RowSink
 from meshproxy_cli.proxy.events.spool import Spool
 from meshproxy_cli.proxy.usage.pricing import PriceBook
-from meshproxy_cli.store.base import StoreUnavailableError
+from meshproxy_cli.store.errors import StoreUnavailableError
 
 
 class Rescue:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.store.base import Store
+from meshproxy_cli.store.store import Store
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 3600.0
@@ -46,7 +46,7 @@ class Retention:
         if days is None:
             return 0
         try:
-            dropped = self._store.prune_events(self._clock() - timedelta(days=days))
+            dropped = self._store.events.prune(self._clock() - timedelta(days=days))
         except MeshproxyError as problem:
             _log.warning("old usage events stay for now: %s", problem.message)
             return 0
@@ -57,7 +57,7 @@ class Retention:
     def prune_owners(self) -> int:
         """Forget whose old answers are and return how many that were."""
         try:
-            return self._store.prune_owners(self._clock() - _OWNERS_KEPT)
+            return self._store.owners.prune(self._clock() - _OWNERS_KEPT)
         except MeshproxyError as problem:
             _log.warning("whose old answers are stays for now: %s", problem.message)
             return 0

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from meshproxy_cli.proxy.usage.pricing import PriceBook
-from meshproxy_cli.store.eventrows import MAX_COST, MAX_NUMBER, EventRow, to_row
+from meshproxy_cli.store.engine.eventrows import MAX_COST, MAX_NUMBER, EventRow, to_row
 from meshproxy_cli.store.events import UsageEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -18,8 +18,8 @@ from meshproxy_cli.proxy.events import spool as spools
 from meshproxy_cli.proxy.events.observers import RowSink
 from meshproxy_cli.proxy.events.rows import RowMaker
 from meshproxy_cli.proxy.usage.pricing import PriceBook
-from meshproxy_cli.store.base import StoreUnavailableError
-from meshproxy_cli.store.eventrows import EventRow, to_event
+from meshproxy_cli.store.engine.eventrows import EventRow, to_event
+from meshproxy_cli.store.errors import StoreUnavailableError
 
 REJECTED = "rejected.jsonl"
 

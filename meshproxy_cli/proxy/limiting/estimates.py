@@ -7,7 +7,7 @@ with two mean deviations on top, so that many of them together seldom use more t
 
 from dataclasses import dataclass
 
-from meshproxy_cli.store.eventrows import to_picodollars
+from meshproxy_cli.store.engine.eventrows import to_picodollars
 from meshproxy_cli.store.events import Outcome, UsageEvent
 
 _BYTES_A_TOKEN = 3

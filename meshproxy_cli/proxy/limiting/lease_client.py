@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.limiting.allowance import Allowance
-from meshproxy_cli.store.base import LimitStore
 from meshproxy_cli.store.leases import LeaseAnswer, LeaseRequest
+from meshproxy_cli.store.parts.leases import Leases
 
 _log = logging.getLogger(__name__)
 _EXPIRE_S = 5.0
@@ -33,7 +33,7 @@ class Reply:
 class Line:
     """Sends messages and receives the reply, which may come much later."""
 
-    def __init__(self, store: LimitStore, holder: str) -> None:
+    def __init__(self, store: Leases, holder: str) -> None:
         self._store = store
         self._holder = holder
         self._outgoing: queue.SimpleQueue[Messages | None] = queue.SimpleQueue()
@@ -93,6 +93,6 @@ class Line:
     def _expire(self) -> None:
         self._expire_at = time.monotonic() + _EXPIRE_S
         try:
-            self._store.expire_leases()
+            self._store.expire()
         except MeshproxyError as problem:
             _log.warning("leases of dead workers stay for now: %s", problem.message)

@@ -14,9 +14,9 @@ from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending,
 from meshproxy_cli.proxy.limiting.lease_client import Line
 from meshproxy_cli.proxy.limiting.messages import describe
 from meshproxy_cli.proxy.limiting.scopes import LimitTable, units
-from meshproxy_cli.store.base import LimitStore
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.leases import Counter, LeaseRequest, window_end, window_start
+from meshproxy_cli.store.parts.leases import Leases
 from meshproxy_cli.store.records import Limit
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class StoreLimiter:
 
     def __init__(
         self,
-        store: LimitStore,
+        store: Leases,
         holder: str,
         price: Callable[[UsageEvent], UsageEvent],
         *,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.store.eventrows import to_picodollars
+from meshproxy_cli.store.engine.eventrows import to_picodollars
 from meshproxy_cli.store.leases import Counter
 from meshproxy_cli.store.records import BUDGETS, Limit, LimitKind, LimitScope
 

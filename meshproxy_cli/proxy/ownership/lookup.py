@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.core.errors import Refusal
 from meshproxy_cli.proxy.ownership.owners import Owners
-from meshproxy_cli.store.base import OwnerStore
+from meshproxy_cli.store.parts.owners import AnswerOwners
 
 #: How long an id is looked for: another machine hands in what it has noted a moment after its answer.
 PATIENCE_S = 2.0
@@ -47,7 +47,7 @@ class _Question:
 class OwnerLookup:
     """Looks ids up in a thread of its own; what it finds, `owners` knows from then on."""
 
-    def __init__(self, store: OwnerStore, owners: Owners, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, store: AnswerOwners, owners: Owners, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
         self._owners = owners
         self._loop = loop
@@ -94,7 +94,7 @@ class OwnerLookup:
     def _look_up(self, questions: list[_Question]) -> list[_Question]:
         """Answer those that can be answered and return the others."""
         try:
-            owners = dict(self._store.owners({question.key for question in questions}))
+            owners = dict(self._store.find({question.key for question in questions}))
         except MeshproxyError as problem:
             _log.info("whose an answer is can't be looked up: %s", problem.message)
             self._answer([(question, Found.AWAY) for question in questions], {})

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from meshproxy_cli.proxy.ownership.owners import LINE_BYTES, SHARED, SUFFIX, read_line
-from meshproxy_cli.store.base import OwnerStore, StoreUnavailableError
+from meshproxy_cli.store.errors import StoreUnavailableError
+from meshproxy_cli.store.parts.owners import AnswerOwners
 
 SENT = "owners.sent"
 _AT_ONCE = 1000
@@ -30,7 +31,7 @@ def is_shared(database_url: str) -> bool:
 class OwnerShipper:
     """Hands in what is new in the files of a directory."""
 
-    def __init__(self, directory: Path, store: OwnerStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, directory: Path, store: AnswerOwners, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._directory = directory
         self._store = store
         self._clock = clock
@@ -81,7 +82,7 @@ class OwnerShipper:
             line = read_line(data[place : place + LINE_BYTES])
             if line is not None and line.mark == SHARED:
                 found[line.key.decode()] = line.owner.decode()
-        self._store.add_owners(found)
+        self._store.record(found)
 
     def _read_sent(self) -> dict[str, int]:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.core.directory import Directory, read_directory
-from meshproxy_cli.store.base import Store
+from meshproxy_cli.store.store import Store
 
 _POLL_S = 0.25
 _RECONNECT_S = 1.0
@@ -82,7 +82,7 @@ class Janitor:
 
     def _follow(self) -> None:
         """Watch the feed of changes until it breaks."""
-        with self._store.changes() as feed:
+        with self._store.changes.follow() as feed:
             self._refresh()
             while not self._stop.is_set():
                 changed = feed.wait(0.0) if self._wanted.wait(0.0) else feed.wait(_POLL_S)

@@ -22,7 +22,7 @@ from meshproxy_cli.proxy.process.supervisor import CONTEXT, Child, Supervisor
 from meshproxy_cli.proxy.process.tls import tls_context
 from meshproxy_cli.proxy.process.worker import Worker, WorkerSettings
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.vault import KeyLoader
+from meshproxy_cli.store.engine.vault import KeyLoader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

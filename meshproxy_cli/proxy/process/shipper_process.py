@@ -28,7 +28,7 @@ from meshproxy_cli.proxy.process.logs import LogOptions, log_as
 from meshproxy_cli.proxy.process.report import shipping_families
 from meshproxy_cli.proxy.usage.pricing import price_book
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import Store
+from meshproxy_cli.store.store import Store
 
 NAME = "shipper"
 _POLL_S = 0.1
@@ -137,8 +137,8 @@ class Shipping:
         self._plan = plan
         self._access = AccessLog(wanted=plan.log.over(config.log).access)
         observers = (self._counters, self._access, *((self._telemetry,) if self._telemetry else ()))
-        self._shipper = Shipper(self._directory, ObservedSink(store, observers), price_book(config))
-        self._owner_shipper = OwnerShipper(self._directory, store) if is_shared(plan.database_url) else None
+        self._shipper = Shipper(self._directory, ObservedSink(store.events, observers), price_book(config))
+        self._owner_shipper = OwnerShipper(self._directory, store.owners) if is_shared(plan.database_url) else None
         self._retention = Retention(store, config.keep_events_days)
         self._peers = Peers(self._directory / WORKERS, NAME)
         self._pause_s = _POLL_S

@@ -36,8 +36,8 @@ from meshproxy_cli.proxy.request.gateway import Gateway
 from meshproxy_cli.proxy.upstream.connector import ProviderConnector
 from meshproxy_cli.proxy.upstream.pool import Pool
 from meshproxy_cli.proxy.usage.pricing import PriceBook, price_book
-from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.events import UsageEvent
+from meshproxy_cli.store.store import Store
 
 _BACKLOG = 4096
 _ROTATE_S = 0.2
@@ -78,14 +78,14 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._spool = Spool(settings.spool_dir, settings.worker)
         self._prices = prices or price_book(config)
-        self._rescue = Rescue(self._spool, store, self._prices)
+        self._rescue = Rescue(self._spool, store.events, self._prices)
         self._peers = Peers(settings.spool_dir / WORKERS, settings.worker)
         self._owners = Owners(settings.spool_dir, settings.worker)
         self._connector = ProviderConnector(environ, config.limits.connect_s)
         self._pool = Pool(self._connector)
         self._ledger = Ledger(self._spool)
-        self._limiter = limiter or StoreLimiter(store, f"{settings.worker}@{uuid4()}", self._price)
-        self._lookup = OwnerLookup(store, self._owners, self._loop) if settings.shared else None
+        self._limiter = limiter or StoreLimiter(store.leases, f"{settings.worker}@{uuid4()}", self._price)
+        self._lookup = OwnerLookup(store.owners, self._owners, self._loop) if settings.shared else None
         self.gateway = Gateway(
             loop=self._loop,
             config=config,

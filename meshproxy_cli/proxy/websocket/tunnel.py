@@ -7,6 +7,7 @@ authenticated again (a key may have been revoked meanwhile), its model and limit
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from http import HTTPStatus
 
 from meshproxy_cli.proxy.core.errors import Refusal, RefusedError, UnknownIdError, reader_of, refused_turn, too_large
 from meshproxy_cli.proxy.http1.head import AnswerHead
@@ -36,7 +37,6 @@ _PROTOCOL_ERROR = 1002
 _POLICY = 1008
 _TOO_BIG = 1009
 _INTERNAL = 1011
-_UNAUTHORIZED = 401
 _IDLE_WITHOUT_TURN_S = 3600.0
 _WAITING_BYTES = 64 * 1024  # read on up to there, since a client that leaves is only heard of while it is read from
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
@@ -187,7 +187,7 @@ class Tunnel:
         self._gateway.metrics.refused(refusal.code)
         Turn(self._gateway, exchange, "", 0).record(refusal.status, Outcome.REFUSED, refusal.code, None)
         self._downstream.insert(text_frame(refused_turn(refusal, self._agent, exchange.request_id)))
-        if refusal.status == _UNAUTHORIZED:  # nothing more can work here
+        if refusal.status == HTTPStatus.UNAUTHORIZED:  # nothing more can work here
             self._end(_POLICY, refusal.code, Outcome.REFUSED)
 
     # From the provider

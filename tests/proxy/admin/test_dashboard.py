@@ -32,7 +32,7 @@ def finance(site: Site) -> TestClient:
 
 @pytest.mark.parametrize("path", [*PAGES, "/dashboard/access"])
 def test_nothing_is_shown_without_a_login(site: Site, path: str) -> None:
-    site.store.add_events([event(site)])
+    site.store.events.add([event(site)])
     answer = site.client().get(path + "?room=backend")
     assert (answer.status_code, answer.text) == (303, "")
     assert answer.headers["location"] == f"/dashboard/login?next={path.replace('/', '%2F')}%3Froom%3Dbackend"
@@ -72,8 +72,8 @@ def test_login_leads_nowhere_else(site: Site, target: str) -> None:
 
 def test_a_revoked_token_ends_its_logins(site: Site, finance: TestClient) -> None:
     assert finance.get("/dashboard").status_code == 200
-    token = next(token for token in site.store.access_tokens() if token.name == "finance")
-    site.store.revoke_access_token(token.id)
+    token = next(token for token in site.store.access_tokens.list() if token.name == "finance")
+    site.store.access_tokens.revoke(token.id)
     assert finance.get("/dashboard").status_code == 303
 
 
@@ -81,7 +81,7 @@ def test_a_changed_or_expired_cookie_is_none(site: Site, maria: TestClient, monk
     cookie = maria.cookies[sessions.COOKIE]
     payload, signature = cookie.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload))
-    other = next(token for token in site.store.access_tokens() if token.name == "finance")
+    other = next(token for token in site.store.access_tokens.list() if token.name == "finance")
     forged = base64.urlsafe_b64encode(json.dumps(claims | {"token_id": other.id}).encode()).decode()
     for bad in (f"{forged}.{signature}", f"{payload}.", payload, "", ".", "é.x", f"{payload}.{signature}0"):
         answer = site.client().get("/dashboard", headers={"cookie": f"{sessions.COOKIE}={bad}".encode()})
@@ -112,7 +112,7 @@ def test_logging_out(maria: TestClient) -> None:
 def test_forms_of_other_sites_are_refused(site: Site, maria: TestClient, headers: dict[str, str]) -> None:
     form = {"csrf": csrf(maria), "name": "x"}
     assert maria.post("/dashboard/keys", data=form, headers=headers).status_code == 403
-    assert site.store.api_keys(site.project.id) == ()
+    assert site.store.keys.list(site.project.id) == ()
     assert maria.post("/dashboard/keys", data=form, headers={"origin": "http://testserver"}).status_code == 200
 
 
@@ -120,7 +120,7 @@ def test_a_form_of_another_session_is_refused(site: Site, maria: TestClient) -> 
     other = csrf(log_in(site, site.admin))
     assert maria.post("/dashboard/keys", data={"csrf": other, "name": "x"}).status_code == 403
     assert maria.post("/dashboard/keys", data={"name": "x"}).status_code == 403
-    assert site.store.api_keys(site.project.id) == ()
+    assert site.store.keys.list(site.project.id) == ()
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_a_form_of_another_session_is_refused(site: Site, maria: TestClient) -> 
              "/dashboard/limits", "/dashboard/limits/remove", "/dashboard/access", "/dashboard/access/1/revoke"],
 )  # fmt: skip
 def test_a_viewer_changes_nothing(site: Site, finance: TestClient, path: str) -> None:
-    before = site.store.change_token()
+    before = site.store.changes.revision()
     answer = finance.post(path, data={"csrf": csrf(finance), "name": "x", "role": "admin"})
     assert answer.status_code == 403
     assert "viewer token" in answer.text
-    assert site.store.change_token() == before
+    assert site.store.changes.revision() == before
 
 
 def test_a_viewer_sees_no_form_and_no_access_page(finance: TestClient) -> None:
@@ -144,8 +144,8 @@ def test_a_viewer_sees_no_form_and_no_access_page(finance: TestClient) -> None:
 
 @pytest.mark.parametrize("path", [*PAGES, "/dashboard/access", "/dashboard/login", "/dashboard/none"])
 def test_pages_are_sound(site: Site, maria: TestClient, path: str) -> None:
-    site.store.add_events([event(site), event(site, cost_usd=None, model_served="mystery")])
-    site.store.create_api_key(site.project.id, "k")
+    site.store.events.add([event(site), event(site, cost_usd=None, model_served="mystery")])
+    site.store.keys.create(site.project.id, "k")
     answer = maria.get(path)
     if path == "/dashboard/none":
         assert answer.status_code == 404
@@ -181,7 +181,7 @@ def numbers(text: str, ident: str) -> str:
 
 
 def test_overview_adds_up(site: Site, maria: TestClient) -> None:
-    site.store.add_events([event(site), event(site, room="ci"), event(site, model_served="mystery", cost_usd=None)])
+    site.store.events.add([event(site), event(site, room="ci"), event(site, model_served="mystery", cost_usd=None)])
     text = maria.get("/dashboard").text
     assert numbers(text, "total-requests") == "3"
     assert numbers(text, "total-input") == "3000"
@@ -195,7 +195,7 @@ def test_overview_adds_up(site: Site, maria: TestClient) -> None:
 
 @pytest.mark.parametrize("period", ["24h", "7d", "30d", "90d", "all", "nonsense"])
 def test_every_period_shows_what_is_recent(site: Site, maria: TestClient, period: str) -> None:
-    site.store.add_events([event(site)])
+    site.store.events.add([event(site)])
     text = maria.get(f"/dashboard?period={period}").text
     assert numbers(text, "total-requests") == "1"
     assert len(re.findall(r"<td class=\"num\">\$0\.0123</td>", text)) >= 1
@@ -203,7 +203,7 @@ def test_every_period_shows_what_is_recent(site: Site, maria: TestClient, period
 
 def test_names_from_outside_are_text_and_not_markup(site: Site, maria: TestClient) -> None:
     evil = '"><script>alert(1)</script>&{{1234567*7}}'
-    site.store.add_events([event(site, room=evil, session=evil, participant=evil, model_served=evil, error=evil)])
+    site.store.events.add([event(site, room=evil, session=evil, participant=evil, model_served=evil, error=evil)])
     for path in (*PAGES, "/dashboard/usage?by=session,model", f"/dashboard?room={evil}"):
         text = maria.get(path).text
         assert "<script>alert" not in text
@@ -212,7 +212,7 @@ def test_names_from_outside_are_text_and_not_markup(site: Site, maria: TestClien
 
 
 def test_breakdown_and_requests(site: Site, maria: TestClient) -> None:
-    site.store.add_events([event(site) for _ in range(60)])
+    site.store.events.add([event(site) for _ in range(60)])
     text = maria.get("/dashboard/usage?by=session,day").text
     assert re.search(r"<tfoot>.*?<data value=\"60\">60</data>.*?60,000.*?\$0\.7380", text, re.DOTALL)
     first = maria.get("/dashboard/requests?session=codex-ana").text
@@ -227,21 +227,21 @@ def test_making_and_revoking_a_key(site: Site, maria: TestClient) -> None:
     shown = re.search(r'<code id="secret">([^<]+)</code>', answer.text)
     assert shown
     key = ApiKey.parse(shown[1])
-    assert site.store.signing_keys()[0].secret == key.secret
+    assert site.store.keys.signing()[0].secret == key.secret
     listed = maria.get("/dashboard/keys").text
     assert key.secret not in listed
     assert "for &lt;b&gt;CI" in listed
     assert maria.post(f"/dashboard/keys/{key.id}/revoke", data={"csrf": csrf(maria)}).status_code == 303
-    assert site.store.signing_keys()[0].revoked
+    assert site.store.keys.signing()[0].revoked
     assert maria.post("/dashboard/keys/none/revoke", data={"csrf": csrf(maria)}).status_code == 404
-    assert [entry.action for entry in site.store.audit_entries(limit=2)] == ["api_key.revoke", "api_key.create"]
+    assert [entry.action for entry in site.store.audit.list(limit=2)] == ["api_key.revoke", "api_key.create"]
 
 
 def test_rooms_and_limits(site: Site, maria: TestClient) -> None:
     form = {"csrf": csrf(maria), "name": "backend", "openai": "azure", "anthropic": "",
             "models": "openai/gpt-5*\nanthropic/*", "aliases": "default = gpt-5.4\n\n fast=gpt-5.4-mini"}  # fmt: skip
     assert maria.post("/dashboard/rooms", data=form).status_code == 303
-    (room,) = site.store.rooms(site.project.id)
+    (room,) = site.store.rooms.list(site.project.id)
     assert (room.name, room.providers, room.models) == (
         "backend",
         {"openai": "azure"},
@@ -259,7 +259,7 @@ def test_rooms_and_limits(site: Site, maria: TestClient) -> None:
         "hard": "false",
     }
     assert maria.post("/dashboard/limits", data=limit).status_code == 303
-    (kept,) = site.store.limits(site.project.id)
+    (kept,) = site.store.limits.list(site.project.id)
     assert (str(kept.amount.normalize()), kept.hard, kept.kind) == ("12.5", False, LimitKind.USD_PER_DAY)
     assert maria.post("/dashboard/limits", data=limit | {"amount": "lots"}).status_code == 400
     page = maria.get("/dashboard/rooms").text
@@ -267,18 +267,18 @@ def test_rooms_and_limits(site: Site, maria: TestClient) -> None:
     gone = {name: limit[name] for name in ("csrf", "scope", "subject", "kind")}
     assert maria.post("/dashboard/limits/remove", data=gone).status_code == 303
     assert maria.post("/dashboard/rooms/remove", data={"csrf": csrf(maria), "name": "backend"}).status_code == 303
-    assert (site.store.rooms(site.project.id), site.store.limits(site.project.id)) == ((), ())
+    assert (site.store.rooms.list(site.project.id), site.store.limits.list(site.project.id)) == ((), ())
 
 
 def test_access_tokens(site: Site, maria: TestClient) -> None:
     answer = maria.post("/dashboard/access", data={"csrf": csrf(maria), "name": "board", "role": "viewer"})
     shown = re.search(r'<code id="secret">([^<]+)</code>', answer.text)
     assert shown
-    token = site.store.check_access_token(shown[1])
+    token = site.store.access_tokens.check(shown[1])
     assert token is not None
     assert token.role is Role.VIEWER
     assert maria.post(f"/dashboard/access/{token.id}/revoke", data={"csrf": csrf(maria)}).status_code == 303
-    assert site.store.check_access_token(shown[1]) is None
+    assert site.store.access_tokens.check(shown[1]) is None
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"a=%ff", b"&".join(b"a%d=1" % number for number in range(100))])
@@ -290,7 +290,7 @@ def test_a_wrong_form_is_told(maria: TestClient, body: bytes) -> None:
 def test_a_store_that_is_away_is_said(site: Site, tmp_path: Path, maria: TestClient) -> None:
     class Away:
         def __getattr__(self, _: str) -> Any:
-            from meshproxy_cli.store.base import StoreUnavailableError  # noqa: PLC0415
+            from meshproxy_cli.store.errors import StoreUnavailableError  # noqa: PLC0415
 
             raise StoreUnavailableError("The database is away.")
 

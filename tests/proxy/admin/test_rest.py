@@ -70,10 +70,10 @@ def test_every_call_wants_a_token(site: Site, endpoint: Any) -> None:
 @pytest.mark.parametrize("endpoint", ADMIN_ONLY, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
 def test_a_viewer_changes_nothing(site: Site, viewer: TestClient, endpoint: Any) -> None:
     path = endpoint.path.replace("{project_id}", site.project.id)
-    before = site.store.change_token()
+    before = site.store.changes.revision()
     answer = viewer.request(endpoint.method, path, json={"name": "x", "role": "admin"})
     assert answer.status_code == 403
-    assert site.store.change_token() == before
+    assert site.store.changes.revision() == before
 
 
 def test_every_changing_call_is_for_admins() -> None:
@@ -81,7 +81,7 @@ def test_every_changing_call_is_for_admins() -> None:
 
 
 def test_a_revoked_token_is_refused(site: Site, admin: TestClient) -> None:
-    token = next(token for token in site.store.access_tokens() if token.name == "finance")
+    token = next(token for token in site.store.access_tokens.list() if token.name == "finance")
     viewer = site.client(site.viewer)
     assert viewer.get("/accounts/projects").status_code == 200
     assert admin.delete(f"/accounts/access-tokens/{token.id}").status_code == 204
@@ -100,7 +100,7 @@ def test_api_keys(site: Site, admin: TestClient, viewer: TestClient) -> None:
     assert [item["id"] for item in check(listed, "GET", path)["keys"]] == [key.id]
     assert key.secret not in listed.text
     assert admin.delete(url(site, f"/api-keys/{key.id}")).status_code == 204
-    assert [signing.revoked for signing in site.store.signing_keys()] == [True]
+    assert [signing.revoked for signing in site.store.keys.signing()] == [True]
     assert admin.delete(url(site, "/api-keys/6f1c8a52-7c0e-4f5b-9d4e-000000000000")).status_code == 404
     assert len(site.changes) == 2
 
@@ -109,7 +109,7 @@ def test_no_field_that_was_not_declared_is_taken(site: Site, admin: TestClient) 
     answer = admin.post(url(site, "/api-keys"), json={"name": "x", "project_id": "other"})
     assert answer.status_code == 400
     assert "project_id" in answer.json()["error"]["message"]
-    assert site.store.api_keys(site.project.id) == ()
+    assert site.store.keys.list(site.project.id) == ()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_rooms(site: Site, admin: TestClient, viewer: TestClient) -> None:
     assert (changed["models"], changed["created_at"]) == ([], made["created_at"])
     assert [room["name"] for room in check(viewer.get(url(site, "/rooms")), "GET", path)["rooms"]] == ["backend"]
     assert admin.delete(url(site, "/rooms/backend")).status_code == 204
-    assert site.store.rooms(site.project.id) == ()
+    assert site.store.rooms.list(site.project.id) == ()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_wrong_room_is_told(site: Site, admin: TestClient, room: str, settings
     answer = admin.put(url(site, f"/rooms/{room}"), json=settings)
     assert answer.status_code == 400
     assert word in answer.json()["error"]["message"]
-    assert site.store.rooms(site.project.id) == ()
+    assert site.store.rooms.list(site.project.id) == ()
 
 
 def test_limits(site: Site, admin: TestClient, viewer: TestClient) -> None:
@@ -192,11 +192,11 @@ def test_limits(site: Site, admin: TestClient, viewer: TestClient) -> None:
         amount=Decimal("12.5"),
         hard=False,
     )
-    assert site.store.limits(site.project.id) == (kept,)
+    assert site.store.limits.list(site.project.id) == (kept,)
     assert check(viewer.get(url(site, "/limits")), "GET", path)["limits"] == [wanted | {"project_id": site.project.id}]
     which = {"scope": "room", "subject": "*", "kind": "usd_per_day"}
     assert admin.delete(url(site, "/limits"), params=which).status_code == 204
-    assert site.store.limits(site.project.id) == ()
+    assert site.store.limits.list(site.project.id) == ()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_limits(site: Site, admin: TestClient, viewer: TestClient) -> None:
 def test_a_wrong_limit_is_told(site: Site, admin: TestClient, change: dict[str, Any]) -> None:
     limit = {"scope": "room", "subject": "*", "kind": "usd_per_day", "amount": 1} | change
     assert admin.put(url(site, "/limits"), json=limit).status_code == 400
-    assert site.store.limits(site.project.id) == ()
+    assert site.store.limits.list(site.project.id) == ()
 
 
 def test_access_tokens_and_audit(site: Site, admin: TestClient) -> None:
@@ -247,7 +247,7 @@ def test_projects_and_status(site: Site, viewer: TestClient) -> None:
 def test_usage_has_mesh_agents_shape_and_ours(site: Site, viewer: TestClient) -> None:
     path = "/accounts/projects/{project_id}/usage"
     now = datetime.now(UTC)
-    site.store.add_events(
+    site.store.events.add(
         [
             event(site),
             event(site, room="ci", started_at=now - timedelta(days=2)),
@@ -285,7 +285,7 @@ def test_a_wrong_query_is_told(site: Site, viewer: TestClient, query: dict[str, 
 def test_events_come_in_pages(site: Site, viewer: TestClient) -> None:
     path = "/accounts/projects/{project_id}/usage/events"
     events = [event(site) for _ in range(5)]
-    site.store.add_events(events)
+    site.store.events.add(events)
     ids, after, pages = [], None, 0
     while True:
         params = {"limit": "2"} | ({"after": after} if after else {})
@@ -302,7 +302,7 @@ def test_events_come_in_pages(site: Site, viewer: TestClient) -> None:
 
 def test_pruning_keeps_the_sums(site: Site, admin: TestClient) -> None:
     now = datetime.now(UTC)
-    site.store.add_events([replace(event(site), started_at=now - timedelta(days=400)), event(site)])
+    site.store.events.add([replace(event(site), started_at=now - timedelta(days=400)), event(site)])
     before = (now - timedelta(days=300)).isoformat()
     answer = admin.delete("/accounts/usage/events", params={"before": before})
     assert check(answer, "DELETE", "/accounts/usage/events") == {"dropped": 1}

@@ -11,8 +11,8 @@ import pytest
 from meshproxy_cli.proxy.admin.metrics import render
 from meshproxy_cli.proxy.events.observers import ObservedSink, StoredEvents, UsageCounters
 from meshproxy_cli.proxy.events.telemetry import OpenTelemetry, open_telemetry, operation
-from meshproxy_cli.store.base import StoreUnavailableError
-from meshproxy_cli.store.eventrows import EventRow, to_row
+from meshproxy_cli.store.engine.eventrows import EventRow, to_row
+from meshproxy_cli.store.errors import StoreUnavailableError
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 
 STARTED = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)

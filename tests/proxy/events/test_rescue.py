@@ -5,7 +5,7 @@ from meshproxy_cli.proxy.events.rescue import Rescue
 from meshproxy_cli.proxy.events.spool import Spool
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import StoreUnavailableError
+from meshproxy_cli.store.errors import StoreUnavailableError
 from meshproxy_cli.store.records import UsageQuery
 
 
@@ -13,14 +13,14 @@ def test_what_the_disk_does_not_take_is_shipped_from_memory(tmp_path: Path) -> N
     directory = tmp_path / "spool"
     spool = Spool(directory)
     store = open_store(f"sqlite:///{tmp_path}/meshproxy.db")
-    rescue = Rescue(spool, store, PriceBook())
+    rescue = Rescue(spool, store.events, PriceBook())
     directory.rmdir()  # nothing can be written there any more
     event = usage_event()
     spool.append(event)
     assert spool.in_memory == 1
     rescue.run()
     assert spool.in_memory == 0
-    assert [kept.event_id for kept in store.export_events(UsageQuery())] == [event.event_id]
+    assert [kept.event_id for kept in store.events.export(UsageQuery())] == [event.event_id]
     store.close()
 
 

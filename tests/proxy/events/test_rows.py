@@ -14,7 +14,7 @@ from meshproxy_cli.proxy.events import spool as spools
 from meshproxy_cli.proxy.events.rows import RowMaker
 from meshproxy_cli.proxy.usage.pricefile import read_price_file
 from meshproxy_cli.proxy.usage.pricing import PriceBook, PricedProvider
-from meshproxy_cli.store.eventrows import MAX_COST, PLACES, to_event, to_row
+from meshproxy_cli.store.engine.eventrows import MAX_COST, PLACES, to_event, to_row
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

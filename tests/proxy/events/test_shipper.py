@@ -13,10 +13,11 @@ from meshproxy_cli.proxy.events.shipper import REJECTED, Shipper
 from meshproxy_cli.proxy.events.spool import Spool
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import Store, StoreUnavailableError
-from meshproxy_cli.store.eventrows import EventRow, to_event
+from meshproxy_cli.store.engine.eventrows import EventRow, to_event
+from meshproxy_cli.store.errors import StoreUnavailableError
 from meshproxy_cli.store.events import TokenCounts, UsageEvent
 from meshproxy_cli.store.records import UsageQuery
+from meshproxy_cli.store.store import Store
 
 PRICES = PriceBook()
 
@@ -197,10 +198,10 @@ def store(tmp_path: Path) -> Iterable[Store]:
 
 
 def test_several_shippers_of_one_directory_store_each_event_once(tmp_path: Path, store: Store) -> None:
-    project = store.ensure_project()
+    project = store.projects.ensure()
     directory = tmp_path / "spool"
     workers = [Spool(directory, number) for number in range(3)]
-    shippers = [Shipper(directory, store, PRICES) for _ in workers]
+    shippers = [Shipper(directory, store.events, PRICES) for _ in workers]
     done = threading.Event()
 
     def ship(shipper: Shipper) -> None:
@@ -223,5 +224,5 @@ def test_several_shippers_of_one_directory_store_each_event_once(tmp_path: Path,
         shipper.run_once()
     assert sum(shipper.counters.shipped for shipper in shippers) == 300
     assert spools.segments(directory) == []
-    report = store.usage(UsageQuery(project_id=project.id))
+    report = store.usage.report(UsageQuery(project_id=project.id))
     assert (report.totals.requests, report.totals.input_tokens) == (300, 300_000)

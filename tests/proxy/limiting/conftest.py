@@ -16,7 +16,7 @@ from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 from meshproxy_cli.store.records import Limit, LimitKind, LimitScope
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.store import Store
 
 CALLER = Caller(
     project_id="p", room="lab", session="codex", participant="ann", key_id="k", agent="codex_exec", models=None
@@ -76,9 +76,9 @@ def worker(store_url: str) -> Iterator[Callable[..., "Worker"]]:
 class Worker:
     """A limiter and its store; `ask` waits where the data path would go on later."""
 
-    def __init__(self, store: SqlStore, name: str, limits: tuple[Limit, ...], **options: Any) -> None:
+    def __init__(self, store: Store, name: str, limits: tuple[Limit, ...], **options: Any) -> None:
         self.store = store
-        self.limiter = StoreLimiter(store, name, lambda event: event, **options)
+        self.limiter = StoreLimiter(store.leases, name, lambda event: event, **options)
         self.limiter.update(limits)
         self.limiter.start()
         self._stopped = False

@@ -14,10 +14,10 @@ from meshproxy_cli.proxy.core.errors import Refusal
 from meshproxy_cli.proxy.limiting.interface import Admission
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.store import open_store
+from meshproxy_cli.store.engine.schema import limit_counters
 from meshproxy_cli.store.leases import LeaseAnswer, LeaseRequest
 from meshproxy_cli.store.records import LimitKind, LimitScope
-from meshproxy_cli.store.schema import limit_counters
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.store import Store
 
 from .conftest import CALLER, limit
 from .test_limiter import wait_until
@@ -28,7 +28,7 @@ MANY = 100
 class Gate:
     """A real store behind a gate that the test closes."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self.open = threading.Event()
         self.open.set()
@@ -44,10 +44,10 @@ class Gate:
             self.open_to_many.wait(30)
         if self.error is not None:
             raise self.error
-        return self.store.exchange(holder, requests)
+        return self.store.leases.exchange(holder, requests)
 
-    def expire_leases(self) -> int:
-        return self.store.expire_leases()
+    def expire(self) -> int:
+        return self.store.leases.expire()
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def ask(limiter: StoreLimiter, caller: Caller = CALLER) -> Admission | Refusal:
 
 
 def spent(gate: Gate) -> int:
-    with gate.store.database.read() as connection:
+    with gate.store.session.database.read() as connection:
         return int(connection.execute(sa.select(sa.func.sum(limit_counters.c.spent))).scalar_one() or 0)
 
 

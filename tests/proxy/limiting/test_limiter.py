@@ -51,7 +51,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("meshproxy_cli.store.quotas.Quotas._now", lambda *_: made())
+    monkeypatch.setattr("meshproxy_cli.store.parts.leases.Leases._now", lambda *_: made())
     return made
 
 

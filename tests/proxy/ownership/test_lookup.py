@@ -13,7 +13,7 @@ from meshproxy_cli.proxy.ownership.lookup import Found, OwnerLookup
 from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.proxy.ownership.shipper import OwnerShipper
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import StoreUnavailableError
+from meshproxy_cli.store.errors import StoreUnavailableError
 
 CALLER = Caller("p", "r", "s", "ana", "k", "", None)
 
@@ -25,19 +25,19 @@ class Machines:
         self.store = open_store(f"sqlite:///{directory}/meshproxy.db")
         self.here = Owners(directory / "here", 0)
         self.there = Owners(directory / "there", 0)
-        self._shipper = OwnerShipper(directory / "there", self.store)
+        self._shipper = OwnerShipper(directory / "there", self.store.owners)
         self.away = False
         self.asked: list[int] = []
         self.open = threading.Event()
         self.open.set()
 
-    def owners(self, ids: Iterable[str]) -> Mapping[str, str]:
+    def find(self, ids: Iterable[str]) -> Mapping[str, str]:
         wanted = list(ids)
         self.asked.append(len(wanted))
         self.open.wait(20)
         if self.away:
             raise StoreUnavailableError("it is away")
-        return self.store.owners(wanted)
+        return self.store.owners.find(wanted)
 
     def note(self, ident: str) -> None:
         self.there.note(CALLER, ident)

@@ -10,8 +10,8 @@ from meshproxy_cli.proxy.ownership import owners as module
 from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.proxy.ownership.shipper import OwnerShipper, is_shared
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import StoreUnavailableError
-from meshproxy_cli.store.sql import SqlStore
+from meshproxy_cli.store.errors import StoreUnavailableError
+from meshproxy_cli.store.store import Store
 
 CALLER = Caller("p", "r", "s", "ana", "k", "", None)
 
@@ -19,20 +19,20 @@ CALLER = Caller("p", "r", "s", "ana", "k", "", None)
 class Gate:
     """A store that can be away."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self.away = False
         self.asked = 0
 
-    def add_owners(self, owners: Mapping[str, str]) -> None:
+    def record(self, owners: Mapping[str, str]) -> None:
         self.asked += 1
         if self.away:
             raise StoreUnavailableError("it is away")
-        self.store.add_owners(owners)
+        self.store.owners.record(owners)
 
     def knows(self, *idents: str) -> list[bool]:
         keys = [Owners.key(ident).decode() for ident in idents]
-        found = self.store.owners(keys)
+        found = self.store.owners.find(keys)
         return [key in found for key in keys]
 
 
@@ -74,7 +74,7 @@ def test_another_machine_finds_the_room(gate: Gate, directory: Path, tmp_path: P
     OwnerShipper(directory, gate).run_once()  # type: ignore[arg-type]  # as above
     key = Owners.key("resp_1")
     assert not there.knows("resp_1")
-    there.learn(key, gate.store.owners([key.decode()])[key.decode()].encode())
+    there.learn(key, gate.store.owners.find([key.decode()])[key.decode()].encode())
     assert there.owns(CALLER, "resp_1")
     assert not there.owns(Caller("p", "other", "s", "ana", "k", "", None), "resp_1")
     here.close()

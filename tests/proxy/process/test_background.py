@@ -11,7 +11,9 @@ from meshproxy_cli.proxy.core.directory import Directory
 from meshproxy_cli.proxy.process import background as janitor
 from meshproxy_cli.proxy.process.background import Janitor
 from meshproxy_cli.store import open_store
-from meshproxy_cli.store.base import Store, StoreUnavailableError
+from meshproxy_cli.store.errors import StoreUnavailableError
+from meshproxy_cli.store.parts.changes import Changes
+from meshproxy_cli.store.store import Store
 from proxy.bench import run, until
 
 
@@ -30,23 +32,23 @@ def test_a_store_that_fails_is_asked_again(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, problem: Exception, told: str
 ) -> None:
     monkeypatch.setattr(janitor, "_RECONNECT_S", 0.05)
-    changes, broken = store.changes, [problem, problem, problem]
+    follow, broken = Changes.follow, [problem, problem, problem]
 
-    def fail_at_first() -> object:
+    def fail_at_first(changes: Changes) -> object:
         if broken:
             raise broken.pop()
-        return changes()
+        return follow(changes)
 
     async def play() -> None:
         seen: list[Directory] = []
         answered: list[None] = []
-        monkeypatch.setattr(store, "changes", fail_at_first)
+        monkeypatch.setattr(Changes, "follow", fail_at_first)
         running = Janitor(store, asyncio.get_running_loop(), seen.append)
         running.start()
         running.refresh(lambda: answered.append(None))
         await until(lambda: bool(answered))  # a request that waits for it is answered, away or not
         await until(lambda: not broken and not running.store_away)
-        key = store.create_api_key(store.ensure_project().id, "new")
+        key = store.keys.create(store.projects.ensure().id, "new")
         await until(lambda: seen[-1].key(key.id) is not None)
         await asyncio.get_running_loop().run_in_executor(None, running.stop)
 

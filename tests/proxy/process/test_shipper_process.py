@@ -53,7 +53,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def stored(plan: ShippingPlan) -> set[str]:
     store = open_store(plan.database_url)
-    found = {event.event_id for event in store.export_events(UsageQuery())}
+    found = {event.event_id for event in store.events.export(UsageQuery())}
     store.close()
     return found
 
@@ -153,7 +153,7 @@ def test_a_new_configuration_brings_prices_and_how_long_events_are_kept(
         spool.append(usage_event())
         spool.rotate()
         one._shipper.run_once()
-    costs = [event.cost_usd for event in store.export_events(UsageQuery())]
+    costs = [event.cost_usd for event in store.events.export(UsageQuery())]
     assert [str(cost) for cost in costs] == ["0.0035", "0.0011"]
     assert one._retention.keep_days == 7
     store.close()

@@ -8,7 +8,7 @@ from random import Random
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.proxy.usage.rates import Brackets, Rates
 from meshproxy_cli.proxy.usage.tariff import Tariff, whole_rates
-from meshproxy_cli.store.eventrows import to_picodollars
+from meshproxy_cli.store.engine.eventrows import to_picodollars
 from meshproxy_cli.store.events import TokenCounts
 
 CHEAP = Rates(*map(Decimal, ("1.25", "0.125", "1.5", "2.5", "10", "10.000001")))

@@ -22,7 +22,7 @@ async def _list(request: Request, session: Session) -> Response:
 async def _create(request: Request, session: Session) -> Response:
     new = check(await sessions.check_form(request, session), NewAccessToken)
     _, text = await change_in_store(
-        request, session.holder, lambda store: store.create_access_token(new.name, new.role)
+        request, session.holder, lambda store: store.access_tokens.create(new.name, new.role)
     )
     return await _show(request, session, created=text, name=new.name)
 
@@ -30,13 +30,13 @@ async def _create(request: Request, session: Session) -> Response:
 async def _revoke(request: Request, session: Session) -> Response:
     await sessions.check_form(request, session)
     token_id = request.path_params["token_id"]
-    await change_in_store(request, session.holder, lambda store: store.revoke_access_token(token_id))
+    await change_in_store(request, session.holder, lambda store: store.access_tokens.revoke(token_id))
     return see_other(_PATH)
 
 
 async def _show(request: Request, session: Session, *, created: str | None = None, name: str = "") -> Response:
-    tokens = await in_store(request, lambda store: store.access_tokens())
-    entries = await in_store(request, lambda store: store.audit_entries(limit=_ENTRIES))
+    tokens = await in_store(request, lambda store: store.access_tokens.list())
+    entries = await in_store(request, lambda store: store.audit.list(limit=_ENTRIES))
     ordered = sorted(tokens, key=lambda token: (token.revoked_at is not None, -token.created_at.timestamp()))
     return render(
         request,

@@ -21,7 +21,7 @@ async def _breakdown(request: Request, session: Session) -> Response:
     now, filters = datetime.now(UTC), Filters.from_query(request.query_params)
     project, groups = await project_of(request), read_groups(request.query_params.get("by", ""))
     query = filters.query(project.id, groups, now)
-    report = await in_store(request, lambda store: store.usage(query))
+    report = await in_store(request, lambda store: store.usage.report(query))
     rows = ordered(report)
     return render(
         request,
@@ -45,7 +45,9 @@ async def _requests(request: Request, session: Session) -> Response:
     project = await project_of(request)
     query = filters.query(project.id, (), now)
     after = request.query_params.get("after") or None
-    events = await in_store(request, lambda store: store.events(query, after=after, limit=_PAGE + 1, newest_first=True))
+    events = await in_store(
+        request, lambda store: store.events.list(query, after=after, limit=_PAGE + 1, newest_first=True)
+    )
     shown = events[:_PAGE]
     return render(
         request,

@@ -23,7 +23,7 @@ async def _create(request: Request, session: Session) -> Response:
     new = check(await sessions.check_form(request, session), NewApiKey)
     project = await project_of(request)
     key = await change_in_store(
-        request, session.holder, lambda store: store.create_api_key(project.id, new.name, new.description)
+        request, session.holder, lambda store: store.keys.create(project.id, new.name, new.description)
     )
     return await _show(request, session, project, created=key, name=new.name)
 
@@ -31,14 +31,14 @@ async def _create(request: Request, session: Session) -> Response:
 async def _revoke(request: Request, session: Session) -> Response:
     await sessions.check_form(request, session)
     project, key_id = await project_of(request), request.path_params["key_id"]
-    await change_in_store(request, session.holder, lambda store: store.revoke_api_key(project.id, key_id))
+    await change_in_store(request, session.holder, lambda store: store.keys.revoke(project.id, key_id))
     return see_other(_PATH)
 
 
 async def _show(
     request: Request, session: Session, project: Project, *, created: ApiKey | None = None, name: str = ""
 ) -> Response:
-    keys = await in_store(request, lambda store: store.api_keys(project.id))
+    keys = await in_store(request, lambda store: store.keys.list(project.id))
     ordered = sorted(keys, key=lambda key: (key.revoked_at is not None, -key.created_at.timestamp()))
     return render(
         request,

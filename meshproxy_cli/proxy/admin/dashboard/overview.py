@@ -46,7 +46,7 @@ async def _overview(request: Request, session: Session) -> Response:
     reports: dict[GroupBy, UsageReport] = {}
 
     async def fetch(key: GroupBy, query: UsageQuery) -> None:
-        reports[key] = await in_store(request, lambda store: store.usage(query))
+        reports[key] = await in_store(request, lambda store: store.usage.report(query))
 
     async with create_task_group() as tasks:
         tasks.start_soon(fetch, unit, filters.query(project.id, (unit, GroupBy.MODEL), now))

@@ -87,7 +87,7 @@ def page(path: str, handler: Handler, *, method: str = "GET", admin: bool = Fals
 
 async def project_of(request: Request) -> Project:
     """Return the project that the dashboard shows: the server's first."""
-    projects = await in_store(request, lambda store: store.projects())
+    projects = await in_store(request, lambda store: store.projects.list())
     if not projects:
         raise Problem(404, "not_found", "There is no project yet.")
     return projects[0]

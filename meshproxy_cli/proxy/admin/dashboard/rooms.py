@@ -21,9 +21,11 @@ _PATH = "/dashboard/rooms"
 
 async def _list(request: Request, session: Session) -> Response:
     project, services = await project_of(request), services_of(request)
-    rooms = await in_store(request, lambda store: store.rooms(project.id))
-    limits = await in_store(request, lambda store: store.limits(project.id))
-    seen = await in_store(request, lambda store: store.usage(UsageQuery(project_id=project.id, by=(GroupBy.ROOM,))))
+    rooms = await in_store(request, lambda store: store.rooms.list(project.id))
+    limits = await in_store(request, lambda store: store.limits.list(project.id))
+    seen = await in_store(
+        request, lambda store: store.usage.report(UsageQuery(project_id=project.id, by=(GroupBy.ROOM,)))
+    )
     known = {room.name for room in rooms}
     return render(
         request,
@@ -56,7 +58,7 @@ async def _put(request: Request, session: Session) -> Response:
 async def _remove(request: Request, session: Session) -> Response:
     fields = await sessions.check_form(request, session)
     project = await project_of(request)
-    await change_in_store(request, session.holder, lambda store: store.remove_room(project.id, fields.get("name", "")))
+    await change_in_store(request, session.holder, lambda store: store.rooms.remove(project.id, fields.get("name", "")))
     return see_other(_PATH)
 
 
@@ -64,7 +66,7 @@ async def _put_limit(request: Request, session: Session) -> Response:
     fields = await sessions.check_form(request, session)
     fields["hard"] = "false" if fields.get("hard") == "false" else "true"
     limit = check_limit((await project_of(request)).id, check(fields, LimitBody))
-    await change_in_store(request, session.holder, lambda store: store.put_limit(limit))
+    await change_in_store(request, session.holder, lambda store: store.limits.put(limit))
     return see_other(_PATH)
 
 
@@ -72,7 +74,7 @@ async def _remove_limit(request: Request, session: Session) -> Response:
     name = check(await sessions.check_form(request, session), LimitName)
     project = await project_of(request)
     limit = Limit(project_id=project.id, scope=name.scope, subject=name.subject, kind=name.kind, amount=Decimal(0))
-    await change_in_store(request, session.holder, lambda store: store.remove_limit(limit))
+    await change_in_store(request, session.holder, lambda store: store.limits.remove(limit))
     return see_other(_PATH)
 
 

@@ -44,7 +44,7 @@ class Session:
 
 async def log_in(request: Request, text: str) -> AccessToken | None:
     """Return the access token with that text, or None."""
-    return await in_store(request, lambda store: store.check_access_token(text))
+    return await in_store(request, lambda store: store.access_tokens.check(text))
 
 
 def set_cookie(request: Request, response: Response, token: AccessToken) -> None:
@@ -76,7 +76,7 @@ async def current(request: Request) -> Session | None:
     claims = msgspec.json.decode(base64.urlsafe_b64decode(payload), type=_Claims)
     if claims.expires_at <= time.time():
         return None
-    for token in await in_store(request, lambda store: store.access_tokens()):
+    for token in await in_store(request, lambda store: store.access_tokens.list()):
         if token.id == claims.token_id and token.revoked_at is None:
             return Session(Holder(token, origin_of(request)), _sign(request, f"csrf:{cookie}"))
     return None

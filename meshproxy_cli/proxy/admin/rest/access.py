@@ -46,23 +46,23 @@ class AuditLog(msgspec.Struct):
 async def _create(call: Call) -> CreatedAccessToken:
     new: NewAccessToken = call.body
     token, value = await call.change(
-        lambda store: store.create_access_token(new.name, new.role),
+        lambda store: store.access_tokens.create(new.name, new.role),
     )
     return CreatedAccessToken(token=token, value=value)
 
 
 async def _list(call: Call) -> AccessTokenList:
-    return AccessTokenList(tokens=await call.read(lambda store: store.access_tokens()))
+    return AccessTokenList(tokens=await call.read(lambda store: store.access_tokens.list()))
 
 
 async def _revoke(call: Call) -> None:
     token_id = call.path("token_id")
-    await call.change(lambda store: store.revoke_access_token(token_id))
+    await call.change(lambda store: store.access_tokens.revoke(token_id))
 
 
 async def _audit(call: Call) -> AuditLog:
     limit = call.query.limit
-    return AuditLog(entries=await call.read(lambda store: store.audit_entries(limit=limit)))
+    return AuditLog(entries=await call.read(lambda store: store.audit.list(limit=limit)))
 
 
 ENDPOINTS = (

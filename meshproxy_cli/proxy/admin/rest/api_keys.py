@@ -38,18 +38,18 @@ class ApiKeyList(msgspec.Struct):
 async def _create(call: Call) -> CreatedApiKey:
     project = await call.project()
     new: NewApiKey = call.body
-    key = await call.change(lambda store: store.create_api_key(project.id, new.name, new.description))
+    key = await call.change(lambda store: store.keys.create(project.id, new.name, new.description))
     return CreatedApiKey(id=key.id, name=new.name, description=new.description, value=key.encode())
 
 
 async def _list(call: Call) -> ApiKeyList:
     project = await call.project()
-    return ApiKeyList(keys=await call.read(lambda store: store.api_keys(project.id)))
+    return ApiKeyList(keys=await call.read(lambda store: store.keys.list(project.id)))
 
 
 async def _revoke(call: Call) -> None:
     project, key_id = await call.project(), call.path("key_id")
-    await call.change(lambda store: store.revoke_api_key(project.id, key_id))
+    await call.change(lambda store: store.keys.revoke(project.id, key_id))
 
 
 ENDPOINTS = (

@@ -12,8 +12,8 @@ from starlette.routing import Route
 from meshproxy_cli.proxy.admin.access import Holder, authenticate, change_in_store, in_store, services_of
 from meshproxy_cli.proxy.admin.problems import Problem
 from meshproxy_cli.proxy.admin.services import WebServices
-from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.records import Project
+from meshproxy_cli.store.store import Store
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -56,7 +56,7 @@ class Call:
     async def project(self) -> Project:
         """Return the project that the path names; raise `Problem` 404 where there is none."""
         wanted = self.path("project_id")
-        for project in await self.read(lambda store: store.projects()):
+        for project in await self.read(lambda store: store.projects.list()):
             if project.id == wanted:
                 return project
         raise Problem(404, "not_found", f"There is no project {wanted!r} here; `GET /accounts/projects` lists them.")

@@ -57,19 +57,19 @@ def check_limit(project_id: str, body: LimitBody) -> Limit:
 
 async def _list(call: Call) -> LimitList:
     project = await call.project()
-    return LimitList(limits=await call.read(lambda store: store.limits(project.id)))
+    return LimitList(limits=await call.read(lambda store: store.limits.list(project.id)))
 
 
 async def _put(call: Call) -> Limit:
     limit = check_limit((await call.project()).id, call.body)
-    await call.change(lambda store: store.put_limit(limit))
+    await call.change(lambda store: store.limits.put(limit))
     return limit
 
 
 async def _remove(call: Call) -> None:
     project, name = await call.project(), call.query
     limit = Limit(project_id=project.id, scope=name.scope, subject=name.subject, kind=name.kind, amount=Decimal(0))
-    await call.change(lambda store: store.remove_limit(limit))
+    await call.change(lambda store: store.limits.remove(limit))
 
 
 ENDPOINTS = (

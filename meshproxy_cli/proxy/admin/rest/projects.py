@@ -29,7 +29,7 @@ class Status(msgspec.Struct):
 
 
 async def _projects(call: Call) -> ProjectList:
-    return ProjectList(projects=await call.read(lambda store: store.projects()))
+    return ProjectList(projects=await call.read(lambda store: store.projects.list()))
 
 
 async def _project(call: Call) -> Project:

@@ -8,8 +8,8 @@ import msgspec
 from meshproxy_cli.proxy.admin.problems import Problem
 from meshproxy_cli.proxy.admin.rest.endpoint import Call, Endpoint, Input
 from meshproxy_cli.proxy.admin.services import WebServices
-from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.records import Room
+from meshproxy_cli.store.store import Store
 
 _PATH = "/accounts/projects/{project_id}/rooms"
 _LONGEST_NAME = 128
@@ -70,15 +70,15 @@ def check_room(services: WebServices, project_id: str, name: str, settings: Room
 
 def put_room(store: Store, room: Room) -> Room:
     """Create the room or replace its settings; the time at which it was made stays."""
-    known = [existing for existing in store.rooms(room.project_id) if existing.name == room.name]
+    known = [existing for existing in store.rooms.list(room.project_id) if existing.name == room.name]
     kept = replace(room, created_at=known[0].created_at) if known else room
-    store.put_room(kept)
+    store.rooms.put(kept)
     return kept
 
 
 async def _list(call: Call) -> RoomList:
     project = await call.project()
-    return RoomList(rooms=await call.read(lambda store: store.rooms(project.id)))
+    return RoomList(rooms=await call.read(lambda store: store.rooms.list(project.id)))
 
 
 async def _put(call: Call) -> Room:
@@ -89,7 +89,7 @@ async def _put(call: Call) -> Room:
 
 async def _remove(call: Call) -> None:
     project, name = await call.project(), call.path("room")
-    await call.change(lambda store: store.remove_room(project.id, name))
+    await call.change(lambda store: store.rooms.remove(project.id, name))
 
 
 ENDPOINTS = (

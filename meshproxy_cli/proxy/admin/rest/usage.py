@@ -148,7 +148,7 @@ def _row(row: UsageRow) -> UsageRowBody:
 async def _usage(call: Call) -> UsageAnswer:
     project = await call.project()
     query = filters_of(call.query, project.id, _groups(call.query))
-    report: UsageReport = await call.read(lambda store: store.usage(query))
+    report: UsageReport = await call.read(lambda store: store.usage.report(query))
     return UsageAnswer(usage=[_row(row) for row in report.rows], totals=report.totals, by=report.by)
 
 
@@ -160,7 +160,7 @@ async def _events(call: Call) -> EventPage:
     query = filters_of(given, project.id)
     newest_first = given.order == "newest"
     events = await call.read(
-        lambda store: store.events(query, after=given.after, limit=given.limit, newest_first=newest_first)
+        lambda store: store.events.list(query, after=given.after, limit=given.limit, newest_first=newest_first)
     )
     return EventPage(events=events, next=events[-1].event_id if len(events) == given.limit else None)
 
@@ -169,7 +169,7 @@ async def _prune(call: Call) -> Pruned:
     before = _time("before", call.query.before)
     if before is None or before > datetime.now(UTC):
         raise Problem(400, "invalid_request", "`before` is a time that is past.")
-    return Pruned(dropped=await call.change(lambda store: store.prune_events(before)))
+    return Pruned(dropped=await call.change(lambda store: store.events.prune(before)))
 
 
 ENDPOINTS = (

@@ -1,0 +1,1 @@
+"""What the parts stand on: connections, transactions, the schema, encryption and bulk inserts."""

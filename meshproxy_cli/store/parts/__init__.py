@@ -1,0 +1,1 @@
+"""The parts of the store, one concern each; `store.store.Store` composes them."""

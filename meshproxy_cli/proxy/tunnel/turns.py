@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.gateway import Gateway
     from meshproxy_cli.proxy.usage.reading import Reading
 
-_REALTIME = "/v1/realtime"
+REALTIME = "/v1/realtime"
 
 
 class Turns:
@@ -26,7 +26,7 @@ class Turns:
         self._gateway = gateway
         self._exchange = exchange
         self._forbidden = forbidden
-        self._meter = TurnMeter(realtime=exchange.route.endpoint.path == _REALTIME)
+        self._meter = TurnMeter(realtime=exchange.route.endpoint.path == REALTIME)
         self._under_way: deque[Turn] = deque()
 
     @property

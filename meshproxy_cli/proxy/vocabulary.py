@@ -123,21 +123,19 @@ def is_opaque(name: str, kind: str) -> bool:
     """
     if name in _OPAQUE or name.endswith("_schema"):
         return True
-    match name:
-        case "parameters":
-            return kind in {"", "function", "tool_search", "custom"}
-        case "schema":
-            return kind in {"", "json_schema"}
-        case "input":
-            return kind.endswith("tool_use")
-        case "action" | "actions":
-            return kind.endswith("_call")
-        case "format":
-            return kind == "custom"
-        case _:
-            return False
+    if name in _OPAQUE_OF:
+        return kind in _OPAQUE_OF[name]
+    if name == "input":
+        return kind.endswith("tool_use")
+    return name in {"action", "actions"} and kind.endswith("_call")
 
 
 _OPAQUE: Final = frozenset({
     "arguments", "chat_template_kwargs", "client_metadata", "guided_json", "headers", "logit_bias", "metadata",
 })  # fmt: skip
+# By the type of the object that they are a member of, "" where it has none.
+_OPAQUE_OF: Final = {
+    "parameters": frozenset({"", "function", "tool_search", "custom"}),
+    "schema": frozenset({"", "json_schema"}),
+    "format": frozenset({"custom"}),
+}

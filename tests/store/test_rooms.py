@@ -18,6 +18,7 @@ def test_a_room_is_put_replaced_and_removed(store: SqlStore, project: Project) -
         providers={"openai": "azure"},
         models=("openai/gpt-*",),
         aliases={"default": "gpt-5.4"},
+        tools=("image_generation",),
     )
     store.put_room(room)
     assert store.rooms(project.id) == (room,)

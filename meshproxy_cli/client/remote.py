@@ -123,12 +123,9 @@ class RemoteClient:
 
     def put_room(self, room: Room) -> None:
         """Create a room or replace its settings."""
-        body = {
-            "providers": room.providers,
-            "models": list(room.models),
-            "aliases": room.aliases,
-            "tools": list(room.tools),
-        }
+        body = {"providers": room.providers, "models": list(room.models), "aliases": room.aliases}
+        if room.tools:  # which servers before 0.2 do not know
+            body["tools"] = list(room.tools)
         self._api.call("PUT", self._path("rooms", room.name), body=body)
 
     def remove_room(self, name: str) -> None:

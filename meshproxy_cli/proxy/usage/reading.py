@@ -39,7 +39,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     tokens: TokenCounts | None = None
     model: str = ""  # as answered; "" where the answer names none
     service_tier: str = ""  # as served; Anthropic's fast mode is "fast"
-    answer_id: str = ""  # OpenAI's id of the answer, by which later requests refer to it
+    answer_id: str = ""  # of the response or message, by which later requests refer to it
     items: tuple[AnswerItem, ...] = ()
     complete: bool = False  # the provider's terminal usage was seen (or the endpoint is free)
     estimated: bool = False

@@ -229,6 +229,7 @@ class Authoriser:
     def _check_found(self, caller: Caller, room: Room | None, protocol: Protocol, found: Survey) -> None:
         for ident in found.foreign:
             raise _no_such_id(caller, ident)
+        self._check_owners(caller, found.references)
         if _is_limited(caller, room, protocol):
             for model in found.models:
                 self._permitted(caller, protocol, room, model)
@@ -241,7 +242,6 @@ class Authoriser:
                         f"Room Proxy: only some models are allowed here, and {what} may run another one. Leave it out, "
                         f"or ask the proxy's admin to allow it: meshproxy room set {caller.room} --tool {name}",
                     )
-        self._check_owners(caller, found.references)
 
     def _about(self, caller: Caller, route: ProviderRoute, room: Room | None) -> Ask:
         if route.endpoint.reply is Reply.BATCH:

@@ -24,6 +24,7 @@ _MOST_REFERENCES: Final = 2_000
 _CHOOSES_MODEL: Final = frozenset({"moderation", "transcription", "input_audio_transcription"})
 _TOOLS: Final = frozenset({"tools", "functions", "definition"})
 _REQUESTS: Final = frozenset({"params", "session", "response"})
+_ITEMS: Final = frozenset({"input", "items", "item"})
 _LONGEST_SHOWN: Final = 80
 
 
@@ -114,28 +115,33 @@ class _Walk:
         """Look through an object: a `request` has options, and a `choice` picks tools that are described elsewhere."""
         _check_depth(depth)
         members = self._members(value)
-        kind = members.get("type")
-        kind = kind if isinstance(kind, str) else ""
+        kind = members.get("type") or ""
+        if not isinstance(kind, str):
+            raise DocumentError("a 'type' in the body is not a string")
         self._check_type(kind, members, parent, choice=choice)
         record = vocabulary.is_record_of_file(kind)
         if kind == "item_reference" and not self._realtime:
             self._refer(members.get("id"))
         for name, inner in members.items():
-            if inner is None or vocabulary.is_opaque(name, kind):
+            if inner is None:
+                continue
+            if request and not (name in vocabulary.OPTIONS or _names_model(name) or _is_number(inner)):
+                self._unknown(name, "the option")
+            if vocabulary.is_opaque(name, kind):
                 continue
             if _names_model(name):
                 self._name(inner, depth)
             elif "fallback" in name and name != "fallback_credit_token":
                 self._fall_back(inner, name, depth)
             else:
-                if request and name not in vocabulary.OPTIONS and not _is_number(inner):
-                    self._unknown(name, "the option")
                 if not record:
-                    self._follow(name, inner, members, kind)
+                    self._follow(name, inner, kind)
                 self._descend(name, inner, depth + 1, choice=choice or name == "tool_choice")
 
     def _descend(self, name: str, value: object, depth: int, *, choice: bool) -> None:
         if isinstance(value, dict):
+            if self._responses and name in _ITEMS:
+                self._check_item(value)
             if name in _CHOOSES_MODEL and not value.get("model"):
                 self._unknown(name, "without a `model`, the option")
             self._visit(value, name, depth, request=name in _REQUESTS, choice=choice)
@@ -148,7 +154,7 @@ class _Walk:
         _check_depth(depth)
         for item in items:
             if isinstance(item, dict):
-                if self._responses and name in {"input", "items"}:
+                if self._responses and name in _ITEMS:
                     self._check_item(item)
                 self._visit(item, name, depth + 1, choice=choice)
             elif isinstance(item, list):
@@ -200,7 +206,7 @@ class _Walk:
             else:
                 self._unknown(name, "without models, the option")
 
-    def _follow(self, name: str, value: object, members: Mapping[str, Any], kind: str) -> None:
+    def _follow(self, name: str, value: object, kind: str) -> None:
         """Note what a member refers to."""
         if name in vocabulary.FOREIGN:
             self._foreign(value)
@@ -209,8 +215,6 @@ class _Walk:
                 self._refer(value)
         elif name == "container":
             self._refer(value.get("id") if isinstance(value, dict) else value)
-        elif name == "audio" and members.get("role") == "assistant" and isinstance(value, dict):
-            self._foreign(value.get("id"))
         elif name == "skill_id":
             if kind != "anthropic" and not str(value).startswith("openai-"):
                 self._foreign(value)
@@ -271,7 +275,13 @@ class _Part(msgspec.Struct, gc=False):
     image_url: "_Parts" = None
     input_image_mask: "_Parts" = None
     mask: "_Parts" = None
+    image: "_Parts" = None
     images: "_Parts" = None
+    video: "_Parts" = None
+    video_url: "_Parts" = None
+    document: "_Parts" = None
+    input_audio: "_Parts" = None
+    data: "_Parts" = None
     system: "_Parts" = None
     instructions: "_Parts" = None
     summary: "_Parts" = None
@@ -305,6 +315,7 @@ class _Part(msgspec.Struct, gc=False):
     memory_store_id: None = None
     vault_ids: None = None
     user_profile_id: None = None
+    workspace_id: None = None
     environment_id: None = None
     environment_template_id: None = None
     credential_id: None = None
@@ -333,6 +344,7 @@ class _Request(_Part, gc=False):
 
     input: list[_Item | str] | str | None = None
     items: list[_Item] | None = None
+    item: _Item | None = None
     response: "_Request | None" = None
     session: "_Request | None" = None
 
@@ -360,7 +372,7 @@ def _refers(request: _Request) -> bool:
     return any(
         item.id
         and vocabulary.refers_by_id(item.type, sealed=bool(item.encrypted_content), whole=item.content is not None)
-        for items in (request.input, request.items)
+        for items in (request.input, request.items, [request.item])
         if isinstance(items, list)
         for item in items
         if isinstance(item, _Item)

@@ -24,13 +24,13 @@ OPTIONS: Final = _words("""
     input_fidelity instructions item keywords known_speaker_names known_speaker_references language languages
     length_penalty logit_bias logprobs mask max_completion_tokens max_output_tokens max_response_output_tokens
     max_tokens max_tokens_to_sample max_tool_calls mcp_servers message messages metadata min_p min_tokens mirostat
-    modalities model moderation multi_agent n num_ctx output_audio_format output_compression output_config
+    modalities model moderation n num_ctx output_audio_format output_compression output_config
     output_format output_modalities parallel_tool_calls partial_images personality prediction prefill presence_penalty
     previous_response_id prompt prompt_cache_key prompt_cache_options prompt_cache_retention quality reasoning
     reasoning_effort reasoning_format repeat_penalty repetition_penalty requests response response_format response_id
     safety_identifier seed service_tier session size skip_special_tokens speed stop stop_sequences stop_token_ids
     store stream stream_format stream_id stream_options style suffix svg system temperature text thinking
-    thinking_budget thread timestamp_granularities tool_choice tool_stream tools top_a top_k top_logprobs top_p
+    thinking_budget timestamp_granularities tool_choice tool_stream tools top_a top_k top_logprobs top_p
     tracing truncation turn_detection type typical_p usage user user_profile_id verbosity voice web_search_options
     workspace_id
 """)
@@ -77,7 +77,7 @@ SEALED_ITEMS: Final = frozenset({"compaction", "compaction_summary", "reasoning"
 #: Members whose value (an id, or a list of ids) is an object of the provider's account that no room can create.
 FOREIGN: Final = frozenset({
     "file_id", "file_ids", "input_file_id", "vector_store_id", "vector_store_ids", "tunnel_id", "memory_store_id",
-    "vault_ids", "user_profile_id", "environment_id", "environment_template_id", "credential_id",
+    "vault_ids", "user_profile_id", "workspace_id", "environment_id", "environment_template_id", "credential_id",
 })  # fmt: skip
 #: Members whose value is an id of something that an answer brought.
 FROM_ANSWERS: Final = frozenset({
@@ -86,8 +86,8 @@ FROM_ANSWERS: Final = frozenset({
 })  # fmt: skip
 #: Of these, the ids that a realtime session makes for itself: they lead nowhere outside of its websocket.
 OF_THE_SESSION: Final = frozenset({"response_id", "approval_request_id"})
-#: Members that are objects of the account where they have an `id`, such as a stored prompt or a voice.
-FOREIGN_OBJECTS: Final = frozenset({"prompt", "voice"})
+#: Members that are objects of the account where they have an `id`, such as a stored prompt, a voice, or spoken words.
+FOREIGN_OBJECTS: Final = frozenset({"prompt", "voice", "audio"})
 
 
 def family(kind: str) -> str:

@@ -106,6 +106,10 @@ def test_anthropics_ways_to_name_a_model(more: dict[str, Any]) -> None:
         ({"provider": {"order": ["x"]}}, "provider"),
         ({"auto_router": True}, "auto_router"),
         ({"extra_body": {"x": 1}}, "extra_body"),
+        ({"parameters": {"size": "x"}}, "parameters"),
+        ({"headers": {"x-model": "bad"}}, "headers"),
+        ({"multi_agent": {"enabled": True}}, "multi_agent"),
+        ({"context_window_fallbacks": [{"good": ["bad"]}]}, "context_window_fallbacks"),
     ],
 )
 def test_what_may_run_a_model_without_naming_it_is_refused_by_name(more: dict[str, Any], named: str) -> None:
@@ -224,6 +228,7 @@ def test_a_query_of_realtime_names_one_model() -> None:
         b'{"model":"good","tools":[{"type":"image_generation","model":"good","Model":"bad"}]}',
         b'{"model":"good","tools":[{"type":"function","type":"image_generation","model":"good","name":"x"}]}',
         b'{"model":"good","moderation":{"model":7}}',
+        b'{"model":"good","tools":[{"type":["image_generation"],"name":"x"}]}',
     ],
 )
 def test_objects_of_two_readings_are_refused(body: bytes) -> None:
@@ -263,6 +268,7 @@ FOREIGN: list[dict[str, Any]] = [
 ITEMS = [
     {"type": "item_reference", "id": "msg_1"},
     {"id": "rs_1"},
+    {"id": "rs_1", "status": "completed"},
     {"type": None, "id": "rs_1"},
     {"type": "reasoning", "id": "rs_1", "summary": []},
     {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": None},
@@ -290,6 +296,7 @@ def test_what_other_rooms_have_is_not_there(more: dict[str, Any]) -> None:
         {"container": {"id": "container_1"}},
         {"container": {"skills": [{"type": "custom", "skill_id": "skill_1"}]}},
         {"user_profile_id": "profile_1"},
+        {"workspace_id": "wrkspc_1"},
         {"thread": {"type": "continue", "previous_message_id": "msg_1"}},
         {"diagnostics": {"previous_message_id": "msg_1"}},
         {"system": [{"type": "document", "source": {"type": "file", "file_id": "file_1"}}]},

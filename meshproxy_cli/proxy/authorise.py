@@ -20,7 +20,14 @@ from meshproxy_cli.proxy.document import Document, DocumentError, read_document
 from meshproxy_cli.proxy.guard import RequestHead
 from meshproxy_cli.proxy.refusal import RefusedError, UnknownIdError, refuse
 from meshproxy_cli.proxy.routes import Body, Protocol, ProviderRoute, Reply
-from meshproxy_cli.proxy.survey import Survey, refers_to_nothing, survey_body, survey_form
+from meshproxy_cli.proxy.survey import (
+    MOST_OBJECTS,
+    MOST_OBJECTS_OF_BATCH,
+    Survey,
+    refers_to_nothing,
+    survey_body,
+    survey_form,
+)
 from meshproxy_cli.store.records import Room
 from meshproxy_cli.tokens.models import model_allowed
 
@@ -208,7 +215,8 @@ class Authoriser:
         for model in models:
             self._permitted(caller, protocol, room, model)
         changed = with_models(document, entries, models) if models != named else None
-        self._check_whole(caller, room, protocol, body if changed is None else changed)
+        looked_at = body if changed is None else changed
+        self._check_whole(caller, room, protocol, looked_at, objects=MOST_OBJECTS_OF_BATCH)
         return Ask(model=(models[0] or "") if models else "", body=changed)
 
     def _check_whole(
@@ -220,10 +228,11 @@ class Authoriser:
         *,
         realtime: bool = False,
         responses: bool = False,
+        objects: int = MOST_OBJECTS,
     ) -> None:
         """Check every model that a body names, and everything that it refers to."""
         if _is_limited(caller, room, protocol) or not refers_to_nothing(body, responses=responses):
-            found = survey_body(body, realtime=realtime, responses=responses)
+            found = survey_body(body, realtime=realtime, responses=responses, objects=objects)
             self._check_found(caller, room, protocol, found)
 
     def _check_found(self, caller: Caller, room: Room | None, protocol: Protocol, found: Survey) -> None:

@@ -15,15 +15,21 @@ import msgspec
 from meshproxy_cli.proxy import vocabulary
 from meshproxy_cli.proxy.document import DocumentError
 
+
+class _Twice(dict[str, Any]):
+    """An object that names a member twice."""
+
+
 _DEEPEST: Final = 64
-#: Objects, lists and list items of a body, counted by their marks: some for every body, more for a long text.
-_MOST_MARKS: Final = 200_000
-_BYTES_PER_MARK: Final = 24
-_MOST_OBJECTS: Final = 40_000
+MOST_OBJECTS: Final = 20_000
+#: As many as a batch of 100,000 short requests has.
+MOST_OBJECTS_OF_BATCH: Final = 400_000
+_MOST_MEMBERS: Final = 1_000  # of one object
 _MOST_REFERENCES: Final = 2_000
 _CHOOSES_MODEL: Final = frozenset({"moderation", "transcription", "input_audio_transcription"})
 _TOOLS: Final = frozenset({"tools", "functions", "definition"})
 _REQUESTS: Final = frozenset({"params", "session", "response"})
+_CONTAINERS: Final = frozenset({dict, list, _Twice})
 _ITEMS: Final = frozenset({"input", "items", "item"})
 _LONGEST_SHOWN: Final = 80
 
@@ -42,20 +48,13 @@ class Survey:
     references: list[str] = field(default_factory=list)
 
 
-class _Twice(dict[str, Any]):
-    """An object that names a member twice."""
-
-
-def survey_body(body: bytes, *, realtime: bool = False, responses: bool = False) -> Survey:
+def survey_body(body: bytes, *, realtime: bool = False, responses: bool = False, objects: int = MOST_OBJECTS) -> Survey:
     """Look through a JSON body. Raises `DocumentError`.
 
     `responses`: its `input` holds items, whose ids refer to stored ones. `realtime`: ids of items and responses are
     those of the websocket's own session.
     """
-    marks = body.count(b",") + body.count(b"{") + body.count(b"[")
-    if marks > _MOST_MARKS + len(body) // _BYTES_PER_MARK:
-        raise DocumentError(f"the body has more than {_MOST_MARKS} values")
-    read = _Reader()
+    read = _Reader(objects)
     try:
         document = json.loads(body, object_pairs_hook=read.object)
     except DocumentError:
@@ -80,13 +79,13 @@ def survey_form(fields: Iterable[tuple[str, str]]) -> Survey:
 class _Reader:
     """Counts the objects of a body, and keeps those apart that name a member twice."""
 
-    def __init__(self) -> None:
-        self._left = _MOST_OBJECTS
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
 
     def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         self._left -= 1
         if self._left < 0:
-            raise DocumentError(f"the body has more than {_MOST_OBJECTS} objects")
+            raise DocumentError(f"the body has more than {self._most} objects")
         found = dict(pairs)
         return found if len(found) == len(pairs) else _Twice(pairs)
 
@@ -152,6 +151,8 @@ class _Walk:
 
     def _visit_list(self, items: list[Any], name: str, depth: int, *, choice: bool) -> None:
         _check_depth(depth)
+        if name != "tools" and _CONTAINERS.isdisjoint(set(map(type, items))):
+            return  # texts or numbers, of which there may be very many
         for item in items:
             if isinstance(item, dict):
                 if self._responses and name in _ITEMS:
@@ -162,7 +163,9 @@ class _Walk:
             elif name in _TOOLS and not choice:
                 self._unknown(str(item), "the tool")
 
-    def _members(self, value: dict[str, Any]) -> Mapping[str, Any]:
+    def _members(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        if len(value) > _MOST_MEMBERS:
+            raise DocumentError(f"an object in the body has more than {_MOST_MEMBERS} members")
         members = {name.casefold(): inner for name, inner in value.items()}
         if isinstance(value, _Twice) or len(members) != len(value):
             raise DocumentError("an object in the body names a member twice")
@@ -223,7 +226,7 @@ class _Walk:
 
     def _check_item(self, item: Mapping[str, Any]) -> None:
         """Note the id of an input item that does not carry all that it says: the provider then looks it up."""
-        members = self._members(dict(item)) if not isinstance(item, _Twice) else item
+        members = self._members(item)
         if vocabulary.refers_by_id(
             members.get("type"), sealed=bool(members.get("encrypted_content")), whole="content" in members
         ):
@@ -350,8 +353,10 @@ class _Request(_Part, gc=False):
 
 
 _REQUEST = msgspec.json.Decoder(_Request)
-_ANY_NUMBER_OF_OBJECTS = 256 * 1024
-_BYTES_PER_OBJECT = 64
+# Beyond these the values of a body are read by `survey_body`, which counts objects while it reads.
+_LARGE = 256 * 1024
+_MOST_BRACES = 40_000
+_MOST_COMMAS = 400_000
 
 
 def refers_to_nothing(body: bytes, *, responses: bool) -> bool:
@@ -359,7 +364,7 @@ def refers_to_nothing(body: bytes, *, responses: bool) -> bool:
 
     `previous_response_id` and `conversation` are not looked for.
     """
-    if len(body) > _ANY_NUMBER_OF_OBJECTS and body.count(b"{") > len(body) // _BYTES_PER_OBJECT:
+    if len(body) > _LARGE and (body.count(b"{") > _MOST_BRACES or body.count(b",") > _MOST_COMMAS):
         return False
     try:
         request = _REQUEST.decode(body)

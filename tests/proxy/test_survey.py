@@ -383,7 +383,7 @@ def test_all_ids_that_nobody_here_has_seen_are_asked_for_at_once() -> None:
         b'{"model":"good","tools":' + b'{"tools":[' * 70 + b"]}" * 70 + b"}",
         b'{"model":"good","input":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"model":"good","input":[' + b"{}," * 50_000 + b"{}]}",
-        b'{"model":"good","input":[' + b'"",' * 400_000 + b'""]}',
+        b'{"model":"good","input":[{' + b",".join(b'"k%d":"x"' % n for n in range(2000)) + b"}]}",
         b'{"model":"good","input":[' + b'{"type":"item_reference","id":"x"},' * 3000 + b"{}]}",
         b'{"model":"good","tools":[{"type":"image_generation","model":' + b"[" * 100 + b"]" * 100 + b"}]}",
     ],
@@ -392,6 +392,19 @@ def test_a_body_beyond_the_budget_is_refused(body: bytes) -> None:
     with pytest.raises(DocumentError):
         survey_body(body, responses=True)
     assert refused(RESPONSES, body, ONLY).status == 400
+
+
+def test_a_long_text_is_within_the_budget() -> None:
+    text = "def f(a, b): return {a: [b, {}], c: {}}\n" * 200_000
+    body = {"model": "good", "input": [{"role": "user", "content": [{"type": "input_text", "text": text}]}]}
+    assert ask(RESPONSES, body).model == "good"
+    assert ask(RESPONSES, body, ONLY).model == "good"
+
+
+def test_a_batch_may_have_many_requests() -> None:
+    entry = {"custom_id": "1", "params": {"model": "good", "max_tokens": 9, "messages": [{"role": "user"}]}}
+    assert ask(BATCHES, {"requests": [entry] * 30_000}).model == "good"
+    assert ask(BATCHES, {"requests": [entry] * 30_000}, ONLY).model == "good"
 
 
 def test_embeddings_of_many_tokens_pass() -> None:

@@ -25,6 +25,9 @@ MOST_OBJECTS: Final = 20_000
 #: As many as a batch of 100,000 short requests has.
 MOST_OBJECTS_OF_BATCH: Final = 400_000
 _MOST_MEMBERS: Final = 1_000  # of one object
+_TEXTS_PER_OBJECT: Final = 10  # names and values
+_BYTES_PER_BRACKET: Final = 16
+_LARGE: Final = 256 * 1024  # smaller bodies can't hold too many texts or numbers
 _MOST_REFERENCES: Final = 2_000
 _CHOOSES_MODEL: Final = frozenset({"moderation", "transcription", "input_audio_transcription"})
 _TOOLS: Final = frozenset({"tools", "functions", "definition"})
@@ -55,25 +58,36 @@ def survey_body(body: bytes, *, realtime: bool = False, responses: bool = False,
     those of the websocket's own session.
     """
     read = _Reader(objects)
+    most = objects * _TEXTS_PER_OBJECT
+    if len(body) > _LARGE:
+        if _count_texts(body) > most:
+            raise DocumentError(f"the body has more than {most} texts")
+        if body.count(b"[") > most + len(body) // _BYTES_PER_BRACKET:  # in texts too
+            raise DocumentError("the body has too many lists")
     try:
-        document = json.loads(body, object_pairs_hook=read.object)
+        document = json.loads(body, object_pairs_hook=read.object, parse_int=read.number, parse_float=read.number)
     except DocumentError:
         raise
     except (ValueError, RecursionError):
         raise DocumentError("the body is not a JSON object") from None
     if not isinstance(document, dict):
         raise DocumentError("the body is not a JSON object")
-    walk = _Walk(realtime=realtime, responses=responses)
+    walk = _Walk(realtime=realtime, responses=responses, lists=most)
     walk.top(document)
     return walk.found
 
 
 def survey_form(fields: Iterable[tuple[str, str]]) -> Survey:
     """Look through the fields of a form; `name[part]` is part of the option `name`."""
-    walk = _Walk(realtime=False, responses=False)
+    walk = _Walk(realtime=False, responses=False, lists=0)
     for name, value in fields:
         walk.form_field(name, value)
     return walk.found
+
+
+def _count_texts(body: bytes) -> int:
+    """Return how many strings a JSON document has: quotes inside of them are escaped."""
+    return body.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"') // 2
 
 
 class _Reader:
@@ -81,6 +95,13 @@ class _Reader:
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most
+        self._numbers_left = most * _TEXTS_PER_OBJECT
+
+    def number(self, digits: str) -> float:
+        self._numbers_left -= 1
+        if self._numbers_left < 0:
+            raise DocumentError("the body has too many numbers")
+        return float(digits)
 
     def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         self._left -= 1
@@ -91,8 +112,9 @@ class _Reader:
 
 
 class _Walk:
-    def __init__(self, *, realtime: bool, responses: bool) -> None:
+    def __init__(self, *, realtime: bool, responses: bool, lists: int) -> None:
         self.found = Survey()
+        self._lists_left = lists
         self._realtime = realtime
         self._responses = responses
 
@@ -151,6 +173,9 @@ class _Walk:
 
     def _visit_list(self, items: list[Any], name: str, depth: int, *, choice: bool) -> None:
         _check_depth(depth)
+        self._lists_left -= 1
+        if self._lists_left < 0:
+            raise DocumentError("the body has too many lists")
         if name != "tools" and _CONTAINERS.isdisjoint(set(map(type, items))):
             return  # texts or numbers, of which there may be very many
         for item in items:
@@ -354,7 +379,6 @@ class _Request(_Part, gc=False):
 
 _REQUEST = msgspec.json.Decoder(_Request)
 # Beyond these the values of a body are read by `survey_body`, which counts objects while it reads.
-_LARGE = 256 * 1024
 _MOST_BRACES = 40_000
 _MOST_COMMAS = 400_000
 

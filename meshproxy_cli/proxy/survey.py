@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from meshproxy_cli.proxy import vocabulary
-from meshproxy_cli.proxy.document import DocumentError
+from meshproxy_cli.proxy.request.json_body import DocumentError
 
 
 class _Twice(dict[str, Any]):

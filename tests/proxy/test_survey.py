@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from meshproxy_cli.proxy.document import DocumentError
-from meshproxy_cli.proxy.refusal import RefusedError, UnknownIdError
+from meshproxy_cli.proxy.core.errors import RefusedError, UnknownIdError
+from meshproxy_cli.proxy.request.json_body import DocumentError
 from meshproxy_cli.proxy.survey import refers_to_nothing, survey_body
 from proxy.asking import CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
 
@@ -361,7 +361,7 @@ def test_ids_of_a_realtime_session_are_its_own() -> None:
 
 
 def test_all_ids_that_nobody_here_has_seen_are_asked_for_at_once() -> None:
-    from meshproxy_cli.proxy.authorise import Authoriser  # noqa: PLC0415
+    from meshproxy_cli.proxy.request.authorization import Authoriser  # noqa: PLC0415
     from proxy.asking import head, route  # noqa: PLC0415
 
     here = Authoriser(lambda *_: False, 2**20, lambda _: False)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.proxy.usage.reading import AnswerItem
 
 SUFFIX = ".owners"

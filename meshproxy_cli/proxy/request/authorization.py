@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote_plus
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import UnknownIdError, refuse
+from meshproxy_cli.proxy.core.errors import RefusedError, UnknownIdError, refuse
 from meshproxy_cli.proxy.core.routes import Body, Protocol, ProviderRoute, Reply
 from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.request.aliases import with_models, with_real_models
@@ -19,11 +19,7 @@ from meshproxy_cli.proxy.request.body import (
     form_fields,
     with_form_field,
 )
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.document import Document, DocumentError, read_document
-from meshproxy_cli.proxy.guard import RequestHead
-from meshproxy_cli.proxy.refusal import RefusedError, UnknownIdError, refuse
-from meshproxy_cli.proxy.routes import Body, Protocol, ProviderRoute, Reply
+from meshproxy_cli.proxy.request.json_body import Document, DocumentError, read_document
 from meshproxy_cli.proxy.survey import (
     MOST_OBJECTS,
     MOST_OBJECTS_OF_BATCH,

@@ -24,8 +24,8 @@ from meshproxy_cli.proxy.websocket.frames import (
     close_frame,
     text_frame,
 )
-from meshproxy_cli.proxy.tunnel.turn import Turn
-from meshproxy_cli.proxy.tunnel.turns import REALTIME, Turns
+from meshproxy_cli.proxy.websocket.turn import Turn
+from meshproxy_cli.proxy.websocket.turns import REALTIME, Turns
 from meshproxy_cli.store.events import Outcome
 
 if TYPE_CHECKING:

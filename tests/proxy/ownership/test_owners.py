@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from meshproxy_cli.proxy import owners as module
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.owners import Owners
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.ownership import owners as module
+from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.proxy.usage.reading import AnswerItem
 
 

@@ -34,6 +34,14 @@ ModelOption = Annotated[
     list[str] | None,
     typer.Option("--model", metavar="PATTERN", help="Allow only these: openai/gpt-5.4, anthropic/claude-*; repeat it."),
 ]
+ToolOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tool",
+        metavar="TYPE",
+        help="Allow a tool's type, or an option, that may run other models; `TYPE=` removes it.",
+    ),
+]
 AliasOption = Annotated[
     list[str] | None,
     typer.Option("--alias", metavar="NAME=MODEL", help="Another name for a model; `NAME=` removes it."),
@@ -46,6 +54,7 @@ def create(
     provider: ProviderOption = None,
     model: ModelOption = None,
     alias: AliasOption = None,
+    tool: ToolOption = None,
     server: options.Server = None,
 ) -> None:
     """Create a room. Unless the server is strict, rooms need not be created: a token that names one is enough.
@@ -62,7 +71,7 @@ def create(
         if _named(client.rooms.list(client.project_id), name) is not None:
             raise ConflictError(f"there is a room {name} already", hint=f"change it: meshproxy room set {name} …")
         room = Room(name=name, project_id=client.project().id, created_at=datetime.now(UTC))
-        client.rooms.put(room := _changed(room, provider, model, alias))
+        client.rooms.put(room := _changed(room, provider, model, alias, tool))
     finally:
         client.close()
     output.success(f"created the room {name}")
@@ -76,6 +85,7 @@ def set_(
     model: ModelOption = None,
     all_models: Annotated[bool, typer.Option("--all-models", help="Allow every model again.")] = False,
     alias: AliasOption = None,
+    tool: ToolOption = None,
     server: options.Server = None,
 ) -> None:
     """Change a room's settings; what is not named stays. `--model` replaces the whole list of models.
@@ -85,15 +95,17 @@ def set_(
     - `meshproxy room set research --provider anthropic=bedrock`
     - `meshproxy room set research --model 'anthropic/claude-*' --model openai/gpt-5.4`
     - `meshproxy room set research --all-models --alias default=`
+    - `meshproxy room set research --tool image_generation`
     """
-    if not (provider or model or alias or all_models):
-        raise UsageError("there is nothing to set", hint="give --provider, --model, --all-models or --alias")
+    if not (provider or model or alias or tool or all_models):
+        raise UsageError("there is nothing to set", hint="give --provider, --model, --all-models, --alias or --tool")
     if model and all_models:
         raise UsageError("--model and --all-models contradict each other")
     client = connect(server)
     try:
         room = _find(client, name)
-        client.rooms.put(room := _changed(replace(room, models=()) if all_models else room, provider, model, alias))
+        room = _changed(replace(room, models=()) if all_models else room, provider, model, alias, tool)
+        client.rooms.put(room)
     finally:
         client.close()
     output.success(f"changed the room {name}")
@@ -186,7 +198,13 @@ def _is_on(limit: Limit, name: str) -> bool:
     return limit.scope is LimitScope.ROOM and limit.subject in {name, "*"}
 
 
-def _changed(room: Room, provider: list[str] | None, model: list[str] | None, alias: list[str] | None) -> Room:
+def _changed(
+    room: Room,
+    provider: list[str] | None,
+    model: list[str] | None,
+    alias: list[str] | None,
+    tool: list[str] | None,
+) -> Room:
     providers = _merged(room.providers, provider, "--provider")
     for protocol in providers:
         if protocol not in _PROTOCOLS:
@@ -204,7 +222,20 @@ def _changed(room: Room, provider: list[str] | None, model: list[str] | None, al
         providers=providers,
         models=tuple(model) if model else room.models,
         aliases=_merged(room.aliases, alias, "--alias"),
+        tools=_with_tools(room.tools, tool),
     )
+
+
+def _with_tools(before: tuple[str, ...], given: list[str] | None) -> tuple[str, ...]:
+    tools = dict.fromkeys(before)
+    for text in given or ():
+        name = text.removesuffix("=")
+        if not name or not name.isprintable():
+            raise UsageError(f"--tool: {text!r} is not a type of tools")
+        tools.pop(name, None)
+        if not text.endswith("="):
+            tools[name] = None
+    return tuple(tools)
 
 
 def _warn_of_unknown_providers(room: Room, server: str | None) -> None:
@@ -246,6 +277,8 @@ def _settings(room: Room) -> tuple[str, ...]:
         lines.append(f"models: {', '.join(room.models)}")
     if room.aliases:
         lines.append(f"aliases: {', '.join(f'{name} = {model}' for name, model in sorted(room.aliases.items()))}")
+    if room.tools:
+        lines.append(f"tools: {', '.join(room.tools)}")
     return tuple(lines)
 
 
@@ -256,4 +289,5 @@ def _as_json(room: Room) -> dict[str, Any]:
         "providers": room.providers,
         "models": list(room.models),
         "aliases": room.aliases,
+        "tools": list(room.tools),
     }

@@ -114,7 +114,9 @@ class _Rooms:
         return self._api.records(Room, self._api.path(project_id, "rooms"), "rooms")
 
     def put(self, room: Room) -> None:
-        body = {"providers": room.providers, "models": [*room.models], "aliases": room.aliases}
+        body: dict[str, object] = {"providers": room.providers, "models": [*room.models], "aliases": room.aliases}
+        if room.tools:  # which servers before 0.2 do not know
+            body["tools"] = [*room.tools]
         self._api.put(self._api.path(room.project_id, "rooms", room.name), body)
 
     def remove(self, project_id: str, name: str) -> None:

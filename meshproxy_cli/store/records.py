@@ -43,7 +43,8 @@ class Room:
     """A room that was created or configured; others exist once a token names them, unless `rooms.strict` is set.
 
     `providers` maps a protocol ("openai", "anthropic") to the name of a configured provider; `models` are
-    `provider/model` patterns (empty: all); `aliases` map a model name that clients may use to the real one.
+    `provider/model` patterns (empty: all); `aliases` map a model name that clients may use to the real one. `tools` are
+    types of tools, and options of requests, that are allowed although models are limited and they may run another one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Room:
     providers: dict[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
+    tools: tuple[str, ...] = ()
 
 
 class LimitScope(enum.StrEnum):

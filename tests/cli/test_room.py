@@ -58,3 +58,13 @@ def test_what_makes_no_sense_changes_nothing(cli: Cli) -> None:
     for arguments in NONSENSE:
         cli("room", *arguments, code=2)
     assert cli("room", "list", "--json").json()["rooms"] == []
+
+
+def test_tools_that_a_room_allows_are_added_and_removed(cli: Cli) -> None:
+    cli("room", "create", "painters", "--model", "openai/gpt-5.4", "--tool", "image_generation")
+    cli("room", "set", "painters", "--tool", "fallbacks", "--tool", "image_generation")
+    assert cli("room", "show", "painters", "--json").json()["tools"] == ["fallbacks", "image_generation"]
+    assert "tools: fallbacks, image_generation" in cli("room", "show", "painters").stdout
+    cli("room", "set", "painters", "--tool", "image_generation=")
+    assert cli("room", "show", "painters", "--json").json()["tools"] == ["fallbacks"]
+    assert cli("room", "set", "painters", "--tool", "=", code=2).stderr

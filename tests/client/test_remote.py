@@ -94,7 +94,7 @@ def test_api_keys(site: Site, client: RemoteClient) -> None:
 def test_rooms_limits_tokens_and_audit(site: Site, client: RemoteClient) -> None:
     room = Room(
         name="café ☕", project_id=site.project.id, created_at=datetime.now(UTC), providers={"openai": "azure"},
-        models=("openai/*",), aliases={"default": "gpt-5.4"},
+        models=("openai/*",), aliases={"default": "gpt-5.4"}, tools=("image_generation",),
     )  # fmt: skip
     client.rooms.put(room)
     assert client.rooms.list(client.project_id) == site.store.rooms.list(site.project.id)

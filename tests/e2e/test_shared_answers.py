@@ -78,6 +78,12 @@ def test_a_follow_up_may_reach_either_machine(site: Site, provider: RecordingPro
     assert status == 404
     assert "in the room 'other'" in refused["error"]["message"]
     assert site.ask(1, previous_response_id="resp_of_nobody")[0] == 404
+    reference = [{"type": "item_reference", "id": site.ask(0)[1]["output"][0]["id"]}]
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := site.ask(1, input=reference))[0] != 200:
+        assert time.monotonic() < deadline, found
+    assert site.ask(1, "other", input=reference)[0] == 404
+    reached += 2
     kept_by_nobody = site.answer(0, store=False)
     assert site.ask(1, previous_response_id=kept_by_nobody)[0] == 404
     assert site.ask(0, previous_response_id=kept_by_nobody)[0] == 200

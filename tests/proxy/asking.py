@@ -59,6 +59,6 @@ def refused(*arguments: Any, **options: Any) -> Refusal:
     return caught.value.refusal
 
 
-def event(document: object, who: Caller, *, named: str = "") -> Any:
+def event(document: object, who: Caller, *, named: str = "", realtime: bool = False) -> Any:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return AUTHORISER.event(who, None, data, named=named)
+    return AUTHORISER.event(who, None, data, named=named, realtime=realtime)

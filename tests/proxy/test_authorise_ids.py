@@ -6,7 +6,7 @@ import pytest
 
 from meshproxy_cli.proxy.core.errors import RefusedError, UnknownIdError
 from meshproxy_cli.proxy.request.authorization import Ask, Authoriser
-from proxy.asking import RESPONSES, ask, caller, event, head, refused, route
+from proxy.asking import MESSAGES, RESPONSES, ask, caller, event, head, refused, route
 
 
 def test_calls_that_another_room_may_have_are_not_there() -> None:
@@ -50,3 +50,10 @@ def test_batches_of_other_rooms_are_not_there(method: str, ending: str) -> None:
     assert ask(f"{path}msgbatch_mine{ending}", b"", method=method) == Ask()
     assert refused(f"{path}msgbatch_other{ending}", b"", method=method).status == 404
     assert refused(f"{path}msgbatch_mine{ending}", b"", caller(room="other"), method=method).status == 404
+
+
+def test_a_message_is_remembered_where_a_later_request_may_name_it() -> None:
+    assert not ask(MESSAGES, {"model": "a"}).tracked
+    assert ask(MESSAGES, {"model": "a", "thread": {"type": "create"}}).tracked
+    assert ask(MESSAGES, {"model": "a", "diagnostics": {"previous_message_id": None}}).tracked
+    assert ask(MESSAGES, {"model": "a", "thread": {"type": "continue", "previous_message_id": "resp_mine"}}).tracked

@@ -52,11 +52,11 @@ class RefusedError(Exception):
 
 
 class UnknownIdError(RefusedError):
-    """The refusal of an id that this machine has not seen; another one may have."""
+    """The refusal of ids that this machine has not seen; another one may have."""
 
-    def __init__(self, refusal: Refusal, ident: str) -> None:
+    def __init__(self, refusal: Refusal, idents: tuple[str, ...]) -> None:
         super().__init__(refusal)
-        self.ident = ident
+        self.idents = idents
 
 
 def refuse(status: int, code: str, message: str, *, retry: bool = False, new_token: bool = False) -> RefusedError:

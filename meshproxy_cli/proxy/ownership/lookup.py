@@ -5,7 +5,7 @@ import enum
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from meshproxy_cli.errors import MeshproxyError
@@ -17,6 +17,7 @@ from meshproxy_cli.store.parts.owners import AnswerOwners
 PATIENCE_S = 2.0
 _AGAIN_S = 0.2
 _MOST_WAITING = 1000
+_AT_ONCE = 10_000
 #: For an id that would have to be looked up, where it can't be.
 NO_LOOKUP = Refusal(
     status=503,
@@ -38,8 +39,7 @@ class Found(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    ident: str
-    key: str
+    keys: frozenset[str]
     until: float  # of the monotonic clock
     done: Callable[[Found], None]
 
@@ -69,7 +69,12 @@ class OwnerLookup:
 
     def ask(self, ident: str, done: Callable[[Found], None]) -> None:
         """Look an id up and call `done`, both in the event loop's thread."""
-        question = _Question(ident, Owners.key(ident).decode(), time.monotonic() + PATIENCE_S, done)
+        self.ask_all((ident,), done)
+
+    def ask_all(self, idents: Iterable[str], done: Callable[[Found], None]) -> None:
+        """Look several ids up and call `done` once: `KNOWN` means all of them."""
+        keys = frozenset(Owners.key(ident).decode() for ident in idents)
+        question = _Question(keys, time.monotonic() + PATIENCE_S, done)
         with self._changed:
             if not self._stopping and len(self._questions) < _MOST_WAITING:
                 self._questions.append(question)
@@ -94,7 +99,10 @@ class OwnerLookup:
     def _look_up(self, questions: list[_Question]) -> list[_Question]:
         """Answer those that can be answered and return the others."""
         try:
-            owners = dict(self._store.find({question.key for question in questions}))
+            keys = sorted({key for question in questions for key in question.keys})
+            owners: dict[str, str] = {}
+            for start in range(0, len(keys), _AT_ONCE):
+                owners.update(self._store.find(keys[start : start + _AT_ONCE]))
         except MeshproxyError as problem:
             _log.info("whose an answer is can't be looked up: %s", problem.message)
             self._answer([(question, Found.AWAY) for question in questions], {})
@@ -102,7 +110,7 @@ class OwnerLookup:
         now = time.monotonic()
         answers, left = [], []
         for question in questions:
-            if question.key in owners:
+            if question.keys <= owners.keys():
                 answers.append((question, Found.KNOWN))
             elif now >= question.until:
                 answers.append((question, Found.NOBODYS))

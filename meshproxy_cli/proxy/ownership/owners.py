@@ -9,10 +9,12 @@ import functools
 import hashlib
 import os
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.usage.reading import AnswerItem
 
 SUFFIX = ".owners"
 _MOST_IDS = 200_000
@@ -62,12 +64,29 @@ class Owners:
 
         `shared`: the provider keeps the answer, so a follow-up may come to another machine.
         """
-        if not ident:
+        if ident:
+            self._append(caller, [(ident, shared)])
+
+    def note_answer(self, caller: Caller, ident: str, items: Iterable[AnswerItem], *, stored: bool) -> None:
+        """Remember an answer, and what it brought, as the caller's room's.
+
+        `stored`: the provider keeps the answer. Of one that it does not keep, only those items are remembered that a
+        later request cannot repeat as a whole.
+        """
+        kept = [(item.id, True) for item in items if stored or not item.whole]
+        self._append(caller, [(ident, stored), *kept] if ident else kept)
+
+    def _append(self, caller: Caller, idents: list[tuple[str, bool]]) -> None:
+        owner = _owner(caller)[:31]
+        lines = []
+        for ident, shared in idents:
+            key = self.key(ident)
+            self._remember(key, owner)
+            lines.append(key + (SHARED if shared else OWN) + owner + b"\n")
+        if not lines:
             return
-        key, owner = self.key(ident), _owner(caller)[:31]
-        self._remember(key, owner)
         try:
-            self._size += os.write(self._file, key + (SHARED if shared else OWN) + owner + b"\n")
+            self._size += os.write(self._file, b"".join(lines))
             if self._size > _LARGEST_FILE:
                 self._rotate()
         except OSError:
@@ -121,7 +140,7 @@ class Owners:
                 self._remember(data[place : place + 32], data[place + 33 : place + 64])
 
     def _remember(self, key: bytes, owner: bytes) -> None:
-        self._known[key] = owner
+        self._known.setdefault(key, owner)  # the first one stays
         if len(self._known) > _MOST_IDS:
             self._known.popitem(last=False)
 

@@ -1,12 +1,12 @@
 """What is asked for, and whether this caller may have it: models, and what belongs to other rooms."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote_plus
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import UnknownIdError, refuse
+from meshproxy_cli.proxy.core.errors import RefusedError, UnknownIdError, refuse
 from meshproxy_cli.proxy.core.routes import Body, Protocol, ProviderRoute, Reply
 from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.request.aliases import with_models, with_real_models
@@ -16,16 +16,31 @@ from meshproxy_cli.proxy.request.body import (
     UnknownCodingError,
     expand,
     form_field,
+    form_fields,
     with_form_field,
 )
 from meshproxy_cli.proxy.request.json_body import Document, DocumentError, read_document
+from meshproxy_cli.proxy.survey import (
+    MOST_OBJECTS,
+    MOST_OBJECTS_OF_BATCH,
+    Survey,
+    refers_to_nothing,
+    survey_body,
+    survey_form,
+)
 from meshproxy_cli.store.records import Room
 from meshproxy_cli.tokens.models import model_allowed
 
 _CHAT = "/v1/chat/completions"
 _ANY = "*"
 _REALTIME = "/v1/realtime/"
-_HELPERS = ("tools", "fallbacks")
+_EMBEDDINGS = "/v1/embeddings"
+_RESPONSES = "/v1/responses"
+_MOST_UNSEEN = 100  # ids of a request that other machines are asked for at once
+_USUAL_QUERIES = frozenset({b"", b"beta=true"})
+_CHOOSES = re.compile(
+    "model|fallback|engine|deployment|preset|provider|route|plugin|tool|prompt|previous_|conversation|container|file_id"
+)
 _OF_THE_WEBSOCKET = frozenset({None, "auto", "none"})  # conversations that Realtime keeps for this websocket alone
 _FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
 _JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;|$)", re.IGNORECASE)
@@ -45,6 +60,7 @@ class Ask:
     target: bytes | None = None
     hides_usage: bool = False
     stored: bool = True  # the provider keeps the answer, so another request may go on from it
+    tracked: bool = False  # a later request may name the answer, though this endpoint's usually can't be
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,7 @@ class Authoriser:
     def ask(self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes) -> Ask:
         """Return what is asked for, once all of it is allowed."""
         endpoint = route.endpoint
+        _check_query(head.target, realtime=endpoint.body is Body.QUERY)
         if route.id:
             return self._about(caller, route, room)
         try:
@@ -96,32 +113,30 @@ class Authoriser:
         except (BodyError, DocumentError) as problem:
             raise refuse(400, "invalid_body", f"Room Proxy: {problem}.") from None
 
-    def event(self, caller: Caller, room: Room | None, message: bytes, *, named: str = "") -> ClientEvent:
+    def event(
+        self, caller: Caller, room: Room | None, message: bytes, *, named: str = "", realtime: bool = False
+    ) -> ClientEvent:
         """Check one event that a client sends on a websocket, and return what it asks for.
 
-        `named`: the model that the websocket was opened for, "" where each event names its own.
+        `named`: the model that the websocket was opened for, "" where each event names its own. `realtime`: items and
+        responses are of the websocket's own session.
         """
         try:
             document = read_document(message)
             kind = document.text("type") or ""
             parts = [document, document.child("response"), document.child("session")]
             models = [model for part in parts if part is not None and (model := part.text("model"))]
-            others = [model for part in parts if part is not None for model in _transcribers(part)]
             previous = [one for part in parts if part is not None and (one := part.text("previous_response_id"))]
             inner = None if parts[1] is None else parts[1].text("conversation")
+            creates = kind == "response.create"
+            for model in models or ((None,) if creates and not named else ()):
+                self._permitted(caller, "openai", room, model)
+            if document.has("conversation") or inner not in _OF_THE_WEBSOCKET:
+                self._refuse_conversation()
+            self._check_owners(caller, previous)
+            self._check_whole(caller, room, "openai", message, realtime=realtime, responses=not realtime)
         except DocumentError as problem:
             raise refuse(400, "invalid_event", f"Room Proxy: {problem}.") from None
-        creates = kind == "response.create"
-        nothing: tuple[None, ...] = (None,) if creates and not named else ()
-        for model in [*models, *others] or nothing:
-            self._permitted(caller, "openai", room, model)
-        if document.has("conversation") or inner not in _OF_THE_WEBSOCKET:
-            self._refuse_conversation()
-        for one in previous:
-            self._check_owner(caller, one)
-        for part in parts:
-            if part is not None:
-                self._check_helpers(caller, "openai", room, part)
         stored = not any(part is not None and part.is_false("store") for part in parts)
         return ClientEvent(model=models[0] if models else "", creates=creates, stored=stored)
 
@@ -135,12 +150,13 @@ class Authoriser:
         if route.endpoint.path.startswith(_REALTIME):
             plain = body if room is None else with_real_models(body, room.aliases)
             ask = self._session(caller, room, read_document(plain))
+            self._check_whole(caller, room, "openai", plain, realtime=True)
             ask.body = None if plain == body else plain
             return ask
         real = _alias(room, named)
         ask = Ask(model=self._permitted(caller, route.protocol, room, real), stream=document.is_true("stream"))
-        self._check_helpers(caller, route.protocol, room, document)
-        if route.endpoint.path.startswith("/v1/responses"):
+        responses = route.endpoint.path.startswith(_RESPONSES)
+        if responses:
             self._check_references(caller, document)
             ask.stored = not document.is_false("store")
         changes: dict[str, object] = {}
@@ -151,6 +167,11 @@ class Authoriser:
             ask.hides_usage = True
         if changes:
             ask.body = document.replaced(changes)
+        ask.tracked = document.has("thread") or document.has("diagnostics")
+        looked_at = body if ask.body is None else ask.body
+        if route.endpoint.path == _EMBEDDINGS:  # its input is text or tokens, of which there may be very many
+            looked_at = document.replaced({"input": None, "model": real})
+        self._check_whole(caller, room, route.protocol, looked_at, responses=responses)
         return ask
 
     def _form(self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes) -> Ask:
@@ -162,6 +183,8 @@ class Authoriser:
         ask = Ask(model=self._permitted(caller, route.protocol, room, real))
         if real != named:
             ask.body = with_form_field(body, kind, b"model", ask.model)
+        fields = [(name, ask.model if name == "model" else value) for name, value in form_fields(body, kind)]
+        self._check_found(caller, room, route.protocol, survey_form(fields))
         return ask
 
     def _session(self, caller: Caller, room: Room | None, document: Document) -> Ask:
@@ -191,34 +214,54 @@ class Authoriser:
         models = [_alias(room, model) for model in named]
         for model in models:
             self._permitted(caller, protocol, room, model)
-        for one in params:
-            if one is not None:
-                self._check_helpers(caller, protocol, room, one)
         changed = with_models(document, entries, models) if models != named else None
+        looked_at = body if changed is None else changed
+        self._check_whole(caller, room, protocol, looked_at, objects=MOST_OBJECTS_OF_BATCH)
         return Ask(model=(models[0] or "") if models else "", body=changed)
 
-    def _check_helpers(self, caller: Caller, protocol: Protocol, room: Room | None, document: Document) -> None:
-        """Check the models that an answer may use beside its own: those of tools, and those to fall back on."""
-        if caller.models is None and (room is None or not room.models):
-            return
-        for name in _HELPERS:
-            raw = bytes(document.members.get(name, b""))
-            if not raw.startswith(b"[") or not (b'"model"' in raw or b"\\u" in raw):
-                continue  # nothing there names a model, as with nearly all tools
-            for helper in document.children(name):
-                if helper.is_text("model"):
-                    self._permitted(caller, protocol, room, helper.text("model"))
+    def _check_whole(
+        self,
+        caller: Caller,
+        room: Room | None,
+        protocol: Protocol,
+        body: bytes,
+        *,
+        realtime: bool = False,
+        responses: bool = False,
+        objects: int = MOST_OBJECTS,
+    ) -> None:
+        """Check every model that a body names, and everything that it refers to."""
+        if _is_limited(caller, room, protocol) or not refers_to_nothing(body, responses=responses):
+            found = survey_body(body, realtime=realtime, responses=responses, objects=objects)
+            self._check_found(caller, room, protocol, found)
+
+    def _check_found(self, caller: Caller, room: Room | None, protocol: Protocol, found: Survey) -> None:
+        for ident in found.foreign:
+            raise _no_such_id(caller, ident)
+        self._check_owners(caller, found.references)
+        if _is_limited(caller, room, protocol):
+            for model in found.models:
+                self._permitted(caller, protocol, room, model)
+            allowed = () if room is None else room.tools
+            for name, what in found.unknown.items():
+                if name not in allowed:
+                    raise refuse(
+                        403,
+                        "tool_not_allowed",
+                        f"Room Proxy: only some models are allowed here, and {what} may run another one. Leave it out, "
+                        f"or ask the proxy's admin to allow it: meshproxy room set {caller.room} --tool {name}",
+                    )
 
     def _about(self, caller: Caller, route: ProviderRoute, room: Room | None) -> Ask:
         if route.endpoint.reply is Reply.BATCH:
-            self._check_owner(caller, route.id)
+            self._check_owners(caller, [route.id])
             return Ask()
         return Ask(model=self._permitted(caller, route.protocol, room, route.id))
 
     def _check_references(self, caller: Caller, document: Document) -> None:
         previous = document.text("previous_response_id")
         if previous:
-            self._check_owner(caller, previous)
+            self._check_owners(caller, [previous])
         if document.has("conversation"):
             self._refuse_conversation()
 
@@ -229,17 +272,21 @@ class Authoriser:
             "Room Proxy: there is no such conversation in this room; stored conversations are not offered here.",
         )
 
-    def _check_owner(self, caller: Caller, ident: str) -> None:
-        if not self._owns(caller, ident):
-            message = f"Room Proxy: there is no '{ident[:80]}' in the room '{caller.room}'."
-            refused = refuse(404, "not_found", message)
-            raise refused if self._knows(ident) else UnknownIdError(refused.refusal, ident)
+    def _check_owners(self, caller: Caller, idents: Sequence[str]) -> None:
+        """Check that answers to this room brought all of these ids."""
+        strange = [ident for ident in idents if not self._owns(caller, ident)]
+        for ident in strange:
+            if self._knows(ident):
+                raise _no_such_id(caller, ident)
+        if strange:
+            unseen = tuple(dict.fromkeys(strange))[:_MOST_UNSEEN]
+            raise UnknownIdError(_no_such_id(caller, unseen[0]).refusal, unseen)
 
     def _permitted(self, caller: Caller, protocol: Protocol, room: Room | None, model: str | None) -> str:
         """Return the model, once token and room allow it; one that is not named is allowed where all are."""
         own = room.models or None if room is not None else None
         if not model:
-            if all(patterns is None or _allows_all(patterns, protocol) for patterns in (caller.models, own)):
+            if not _is_limited(caller, room, protocol):
                 return ""
             raise refuse(400, "model_missing", "Room Proxy: name a 'model'; this token allows only some.")
         if not model_allowed(caller.models, protocol, model):
@@ -264,6 +311,26 @@ class Authoriser:
         """Whether lists of models show this one to the caller."""
         own = room.models or None if room is not None else None
         return model_allowed(caller.models, protocol, model) and model_allowed(own, protocol, model)
+
+
+def _no_such_id(caller: Caller, ident: str) -> RefusedError:
+    return refuse(404, "not_found", f"Room Proxy: there is no '{ident[:80]}' in the room '{caller.room}'.")
+
+
+def _is_limited(caller: Caller, room: Room | None, protocol: Protocol) -> bool:
+    """Whether token or room allow some of the provider's models only."""
+    own = room.models or None if room is not None else None
+    return not all(patterns is None or _allows_all(patterns, protocol) for patterns in (caller.models, own))
+
+
+def _check_query(target: bytes, *, realtime: bool) -> None:
+    """Refuse a query that chooses a model, or names what the body names: some providers prefer it to the body."""
+    _, _, query = target.partition(b"?")
+    if query in _USUAL_QUERIES:
+        return
+    for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if _CHOOSES.search(name.casefold()) and not (realtime and name == "model"):
+            raise refuse(400, "invalid_query", f"Room Proxy: '{name[:80]}' can't be given in the query; use the body.")
 
 
 def _allows_all(patterns: tuple[str, ...], protocol: Protocol) -> bool:

@@ -114,6 +114,15 @@ def form_field(body: bytes, content_type: bytes, name: bytes) -> str | None:
     return values[0].decode("utf-8", "replace") if values else None
 
 
+def form_fields(body: bytes, content_type: bytes) -> list[tuple[str, str]]:
+    """Return names and values of all fields of a multipart form; files have an empty value. Raises `BodyError`."""
+    delimiter = _delimiter(content_type)
+    if not body.startswith(delimiter):
+        raise BodyError("the form does not begin with its boundary")
+    parts = _parts(body, delimiter)
+    return [(key.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for key, value in parts]
+
+
 def with_form_field(body: bytes, content_type: bytes, name: bytes, value: str) -> bytes:
     """Return the form with another value for a field that `form_field` has found; every other byte stays."""
     delimiter = b"\r\n" + _delimiter(content_type)

@@ -46,6 +46,7 @@ from meshproxy_cli.store.events import Outcome
 _KEPT_FOR_STRANGERS = 4 * 1024 * 1024
 _UNKNOWN_KEY = "token_unknown_key"
 _RESPONSE = Reply.RESPONSE
+_NO_IDS: frozenset[str] = frozenset()
 _log = logging.getLogger(__name__)
 
 
@@ -88,7 +89,7 @@ class Exchange:
         self._refusal: Refusal | None = None
         self._admission: Admission = ADMITTED
         self._pending: Pending | None = None
-        self._looked_up = False
+        self._looked_up = _NO_IDS
 
     # The request comes in
 
@@ -196,13 +197,13 @@ class Exchange:
             self._admitted(verdict)
 
     def _look_up(self, problem: UnknownIdError) -> None:
-        """Ask for an id that another machine may know, once, and then authorise again."""
+        """Ask for ids that another machine may know, each once, and then authorise again."""
         lookup = self._gateway.lookup
-        if lookup is None or self._looked_up:
+        if lookup is None or not self._looked_up.isdisjoint(problem.idents):
             self.refuse(problem.refusal)
         else:
-            self._looked_up = True
-            lookup.ask(problem.ident, self._found)
+            self._looked_up = self._looked_up.union(problem.idents)
+            lookup.ask_all(problem.idents, self._found)
 
     def _found(self, found: Found) -> None:
         if self.client.transport.is_closing():
@@ -386,8 +387,9 @@ class Exchange:
         gateway.record(subject, entry, reading)
         if self._admission is not ADMITTED:
             gateway.limiter.settle(self._admission, entry.event(subject))
-        if reading is not None and reading.answer_id and self.route.endpoint.reply is _RESPONSE:
-            gateway.owners.note(self._standing.caller, reading.answer_id, shared=self.ask.stored)
+        if reading is not None and (reading.answer_id or reading.items):
+            answer_id = reading.answer_id if self.ask.tracked or self.route.endpoint.reply is _RESPONSE else ""
+            gateway.owners.note_answer(self._standing.caller, answer_id, reading.items, stored=self.ask.stored)
 
 
 _NO_ASK = Ask()

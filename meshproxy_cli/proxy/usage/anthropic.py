@@ -21,7 +21,7 @@ from meshproxy_cli.proxy.usage.dialect import (
 )
 from meshproxy_cli.proxy.usage.iterations import split_by_model
 from meshproxy_cli.proxy.usage.numbers import Json, Tokens, are_names, name_of, section, typed
-from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.proxy.usage.reading import AnswerItem, Reading
 from meshproxy_cli.store.events import TokenCounts
 
 
@@ -35,7 +35,7 @@ class AnthropicDialect:
     text = re.compile(
         rb'(?:_delta"\s*,\s*"(?:text|partial_json|thinking|content)|"completion)"\s*:\s*"(' + TEXT + rb')"'
     )
-    markers = re.compile(rb'"usage"|"error"|"message_stop"|"fallback"|"completion"')
+    markers = re.compile(rb'"usage"|"error"|"container"|"message_stop"|"fallback"|"completion"')
 
     def __init__(self) -> None:
         self._found = Findings()
@@ -54,7 +54,13 @@ class AnthropicDialect:
         tier = "fast" if usage.speed == "fast" else usage.service_tier or ""
         if usage.output_tokens is None or not are_names(message.model, tier):
             return None
-        return Reading(tokens=_counts(usage), model=message.model, service_tier=tier, complete=True)
+        return Reading(
+            tokens=_counts(usage),
+            model=message.model,
+            service_tier=tier,
+            answer_id=message.id if are_names(message.id) else "",
+            complete=True,
+        )
 
     def read_body(self, data: bytes) -> None:
         message = parse_outline(data)
@@ -74,6 +80,7 @@ class AnthropicDialect:
             case "message_start":
                 message = section(event, "message")
                 found.model = self._asked = name_of(message, "model")
+                self._take_ids(message)
                 self._take_usage(section(message, "usage"))
             case "content_block_start":
                 # The block of a server-side fallback names the model that goes on with the answer.
@@ -83,6 +90,7 @@ class AnthropicDialect:
             case "message_delta":
                 usage = section(event, "usage")
                 self._take_usage(usage)
+                self._take_ids(section(event, "delta"))
                 if "output_tokens" in usage and section(event, "delta").get("stop_reason"):
                     found.terminal = True
             case "message_stop":
@@ -99,10 +107,18 @@ class AnthropicDialect:
             found.error = error_code(message)
             return
         found.model = name_of(message, "model")
+        self._take_ids(message)
         usage = section(message, "usage")
         self._take_usage(usage)
         found.ended = bool(message)
         found.terminal = "output_tokens" in usage
+
+    def _take_ids(self, message: Json) -> None:
+        """Note the message's id, and that of the container in which its code ran."""
+        found = self._found
+        found.answer_id = name_of(message, "id") or found.answer_id
+        if container := name_of(section(message, "container"), "id"):
+            found.items[container] = AnswerItem(container, whole=False)
 
     def _take_usage(self, usage: Json) -> None:
         self._found.usage.update({name: value for name, value in usage.items() if value is not None})
@@ -112,6 +128,8 @@ class AnthropicDialect:
         common: dict[str, Any] = {
             "model": found.model,
             "service_tier": tier_of(found.usage),
+            "answer_id": found.answer_id,
+            "items": tuple(found.items.values()),
             "error": found.error,
             "output_bytes_estimate": text_bytes,
         }
@@ -148,7 +166,9 @@ class _UsualUsage(_Usage, gc=False):
 class _UsualMessage(msgspec.Struct, gc=False):
     usage: _UsualUsage
     model: str
+    id: str = ""
     error: None = None
+    container: None = None
 
 
 _USUAL = msgspec.json.Decoder(_UsualMessage)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from meshproxy_cli.proxy.usage.numbers import Json, name_of, section
-from meshproxy_cli.proxy.usage.reading import BYTES_PER_TOKEN, Reading
+from meshproxy_cli.proxy.usage.reading import BYTES_PER_TOKEN, AnswerItem, Reading
 from meshproxy_cli.store.events import TokenCounts
 
 TEXT = rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
@@ -34,6 +34,8 @@ class _Outline(msgspec.Struct, gc=False):
     service_tier: msgspec.Raw = _NOTHING
     usage: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
+    output: msgspec.Raw = _NOTHING
+    container: msgspec.Raw = _NOTHING
 
 
 _MEMBERS = _Outline.__struct_fields__
@@ -82,6 +84,7 @@ class Findings:
     model: str = ""
     service_tier: str = ""
     answer_id: str = ""
+    items: dict[str, AnswerItem] = field(default_factory=dict)
     error: str = ""
     terminal: bool = False  # the usage that ends the answer was seen
     ended: bool = False  # the answer came to its regular end, with or without usage

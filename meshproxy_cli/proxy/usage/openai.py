@@ -21,6 +21,7 @@ from meshproxy_cli.proxy.usage.dialect import (
     read_with_care,
     unfinished,
 )
+from meshproxy_cli.proxy.usage.items import OutputItem, note_item, note_output, output_items, read_item
 from meshproxy_cli.proxy.usage.numbers import Json, Tokens, are_names, name_of, section, typed
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import TokenCounts
@@ -49,7 +50,7 @@ class OpenAIDialect:
         rb'(?:"(?!delta")[a-z_]++": ?(?:"[^"\\\n]*+"|\d++), ?)*+"delta": ?"(' + TEXT + rb')"[^\r\n]*+' + BLANK_LINE
     )
     text = re.compile(rb'"delta"\s*:\s*"(' + TEXT + rb')"')
-    markers = re.compile(rb'"usage"|"error"|"response"')
+    markers = re.compile(rb'"usage"|"error"|"response"|"item"')
 
     def __init__(self) -> None:
         self._found = Findings()
@@ -67,7 +68,14 @@ class OpenAIDialect:
         told = usage.input_tokens is not None or usage.prompt_tokens is not None
         if not told or usage.seconds is not None or not are_names(answer.id, answer.model, tier):
             return None
-        return Reading(tokens=_counts(usage), model=answer.model, service_tier=tier, answer_id=answer.id, complete=True)
+        return Reading(
+            tokens=_counts(usage),
+            model=answer.model,
+            service_tier=tier,
+            answer_id=answer.id,
+            items=output_items(answer.output) if answer.output else (),
+            complete=True,
+        )
 
     def read_body(self, data: bytes) -> None:
         body = parse_outline(data)
@@ -84,6 +92,9 @@ class OpenAIDialect:
         if kind == "error":
             self._found.error = name_of(event, "code") or error_code(event) or "error"
             return
+        if item := section(event, "item"):
+            note_item(self._found.items, read_item(item))
+            return
         self._take_answer(section(event, "response") or event)
         if kind in _ENDS:
             self._found.ended = True
@@ -94,6 +105,7 @@ class OpenAIDialect:
         found.service_tier = name_of(answer, "service_tier") or found.service_tier
         found.answer_id = name_of(answer, "id") or found.answer_id
         found.error = error_code(answer) or found.error
+        note_output(found.items, answer.get("output"))
         if usage := section(answer, "usage"):
             found.usage = dict(usage)
             found.terminal = True
@@ -104,6 +116,7 @@ class OpenAIDialect:
             "model": found.model,
             "service_tier": found.service_tier,
             "answer_id": found.answer_id,
+            "items": tuple(found.items.values()),
             "error": found.error,
             "output_bytes_estimate": text_bytes,
         }
@@ -209,6 +222,7 @@ class _UsualAnswer(msgspec.Struct, gc=False):
     model: str = ""
     service_tier: str | None = None
     error: None = None
+    output: list[OutputItem | str | int | float | None] = msgspec.field(default_factory=list)
 
 
 _USUAL = msgspec.json.Decoder(_UsualAnswer)

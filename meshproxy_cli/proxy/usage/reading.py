@@ -1,7 +1,7 @@
 """What a meter knows about one answer once it is over."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -19,6 +19,16 @@ class ModelShare:
     tokens: TokenCounts
 
 
+class AnswerItem(NamedTuple):
+    """Something that an answer brought, by whose id a later request may refer to it.
+
+    `whole`: a later request can repeat all of it, so that nothing has to be looked up.
+    """
+
+    id: str
+    whole: bool
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of one answer (or of one turn on a websocket).
 
@@ -29,7 +39,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     tokens: TokenCounts | None = None
     model: str = ""  # as answered; "" where the answer names none
     service_tier: str = ""  # as served; Anthropic's fast mode is "fast"
-    answer_id: str = ""  # OpenAI's id of the answer, by which later requests refer to it
+    answer_id: str = ""  # of the response or message, by which later requests refer to it
+    items: tuple[AnswerItem, ...] = ()
     complete: bool = False  # the provider's terminal usage was seen (or the endpoint is free)
     estimated: bool = False
     metered: bool = True

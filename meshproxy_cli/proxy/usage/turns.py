@@ -11,7 +11,8 @@ from meshproxy_cli.proxy.usage.reading import Reading
 
 _TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 _NEWS = re.compile(
-    rb'"(?:response\.(?:created|completed|incomplete|failed|cancelled|done)|session\.(?:created|updated)|error'
+    rb'"(?:response\.(?:output_item\.(?:added|done)|created|completed|incomplete|failed|cancelled|done)'
+    rb"|session\.(?:created|updated)|error"
     rb'|conversation\.item\.input_audio_transcription\.completed)"'
 )
 
@@ -49,6 +50,9 @@ class TurnMeter:
             case "response.created":
                 self._turn, self._text_bytes = OpenAIDialect(), 0
                 self._turn.read_event(message)
+            case "response.output_item.added" | "response.output_item.done":
+                if self._turn is not None and not self._realtime:
+                    self._turn.read_event(message)
             case "error" if self._realtime and self.open:
                 return None
             case (

@@ -29,7 +29,7 @@ from meshproxy_cli.proxy.websocket.frames import (
     text_frame,
 )
 from meshproxy_cli.proxy.websocket.turn import Turn
-from meshproxy_cli.proxy.websocket.turns import Turns
+from meshproxy_cli.proxy.websocket.turns import REALTIME, Turns
 from meshproxy_cli.store.events import Outcome
 
 _GOING_AWAY = 1001
@@ -57,12 +57,13 @@ class Tunnel:
         self._waiting: deque[Message] = deque()  # of the client, while the limits decide about the first
         self._pending: Pending | None = None
         self._looking_up = False
-        self._looked_up = ""  # the id last asked for that another machine may know
+        self._looked_up: frozenset[str] = frozenset()  # ids of the message that another machine was asked for
         self._congested = False
         self._closer: Outcome | None = None  # what it means for a turn that is under way that one side says goodbye
         self._answered_goodbye = False
         self._over = False
         self._touched = gateway.loop.time()
+        self._realtime = exchange.route.endpoint.path == REALTIME
         self._agent = reader_of(exchange.head, exchange.route, stream=True).agent
         gateway.tunnels.add(self)
 
@@ -125,11 +126,12 @@ class Tunnel:
             caller = gateway.authenticator.caller(exchange.head, exchange.route)
             room = gateway.directory.room(caller.project_id, caller.room)
             payload = message.payload if room is None else with_real_models(message.payload, room.aliases)
-            event = gateway.authoriser.event(caller, room, payload, named=exchange.ask.model)
+            event = gateway.authoriser.event(caller, room, payload, named=exchange.ask.model, realtime=self._realtime)
         except RefusedError as problem:
             if not self._looks_up(problem, message):
                 self._refuse(problem.refusal)
             return
+        self._looked_up = frozenset()
         raw = message.raw if payload == message.payload else client_frame(message.opcode, payload)
         if not event.creates:
             self._connection.write(raw)
@@ -139,14 +141,14 @@ class Tunnel:
         self._admit(turn, raw)
 
     def _looks_up(self, problem: RefusedError, message: Message) -> bool:
-        """Whether an id is asked for first that another machine may know; the message is then taken once more."""
+        """Whether ids are asked for first that another machine may know; the message is then taken once more."""
         lookup = self._gateway.lookup
-        if lookup is None or not isinstance(problem, UnknownIdError) or problem.ident == self._looked_up:
-            self._looked_up = ""
+        if lookup is None or not isinstance(problem, UnknownIdError) or not self._looked_up.isdisjoint(problem.idents):
+            self._looked_up = frozenset()
             return False
-        self._looked_up, self._looking_up = problem.ident, True
+        self._looked_up, self._looking_up = self._looked_up.union(problem.idents), True
         self._waiting.appendleft(message)
-        lookup.ask(problem.ident, self._found)
+        lookup.ask_all(problem.idents, self._found)
         return True
 
     def _found(self, found: Found) -> None:
@@ -154,7 +156,7 @@ class Tunnel:
         if self._over:
             return
         if found is Found.AWAY:
-            self._looked_up = ""
+            self._looked_up = frozenset()
             self._waiting.popleft()
             self._refuse(NO_LOOKUP)
         self._go_on()

@@ -79,4 +79,4 @@ class Turn:
         self._event = entry.event(subject)
         self._settle()
         if reading is not None:
-            gateway.owners.note(caller, reading.answer_id, shared=self.stored)
+            gateway.owners.note_answer(caller, reading.answer_id, reading.items, stored=self.stored)

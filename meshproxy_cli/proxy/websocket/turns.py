@@ -13,7 +13,7 @@ from meshproxy_cli.proxy.usage.turns import TurnMeter
 from meshproxy_cli.proxy.websocket.turn import Turn
 from meshproxy_cli.store.events import Outcome
 
-_REALTIME = "/v1/realtime"
+REALTIME = "/v1/realtime"
 
 
 class Turns:
@@ -23,7 +23,7 @@ class Turns:
         self._gateway = gateway
         self._exchange = exchange
         self._forbidden = forbidden
-        self._meter = TurnMeter(realtime=exchange.route.endpoint.path == _REALTIME)
+        self._meter = TurnMeter(realtime=exchange.route.endpoint.path == REALTIME)
         self._under_way: deque[Turn] = deque()
 
     @property

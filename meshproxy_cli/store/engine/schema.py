@@ -63,6 +63,7 @@ rooms = Table(
     Column("providers", JSON, nullable=False),
     Column("models", JSON, nullable=False),
     Column("aliases", JSON, nullable=False),
+    Column("tools", JSON),
 )
 
 limits = Table(

@@ -25,7 +25,12 @@ class Rooms(Part):
 
     def put(self, room: Room) -> None:
         """Create the room or replace its configuration; `created_at` is kept."""
-        configuration = {"providers": room.providers, "models": list(room.models), "aliases": room.aliases}
+        configuration = {
+            "providers": room.providers,
+            "models": list(room.models),
+            "aliases": room.aliases,
+            "tools": list(room.tools),
+        }
         row = {"project_id": room.project_id, "name": room.name, "created_at": to_micros(room.created_at)}
         with self.session.database.write() as connection:
             connection.execute(
@@ -49,6 +54,7 @@ def _described(room: Room) -> dict[str, str]:
         "providers": ", ".join(f"{protocol}={name}" for protocol, name in sorted(room.providers.items())),
         "models": ", ".join(room.models),
         "aliases": ", ".join(f"{alias}={model}" for alias, model in sorted(room.aliases.items())),
+        "tools": ", ".join(room.tools),
     }
     return {name: value for name, value in described.items() if value}
 
@@ -61,4 +67,5 @@ def _room(row: "Row[tuple[object, ...]]") -> Room:
         providers=row.providers,
         models=tuple(row.models),
         aliases=row.aliases,
+        tools=tuple(row.tools or ()),  # NULL in rooms of earlier versions
     )

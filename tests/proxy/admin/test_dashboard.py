@@ -239,7 +239,8 @@ def test_making_and_revoking_a_key(site: Site, maria: TestClient) -> None:
 
 def test_rooms_and_limits(site: Site, maria: TestClient) -> None:
     form = {"csrf": csrf(maria), "name": "backend", "openai": "azure", "anthropic": "",
-            "models": "openai/gpt-5*\nanthropic/*", "aliases": "default = gpt-5.4\n\n fast=gpt-5.4-mini"}  # fmt: skip
+            "models": "openai/gpt-5*\nanthropic/*", "aliases": "default = gpt-5.4\n\n fast=gpt-5.4-mini",
+            "tools": "image_generation\nfallbacks"}  # fmt: skip
     assert maria.post("/dashboard/rooms", data=form).status_code == 303
     (room,) = site.store.rooms.list(site.project.id)
     assert (room.name, room.providers, room.models) == (
@@ -248,6 +249,8 @@ def test_rooms_and_limits(site: Site, maria: TestClient) -> None:
         ("openai/gpt-5*", "anthropic/*"),
     )
     assert room.aliases == {"default": "gpt-5.4", "fast": "gpt-5.4-mini"}
+    assert room.tools == ("image_generation", "fallbacks")
+    assert ">image_generation\nfallbacks</textarea>" in maria.get("/dashboard/rooms").text
     assert maria.post("/dashboard/rooms", data=form | {"aliases": "broken"}).status_code == 400
     assert maria.post("/dashboard/rooms", data=form | {"models": "gpt-5.4"}).status_code == 400
     limit = {

@@ -151,7 +151,10 @@ def test_unknown_project(admin: TestClient) -> None:
 
 def test_rooms(site: Site, admin: TestClient, viewer: TestClient) -> None:
     path = "/accounts/projects/{project_id}/rooms"
-    settings = {"providers": {"openai": "azure"}, "models": ["openai/gpt-5*"], "aliases": {"default": "gpt-5.4"}}
+    settings = {
+        "providers": {"openai": "azure"}, "models": ["openai/gpt-5*"], "aliases": {"default": "gpt-5.4"},
+        "tools": ["image_generation"],
+    }  # fmt: skip
     made = check(admin.put(url(site, "/rooms/backend"), json=settings), "PUT", path + "/{room}")
     assert {name: made[name] for name in settings} == settings
     changed = check(admin.put(url(site, "/rooms/backend"), json={}), "PUT", path + "/{room}")

@@ -123,3 +123,24 @@ def test_who_waits_at_the_end_hears_so(machines: Machines, monkeypatch: pytest.M
         return await asyncio.wait_for(answer, 20)
 
     assert asyncio.run(run()) is Found.AWAY
+
+
+def test_several_ids_have_one_answer(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownerlookup, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(ownerlookup, "_AT_ONCE", 1)
+    machines.note("resp_1")
+    machines.note("resp_2")
+
+    async def run(*idents: str) -> Found:
+        loop = asyncio.get_running_loop()
+        lookup = OwnerLookup(machines, machines.here, loop)  # type: ignore[arg-type]  # as above
+        lookup.start()
+        answer: asyncio.Future[Found] = loop.create_future()
+        lookup.ask_all(idents, answer.set_result)
+        found = await asyncio.wait_for(answer, 20)
+        await loop.run_in_executor(None, lookup.stop)
+        return found
+
+    assert asyncio.run(run("resp_1", "resp_2")) is Found.KNOWN
+    assert asyncio.run(run("resp_1", "resp_3")) is Found.NOBODYS
+    assert machines.here.owns(CALLER, "resp_2")

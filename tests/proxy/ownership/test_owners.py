@@ -7,6 +7,7 @@ import pytest
 from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.proxy.ownership import owners as module
 from meshproxy_cli.proxy.ownership.owners import Owners
+from meshproxy_cli.proxy.usage.reading import AnswerItem
 
 
 def caller(room: str = "r", project: str = "p") -> Caller:
@@ -113,4 +114,32 @@ def test_a_full_disk_fails_no_request(tmp_path: Path, monkeypatch: pytest.Monkey
         patched.setattr(module.os, "write", full)
         owners.note(caller(), "resp_1")
     assert owners.owns(caller(), "resp_1")
+    owners.close()
+
+
+def test_an_answer_brings_its_items(tmp_path: Path) -> None:
+    owners = Owners(tmp_path, 0)
+    items = (AnswerItem("msg_1", whole=True), AnswerItem("ig_1", whole=False))
+    owners.note_answer(caller(), "resp_1", items, stored=True)
+    owners.note_answer(
+        caller(), "resp_2", (AnswerItem("msg_2", whole=True), AnswerItem("ig_2", whole=False)), stored=False
+    )
+    owners.note_answer(caller(), "", (), stored=True)
+    again = Owners(tmp_path, 1)
+    for known in (owners, again):
+        assert [known.owns(caller(), ident) for ident in ("resp_1", "msg_1", "ig_1")] == [True] * 3
+        assert [known.owns(caller(), ident) for ident in ("resp_2", "msg_2", "ig_2")] == [True, False, True]
+        assert not known.owns(caller("other"), "ig_1")
+    lines = (tmp_path / f"0{module.SUFFIX}").read_bytes().splitlines()
+    assert [line[32:33] for line in lines] == [module.SHARED] * 3 + [module.OWN, module.SHARED]
+    owners.close()
+    again.close()
+
+
+def test_an_id_stays_with_the_room_that_got_it_first(tmp_path: Path) -> None:
+    owners = Owners(tmp_path, 0)
+    owners.note(caller(), "resp_1")
+    owners.note(caller("other"), "resp_1")
+    assert owners.owns(caller(), "resp_1")
+    assert not owners.owns(caller("other"), "resp_1")
     owners.close()

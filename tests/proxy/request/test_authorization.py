@@ -219,13 +219,12 @@ def test_tools_and_fallbacks_use_no_other_models(helper: bytes) -> None:
     "tools",
     [
         [{"type": "function", "name": "agent", "parameters": {"properties": {"model": {"enum": ["small", "large"]}}}}],
-        [{"type": "custom", "model": None}],
-        "default",
+        [{"type": "custom", "name": "a", "model": None}],
         None,
     ],
 )
 def test_a_tools_own_parameters_are_no_models(tools: Any) -> None:
-    assert ask(RESPONSES, {"model": "good", "tools": tools, "fallbacks": "default"}, caller("openai/good")).model
+    assert ask(RESPONSES, {"model": "good", "tools": tools, "fallbacks": None}, caller("openai/good")).model
 
 
 def test_a_tool_that_names_its_model_twice_is_refused() -> None:

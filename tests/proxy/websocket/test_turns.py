@@ -32,7 +32,7 @@ class Scene:
         limiter = SimpleNamespace(admit=lambda *_: says, settle=lambda admission, _: self.settled.append(admission))
         self.gateway: Any = SimpleNamespace(
             limiter=limiter,
-            owners=SimpleNamespace(note=lambda *_, **__: None),
+            owners=SimpleNamespace(note_answer=lambda *_, **__: None),
             record=self._record,
         )
         route = match(b"GET", path.encode())

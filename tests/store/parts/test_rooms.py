@@ -16,6 +16,7 @@ def test_a_room_is_put_replaced_and_removed(store: Store, project: Project) -> N
         providers={"openai": "azure"},
         models=("openai/gpt-*",),
         aliases={"default": "gpt-5.4"},
+        tools=("image_generation",),
     )
     store.rooms.put(room)
     assert store.rooms.list(project.id) == (room,)

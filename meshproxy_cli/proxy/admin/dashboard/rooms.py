@@ -49,6 +49,7 @@ async def _put(request: Request, session: Session) -> Response:
         providers={protocol: fields[protocol] for protocol in PROTOCOLS if fields.get(protocol)},
         models=tuple(fields.get("models", "").replace(",", " ").split()),
         aliases=read_aliases(fields.get("aliases", "")),
+        tools=tuple(fields.get("tools", "").replace(",", " ").split()),
     )
     room = check_room(services_of(request), (await project_of(request)).id, name, settings, datetime.now(UTC))
     await change_in_store(request, session.holder, lambda store: put_room(store, room))

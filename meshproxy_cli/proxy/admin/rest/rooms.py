@@ -21,12 +21,14 @@ class RoomSettings(Input):
     """All settings of a room; what is left out is emptied.
 
     `providers` maps openai/anthropic to a configured provider's name; `models` are `provider/model` patterns (none:
-    every model); `aliases` map a model's name in requests to the real one.
+    every model); `aliases` map a model's name in requests to the real one; `tools` are types of tools, and options,
+    that a limit on models would refuse.
     """
 
     providers: dict[str, str] = msgspec.field(default_factory=dict)
     models: tuple[str, ...] = ()
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
+    tools: tuple[str, ...] = ()
 
 
 class RoomList(msgspec.Struct):
@@ -65,6 +67,7 @@ def check_room(services: WebServices, project_id: str, name: str, settings: Room
         providers=settings.providers,
         models=settings.models,
         aliases=settings.aliases,
+        tools=settings.tools,
     )
 
 

@@ -18,10 +18,20 @@ from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.prepared import Prepared, Standing
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError, answer, reader_of, render, too_large
+from meshproxy_cli.proxy.refusal import (
+    Refusal,
+    RefusedError,
+    UnknownIdError,
+    answer,
+    reader_of,
+    refuse,
+    render,
+    too_large,
+)
 from meshproxy_cli.proxy.rewrite import switch_head
 from meshproxy_cli.proxy.routes import Reply
 from meshproxy_cli.proxy.tunnel.websocket import Tunnel
+from meshproxy_cli.proxy.usage.numbers import storable
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import Outcome
 
@@ -150,6 +160,7 @@ class Exchange:
         body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
         self.pieces = [body] if body else []
         try:
+            self._check_credential_endpoint(standing.caller)
             self.ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, body)
             if route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
                 self._answer_here(CODEX_MODELS)
@@ -174,6 +185,18 @@ class Exchange:
             verdict.add_done_callback(lambda done: gateway.loop.call_soon_threadsafe(self._decided, done))
         else:
             self._admitted(verdict)
+
+    def _check_credential_endpoint(self, caller: "Caller") -> None:
+        """Refuse what hands out a credential of the provider, unless this room allows it."""
+        if self.route.endpoint.hands_out_credential and caller.room not in self._gateway.config.client_secret_rooms:
+            raise refuse(
+                403,
+                "client_secrets_not_allowed",
+                f"Room Proxy: {self.route.endpoint.path} hands out a credential of the provider, whose use is neither "
+                f"metered nor revocable here, so it is off for the room '{caller.room}'. Connect to /v1/realtime "
+                "through the proxy instead, or ask its admin to add the room to client_secrets below [rooms] in "
+                "server.toml.",
+            )
 
     def _look_up(self, problem: UnknownIdError) -> None:
         """Ask for an id that another machine may know, once, and then authorise again."""
@@ -290,7 +313,7 @@ class Exchange:
         )
         if relay is not None and relay.status:
             entry.streamed = relay.streamed
-            entry.provider_request_id = relay.provider_request_id
+            entry.provider_request_id = storable(relay.provider_request_id)
             entry.ttfb_ms = (relay.first_byte_at - begun) * 1000
             entry.response_bytes = relay.received
         gateway.record(subject, entry, reading)

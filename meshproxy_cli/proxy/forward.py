@@ -77,7 +77,7 @@ class Forwarder:
         head, body = exchange.head, exchange.pieces[0] if exchange.pieces else b""
         if exchange.websocket:
             return [self._head(target) + upgrade_lines(head) + b"\r\n"]
-        if exchange.trailers and (trailers := trailer_lines(exchange.trailers)):
+        if exchange.trailers and (trailers := trailer_lines(exchange.trailers, target)):
             start = self._head(target) + b"transfer-encoding: chunked\r\n\r\n"
             return [start, chunk(body), b"0\r\n", trailers, b"\r\n"]
         if not (body or head.length or head.method in _HAVE_BODIES):
@@ -167,6 +167,19 @@ class Forwarder:
             f"admin. Request id: {self._exchange.request_id}."
         )
         self._exchange.refuse(Refusal(status=status, code=code, message=message, retry=retry), Outcome.UNREACHABLE)
+
+    def bad_answer(self, code: str, what: str) -> None:
+        """Answer in the place of a provider whose answer can't be passed on, and end its connection."""
+        self._waiting = False
+        self.drop()
+        self._parts = []
+        exchange = self._exchange
+        name = exchange.provider.name if exchange.provider is not None else ""
+        message = (
+            f"Room Proxy: the provider '{name}' {what}. Tell the proxy's admin: the provider's base URL may be wrong. "
+            f"Request id: {exchange.request_id}."
+        )
+        exchange.refuse(Refusal(status=502, code=code, message=message), Outcome.PROVIDER_ERROR)
 
     def declines(self, head: AnswerHead) -> bool:
         """Whether this answer is not passed on, because another base URL or credential is tried instead."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.gateway import Gateway
 
 _OK = 200
+_REDIRECTS = range(300, 400)
+_MOST_HEAD = 8 * 1024  # bytes of an answer's head that any load balancer before the proxy takes
 _METERED_AT_ONCE = 4096
 _FIRST_ERROR = 400
 _BODYLESS = frozenset({204, 304})
@@ -58,10 +60,14 @@ class Relay:
         """The id that the provider gave its answer, "" where it gave none."""
         known = {} if self._head is None else self._head.known
         given = known.get(b"x-request-id") or known.get(b"request-id")
-        return given[:200].decode("latin-1") if given else ""
+        return given.decode("latin-1") if given else ""
 
     def answer_started(self, head: AnswerHead) -> None:
         exchange = self._exchange
+        if head.status in _REDIRECTS:
+            what = f"answered with a redirect ({head.status}), which is not passed on"
+            self._forwarder.bad_answer("provider_redirect", what)
+            return
         if self._forwarder.declines(head):
             return
         self.first_byte_at = perf_counter()
@@ -81,12 +87,16 @@ class Relay:
         if changed and head.status == _OK and exchange.head.method != b"HEAD":
             self._transform = self._gateway.transform_for(exchange, head)
         self._pending = answer_head(head, exchange.request_id.encode(), self._framing(head), close=self._closes)
+        if len(self._pending) > _MOST_HEAD:
+            self._head = None
+            self.status = 0
+            self._forwarder.bad_answer("provider_head_too_large", "answered with headers of more than 8 KiB")
 
     def _framing(self, head: AnswerHead) -> bytes:
         exchange = self._exchange
         if exchange.head.method == b"HEAD" or head.status in _BODYLESS:
             length = head.known.get(b"content-length")
-            if length is None or exchange.route.endpoint.reply not in PASSED_ON:
+            if length is None or head.status in _BODYLESS or exchange.route.endpoint.reply not in PASSED_ON:
                 return b""
             return b"content-length: %b\r\n" % length
         if exchange.head.minor == 0 and (head.length == CHUNKED or self._transform is not None):
@@ -219,7 +229,7 @@ class Relay:
     def upgraded(self, head: AnswerHead, rest: bytes) -> None:
         """Let the exchange become a tunnel, or refuse a switch of protocols that nobody asked for."""
         exchange = self._exchange
-        agreed = exchange.websocket and b"sec-websocket-extensions" not in head.known
+        agreed = exchange.websocket and b"sec-websocket-extensions" not in head.known and len(head.fields) <= _MOST_HEAD
         connection = self._forwarder.take_connection() if agreed else None
         if connection is not None:
             exchange.upgraded(connection, head, rest)

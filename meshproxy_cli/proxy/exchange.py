@@ -168,14 +168,13 @@ class Exchange:
             self.provider = standing.provider
             if self.provider is None:
                 self.provider = standing.provider = gateway.provider_for(route.protocol, standing.room)
-        except UnknownIdError as problem:
-            self._look_up(problem)
-            return
         except RefusedError as problem:
-            self.refuse(problem.refusal)
-            return
-        if self.websocket or is_free(route.endpoint.path):  # each turn of a websocket is admitted on its own
-            self._forward()
+            if self._looks_up(problem):
+                return
+            self._refusal = problem.refusal  # which is told once the limits have counted the request
+        # Each turn of a websocket is admitted on its own; a handshake that is refused counts like a request.
+        if is_free(route.endpoint.path) or (self.websocket and self._refusal is None):
+            self._admitted(ADMITTED)
             return
         verdict = gateway.limiter.admit(
             standing.caller, route.protocol, route.endpoint.path, self._size, self.ask.model
@@ -198,14 +197,14 @@ class Exchange:
                 "server.toml.",
             )
 
-    def _look_up(self, problem: UnknownIdError) -> None:
-        """Ask for an id that another machine may know, once, and then authorise again."""
+    def _looks_up(self, problem: RefusedError) -> bool:
+        """Whether an id is asked for first that another machine may know; then it authorizes again, once."""
         lookup = self._gateway.lookup
-        if lookup is None or self._looked_up:
-            self.refuse(problem.refusal)
-        else:
-            self._looked_up = True
-            lookup.ask(problem.ident, self._found)
+        if lookup is None or self._looked_up or not isinstance(problem, UnknownIdError):
+            return False
+        self._looked_up = True
+        lookup.ask(problem.ident, self._found)
+        return True
 
     def _found(self, found: Found) -> None:
         if self.client.transport.is_closing():
@@ -225,7 +224,10 @@ class Exchange:
             self.refuse(verdict)
             return
         self._admission = verdict
-        self._forward()
+        if self._refusal is not None:
+            self.refuse(self._refusal)
+        else:
+            self._forward()
 
     def _forward(self) -> None:
         if self.ask.body is not None:

@@ -22,10 +22,12 @@ from meshproxy_cli.proxy.pool import Pool
 from meshproxy_cli.proxy.prepared import Prepared
 from meshproxy_cli.proxy.providers import DIALECTS
 from meshproxy_cli.proxy.refusal import Refusal, refuse
+from meshproxy_cli.proxy.refusalsample import RefusalSample
 from meshproxy_cli.proxy.routes import AppRoute, BadRoute, NoRoute, ProbeRoute, Protocol, ProviderRoute, Reply, Routes
 from meshproxy_cli.proxy.sticky import StickySessions
 from meshproxy_cli.proxy.transforms import Collector, Transform, UsageChunkFilter
 from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.store.events import Outcome
 from meshproxy_cli.store.records import Room
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Gateway:
         self.routes = Routes()
         self.sticky = StickySessions()
         self.metrics = Metrics()
+        self._refusal_sample = RefusalSample()
         self.app: AppHost | None = None
         self.connections: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
@@ -173,8 +176,14 @@ class Gateway:
         return body
 
     def record(self, subject: Subject, entry: Entry, reading: Reading | None) -> None:
-        """Write an event down, with the reading's numbers where one is given, and count it in the metrics."""
-        self.ledger.record(subject, entry, reading)
+        """Write an event down, with the reading's numbers where one is given, and count it in the metrics.
+
+        Of many refusals only some are written down.
+        """
+        if entry.outcome is not Outcome.REFUSED or self._refusal_sample.takes(subject):
+            self.ledger.record(subject, entry, reading)
+        else:
+            self.metrics.unrecorded_refusals += 1
         self.metrics.requests[subject.provider, subject.endpoint, entry.status] += 1
         if entry.ttfb_ms is not None:
             self.metrics.first_byte(entry.ttfb_ms / 1000)

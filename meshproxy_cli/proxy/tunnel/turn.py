@@ -11,6 +11,7 @@ from meshproxy_cli.proxy.limits import ADMITTED, Admission
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.exchange import Exchange
     from meshproxy_cli.proxy.gateway import Gateway
+    from meshproxy_cli.proxy.refusal import Refusal
     from meshproxy_cli.proxy.usage.reading import Reading
     from meshproxy_cli.store.events import Outcome, UsageEvent
 
@@ -25,6 +26,7 @@ class Turn:
         self._gateway = gateway
         self._exchange = exchange
         self.model = model
+        self.refusal: Refusal | None = None  # what is answered in the provider's place, whatever the limits say
         self.stored = True  # by the provider, so that another websocket may go on from it
         self._admission: Admission = ADMITTED
         self._event: UsageEvent | None = None

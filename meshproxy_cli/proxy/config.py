@@ -226,10 +226,10 @@ def _from_environment(protocol: Protocol, environ: Mapping[str, str], problems: 
         return Provider(ECHO, protocol, ECHO_URL, (make_target(protocol, ECHO_URL, None, {}),), default=True)
     url = environ.get(f"{prefix}_BASE_URL", "").strip() or _DEFAULT_URLS[protocol]
     try:
-        if environ.get(INSECURE_HTTP, "") in {"", "0"}:
-            check_encrypted(url)
         credential = DIALECTS[protocol].credential(check_value(key, "the key"))
         target = make_target(protocol, url, credential, {})
+        if environ.get(INSECURE_HTTP, "") in {"", "0"}:
+            check_encrypted(url)
     except UsageError as problem:
         hint = f" (use https://, or on a network that you trust set {INSECURE_HTTP}=1)" if problem.hint else ""
         problems.append(f"{prefix}_API_KEY and {prefix}_BASE_URL: {problem.message}{hint}")
@@ -273,15 +273,15 @@ def _provider(name: str, table: Any, resolve_secret: ResolveSecret) -> Provider:
     references = _strings(table, "keys", [])
     headers = read_headers(table.get("headers", {}), resolve_secret)
     forwarded = read_forwarded(_strings(table, "forward_headers", []))
-    if table.get("allow_http") is not True:
-        for url in urls:
-            check_encrypted(url)
     dialect = DIALECTS[protocol]
     keys = [dialect.credential(check_value(resolve_secret(one), "the key")) for one in references]
     credentials: list[tuple[str, str] | None] = [*keys] or [None]
     targets = tuple(
         make_target(protocol, url, credential, headers, forwarded) for url in urls for credential in credentials
     )
+    if table.get("allow_http") is not True:
+        for url in urls:
+            check_encrypted(url)
     return Provider(name, protocol, urls[0], targets, default=table.get("default") is True)
 
 

@@ -15,7 +15,8 @@ LEADING = ("Location: http://elsewhere/", "Refresh: 0;url=http://elsewhere/", "C
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308, 399])
 @pytest.mark.parametrize(
-    ("path", "shape"), [("/openai/v1/responses", {"error"}), ("/anthropic/v1/messages", {"type", "error", "request_id"})]
+    ("path", "shape"),
+    [("/openai/v1/responses", {"error"}), ("/anthropic/v1/messages", {"type", "error", "request_id"})],
 )
 def test_a_redirect_becomes_502(tmp_path: Path, status: int, path: str, shape: set[str]) -> None:
     served = Answers(plain(b"", f"{status} Over There", *LEADING))
@@ -94,8 +95,13 @@ def test_204_has_no_length(tmp_path: Path, length: str) -> None:
 
 def test_names_are_cut_before_they_are_stored(tmp_path: Path) -> None:
     long = "n\x1b[2J\n" * 1_000_000
-    body = json.dumps({"id": long, "model": long, "service_tier": long, "usage": {"input_tokens": 1, "output_tokens": 2}})
+    body = json.dumps(
+        {"id": long, "model": long, "service_tier": long, "usage": {"input_tokens": 1, "output_tokens": 2}}
+    )
     served = Answers(plain(body.encode(), "200 OK", "X-Request-Id: " + "r\x80" * 2000))
+
+    def size() -> int:
+        return sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
 
     async def test(running: Bench) -> None:
         asked = json.dumps({"model": long}).encode()
@@ -104,7 +110,7 @@ def test_names_are_cut_before_they_are_stored(tmp_path: Path) -> None:
         names = (event.model_requested, event.model_served, event.service_tier, event.provider_request_id, event.error)
         assert event.model_requested.startswith("n[2Jn[2J")
         assert all(len(name) <= 200 and name.isprintable() for name in names)
-        assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 10_000
+        assert size() < 10_000
 
     play(tmp_path, served, test)
 

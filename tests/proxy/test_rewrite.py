@@ -112,7 +112,8 @@ def test_what_comes_back(field: str) -> None:
      "Proxy-Authenticate: secret", "Upgrade: secret", "Meshproxy-Request-Id: secret", "Location: http://secret/",
      "Content-Location: secret", "Refresh: 0;url=secret", "Link: <secret>", "WWW-Authenticate: secret",
      "Clear-Site-Data: secret", "Strict-Transport-Security: secret", "X-Accel-Redirect: /secret",
-     "X_Accel_Redirect: /secret", "NEL: secret", "Content-Security-Policy: secret", "Access-Control-Allow-Origin: secret",
+     "X_Accel_Redirect: /secret", "NEL: secret", "Content-Security-Policy: secret",
+     "Access-Control-Allow-Origin: secret",
      "Proxy-Status: secret", "Meshagent-Room: secret"],
 )  # fmt: skip
 def test_what_does_not_come_back(field: str) -> None:
@@ -121,7 +122,8 @@ def test_what_does_not_come_back(field: str) -> None:
 
 def test_what_does_not_come_back_in_a_trailer() -> None:
     assert (
-        returned_trailers([b"x-sum: 1", b"Set-Cookie: a", b"connection: x", b"location: http://x/", b"X-Sum: 2"]) == b"x-sum: 1\r\nX-Sum: 2\r\n"
+        returned_trailers([b"x-sum: 1", b"Set-Cookie: a", b"connection: x", b"location: http://x/", b"X-Sum: 2"])
+        == b"x-sum: 1\r\nX-Sum: 2\r\n"
     )
     assert returned_trailers([]) == b""
 
@@ -137,7 +139,8 @@ def test_what_an_answers_connection_names_stays_here() -> None:
 
 
 def test_a_websocket_is_asked_for_without_extensions_and_credentials() -> None:
-    offers = "realtime, openai-insecure-api-key.token, Bearer.token, openai-project.token, openai-organization.token, meshagent-token.token, openai-beta.realtime-v1"
+    offers = "realtime, openai-insecure-api-key.token, Bearer.token, meshagent-token.token, openai-beta.realtime-v1"
+    offers += ", openai-project.token, openai-organization.token"
     lines = upgrade_lines(request(f"Sec-WebSocket-Protocol: {offers}", "Upgrade: websocket"))
     assert lines == (
         b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-protocol: realtime, openai-beta.realtime-v1\r\n"

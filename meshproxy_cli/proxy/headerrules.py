@@ -167,7 +167,9 @@ class _Remembered(dict[bytes, tuple[bool, bytes]]):
     def __missing__(self, name: bytes) -> tuple[bool, bytes]:
         folded = fold(name.decode("latin-1"))
         decision = self._decide(folded), folded.encode("latin-1")
-        if len(name) <= _LONGEST_REMEMBERED and len(self) < _MOST_REMEMBERED:
+        if len(name) <= _LONGEST_REMEMBERED:
+            if len(self) >= _MOST_REMEMBERED:  # of names made up by somebody; the usual ones come back at once
+                self.clear()
             self[name] = decision
         return decision
 

@@ -72,7 +72,8 @@ def storable(name: str) -> str:
     """Return a name from outside as it may be stored, logged and shown: printable, of bounded length."""
     if len(name) <= _LONGEST_NAME and name.isprintable():
         return name
-    return "".join(character for character in name[:_LONGEST_NAME] if character.isprintable())
+    text = name[:_LONGEST_NAME].encode(errors="replace").decode()  # without halves of surrogate pairs
+    return "".join(character for character in text if character.isprintable())
 
 
 def summed(one: TokenCounts, other: TokenCounts) -> TokenCounts:

@@ -131,7 +131,9 @@ class Tunnel:
             payload = message.payload if room is None else with_real_models(message.payload, room.aliases)
             event = gateway.authoriser.event(caller, room, payload, named=exchange.ask.model)
         except RefusedError as problem:
-            if not self._looks_up(problem, message):
+            if problem.refusal.status == _UNAUTHORIZED:
+                self._refuse(problem.refusal)
+            elif not self._looks_up(problem, message):
                 turn = Turn(gateway, exchange, "", len(message.payload))
                 turn.refusal = problem.refusal  # which is told once the limits have counted it
                 self._admit(turn, b"")

@@ -1,5 +1,7 @@
 """Heads on their way: what is never forwarded, what is put in its place, and what the client gets back."""
 
+import re
+
 from meshproxy_cli.proxy.guard import AnswerHead, Head, RequestHead
 from meshproxy_cli.proxy.headerrules import HOP_BY_HOP, answer_rule, fold, is_kept_from_provider, request_rule
 from meshproxy_cli.proxy.target import Target
@@ -7,6 +9,10 @@ from meshproxy_cli.proxy.target import Target
 _USUAL_OPTIONS = HOP_BY_HOP | {b"close"}  # what a Connection header names beyond them is dropped as well
 # Websocket subprotocols that carry a credential, since browsers can set no header.
 CREDENTIAL_PROTOCOLS = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-token.")
+
+_UNAUTHORIZED = 401
+_CHALLENGE = re.compile(rb"^www-authenticate:", re.IGNORECASE | re.MULTILINE)
+_OUR_CHALLENGE = b'WWW-Authenticate: Bearer realm="meshproxy"\r\n'  # in the place of the provider's
 
 
 def _named_by_connection(head: Head) -> frozenset[bytes]:
@@ -57,6 +63,8 @@ def answer_head(head: AnswerHead, request_id: bytes, framing: bytes, *, close: b
         name = _name(line)
         if not answer_rule(name)[0] and name not in named:
             kept.append(line)
+    if head.status == _UNAUTHORIZED and _CHALLENGE.search(head.fields):
+        kept.append(_OUR_CHALLENGE)
     fields = b"".join(kept)
     return b"HTTP/1.1 %d %b\r\n%bmeshproxy-request-id: %b\r\n%b%b\r\n" % (
         head.status, head.reason, fields, request_id, b"connection: close\r\n" if close else b"", framing,

@@ -15,7 +15,7 @@ ROOMS = {b"r": "r", b"team%2Fone": "team/one", b"r%C3%A4um%20chen": "r\u00e4um c
 CREDENTIALS = {"openai": b"authorization: Bearer provider-key-o", "anthropic": b"x-api-key: provider-key-a"}
 FRAMING = {b"content-length", b"transfer-encoding"}
 ASKS_PLAINLY = {b"accept-encoding", b"content-encoding"}  # dropped where the proxy asks for usage on its own
-OURS = {b"meshproxy-request-id", b"connection"}  # the only headers that an answer gets on its way
+OURS = {b"meshproxy-request-id", b"connection", b"www-authenticate"}  # the only headers that an answer gets on its way
 
 
 @dataclass

@@ -156,3 +156,9 @@ def test_a_switch_of_protocols_is_passed_on() -> None:
     )
     assert head.startswith(b"HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: x\r\n")
     assert head.lower().count(b"upgrade: websocket") == 1
+
+
+def test_a_providers_challenge_is_replaced_by_ours() -> None:
+    head = answer_head(answered("WWW-Authenticate: Basic", status="401 No"), b"req_1", b"", close=False)
+    assert b'WWW-Authenticate: Bearer realm="meshproxy"\r\n' in head
+    assert b"Basic" not in head

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from meshproxy_cli.proxy.entry import Subject
+from meshproxy_cli.proxy.events.entry import Subject
 
 _MOST_PARTICIPANTS = 2000
 _BURST = 50

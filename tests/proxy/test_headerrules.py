@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.config import load_config
+from meshproxy_cli.proxy.config.server import load_config
 from meshproxy_cli.proxy.headerrules import (
     ANSWER_ROWS,
     REQUEST_EXCEPTIONS,

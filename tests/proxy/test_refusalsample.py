@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.entry import Subject, subject_of
-from meshproxy_cli.proxy.limits import ADMITTED, Admission, AdmitAll, Pending
-from meshproxy_cli.proxy.refusal import Refusal
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.events.entry import Subject, subject_of
+from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, AdmitAll, Pending
 from meshproxy_cli.proxy.refusalsample import RefusalSample
 from meshproxy_cli.store.events import Outcome
 from proxy.bench import Bench, plain, request

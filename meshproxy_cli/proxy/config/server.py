@@ -26,11 +26,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshproxy_cli.errors import CredentialError, UsageError
-from meshproxy_cli.proxy.providerheaders import check_value, read_forwarded, read_headers
+from meshproxy_cli.proxy.config.provider_headers import check_value, read_forwarded, read_headers
+from meshproxy_cli.proxy.config.sections import Section
+from meshproxy_cli.proxy.config.targets import ECHO_URL, Target, check_encrypted, make_target
+from meshproxy_cli.proxy.core.routes import Protocol
 from meshproxy_cli.proxy.providers import DIALECTS
-from meshproxy_cli.proxy.routes import Protocol
-from meshproxy_cli.proxy.sections import Section
-from meshproxy_cli.proxy.target import ECHO_URL, Target, check_encrypted, make_target
 
 _MIB = 1024 * 1024
 _PROTOCOLS: tuple[Protocol, Protocol] = ("openai", "anthropic")

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from meshproxy_cli.errors import UsageError
+from meshproxy_cli.proxy.core.routes import Protocol
 from meshproxy_cli.proxy.headerrules import fold
-from meshproxy_cli.proxy.routes import Protocol
 from meshproxy_cli.settings.urls import is_loopback
 
 ECHO_URL = "echo:"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshproxy_cli.proxy import spool as spools
-from meshproxy_cli.proxy.ids import new_event_id
+from meshproxy_cli.proxy.core.ids import new_event_id
+from meshproxy_cli.proxy.events import spool as spools
 from meshproxy_cli.proxy.usage.numbers import storable
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 

@@ -2,9 +2,9 @@
 
 import re
 
-from meshproxy_cli.proxy.guard import AnswerHead, Head, RequestHead
+from meshproxy_cli.proxy.config.targets import Target
 from meshproxy_cli.proxy.headerrules import HOP_BY_HOP, answer_rule, fold, is_kept_from_provider, request_rule
-from meshproxy_cli.proxy.target import Target
+from meshproxy_cli.proxy.http1.head import AnswerHead, Head, RequestHead
 
 _USUAL_OPTIONS = HOP_BY_HOP | {b"close"}  # what a Connection header names beyond them is dropped as well
 # Websocket subprotocols that carry a credential, since browsers can set no header.

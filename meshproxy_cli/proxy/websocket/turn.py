@@ -9,9 +9,9 @@ from meshproxy_cli.proxy.events.entry import Entry, subject_of
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission
 
 if TYPE_CHECKING:
-    from meshproxy_cli.proxy.exchange import Exchange
-    from meshproxy_cli.proxy.gateway import Gateway
-    from meshproxy_cli.proxy.refusal import Refusal
+    from meshproxy_cli.proxy.core.errors import Refusal
+    from meshproxy_cli.proxy.request.gateway import Gateway
+    from meshproxy_cli.proxy.request.lifecycle import Exchange
     from meshproxy_cli.proxy.usage.reading import Reading
     from meshproxy_cli.store.events import Outcome, UsageEvent
 

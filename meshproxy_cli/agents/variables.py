@@ -11,6 +11,9 @@ from meshproxy_cli.errors import UsageError
 _APOSTROPHES = re.compile("(['\u2018\u2019\u201a\u201b])")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 
+#: Variables from which OpenAI's SDKs, Codex and others take whom to bill; they would name the person's own account.
+ACCOUNT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID", "OPENAI_PROJECT")
+
 
 class Shell(StrEnum):
     """Who reads the lines."""
@@ -52,6 +55,23 @@ def room_variables(target: Target, token: str) -> tuple[Variable, ...]:
 def render(variables: Iterable[Variable], shell: Shell) -> str:
     """Return one line for each variable, for `eval` in that shell or for a `.env` file."""
     return "".join(_line(variable, shell) + "\n" for variable in variables)
+
+
+def render_unset(names: Iterable[str], shell: Shell) -> str:
+    """Return one line for each variable that takes it away; a `.env` file can only empty it."""
+    return "".join(_unset_line(name, shell) + "\n" for name in names)
+
+
+def _unset_line(name: str, shell: Shell) -> str:
+    match shell:
+        case Shell.BASH | Shell.ZSH:
+            return f"unset {name}"
+        case Shell.FISH:
+            return f"set -e {name}"
+        case Shell.POWERSHELL:
+            return f"Remove-Item Env:{name} -ErrorAction Ignore"
+        case Shell.DOTENV:
+            return f"{name}="
 
 
 def _line(variable: Variable, shell: Shell) -> str:

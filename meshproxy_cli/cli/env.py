@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.agents.variables import Shell, render, room_variables
+from meshproxy_cli.agents.variables import ACCOUNT_VARIABLES, Shell, render, render_unset, room_variables
 from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
@@ -30,6 +30,8 @@ def env(
 ) -> None:
     """Print variables for any OpenAI- or Anthropic-compatible program, quoted for a shell.
 
+    Variables that name an account of OpenAI's (OPENAI_ORG_ID, OPENAI_PROJECT_ID and the like) are taken away.
+
     The token in them is a secret that lives one hour; `meshproxy launch` and `configure` need none in the environment.
 
     **Examples**
@@ -43,9 +45,11 @@ def env(
     token = fresh_token(target, expires_in)
     variables = room_variables(target, token)
     if as_json:
-        output.data({"variables": {variable.name: variable.value for variable in variables}})
+        values = {variable.name: variable.value for variable in variables}
+        output.data({"variables": values, "unset": list(ACCOUNT_VARIABLES)})
     else:
-        output.text(render(variables, shell or _current_shell()).rstrip("\n"))
+        chosen = shell or _current_shell()
+        output.text((render(variables, chosen) + render_unset(ACCOUNT_VARIABLES, chosen)).rstrip("\n"))
 
 
 def _current_shell() -> Shell:

@@ -12,6 +12,7 @@ import typer
 
 from meshproxy_cli.agents.base import DIRECTORY, Credentials, Launch
 from meshproxy_cli.agents.registry import AGENTS, find_agent
+from meshproxy_cli.agents.variables import ACCOUNT_VARIABLES
 from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
@@ -50,7 +51,8 @@ def launch(
         raise NotFoundError(f"{found.title} is not installed: there is no `{found.program}` on the PATH")
     run = found.launch(target, tuple(context.args))
     token = fresh_token(target, _LIFETIME) if run.token_variables else ""
-    environ = {name: value for name, value in os.environ.items() if name not in run.remove}
+    removed = {*run.remove, *ACCOUNT_VARIABLES}
+    environ = {name: value for name, value in os.environ.items() if name not in removed}
     environ |= {**run.environ, **dict.fromkeys(run.token_variables, token)}
     output.detail(f"running {found.program} in the room {target.room}, session {target.session}")
     if run.files:

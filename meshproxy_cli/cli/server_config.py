@@ -1,6 +1,8 @@
 """The configuration of this machine's server: read whole and checked, at the start and again for each reload."""
 
 import os
+import shlex
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +15,8 @@ from meshproxy_cli.proxy.process.reload import Loaded
 from meshproxy_cli.proxy.process.tls import tls_context
 from meshproxy_cli.proxy.usage.pricing import price_book
 from meshproxy_cli.settings.references import check_reference, resolve_reference
+
+_ALLOW_WRITABLE = "MESHPROXY_ALLOW_WRITABLE_CONFIG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,21 @@ class ServerFiles:
 
         load_config(self._text(), {}, stand_in)
 
+    def _check_writers(self, mode: int) -> None:
+        """Refuse a file that others can write: they could send the provider's key wherever they like."""
+        if os.name != "posix" or os.environ.get(_ALLOW_WRITABLE, "") not in {"", "0"}:
+            return
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise UsageError(
+                f"permissions of {self.path} are too open: other users can write it (mode {stat.S_IMODE(mode):04o})",
+                hint=f"chmod go-w {shlex.quote(str(self.path))}, or to allow it set {_ALLOW_WRITABLE}=1",
+            )
+
     def _text(self) -> str:
         try:
-            return self.path.read_text(encoding="utf-8-sig")
+            with self.path.open(encoding="utf-8-sig") as file:
+                self._check_writers(os.fstat(file.fileno()).st_mode)
+                return file.read()
         except FileNotFoundError:
             if self.chosen is None:
                 return ""

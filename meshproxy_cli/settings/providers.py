@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
 from meshproxy_cli.settings.paths import Paths
@@ -19,7 +20,7 @@ from meshproxy_cli.settings.references import check_reference
 from meshproxy_cli.settings.servers import check_name
 from meshproxy_cli.settings.tomledit import edit_toml, table_in
 from meshproxy_cli.settings.tomllines import line_of, parse_toml
-from meshproxy_cli.settings.urls import server_url
+from meshproxy_cli.settings.urls import is_loopback, server_url
 from meshproxy_cli.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ProviderEntry:
     keys: tuple[str, ...]
     origin: str = ""
     headers: Mapping[str, object] = field(default_factory=dict)
+    allow_http: bool = False  # plain HTTP to another machine
 
 
 def read_providers(paths: Paths, environ: Mapping[str, str]) -> tuple[ProviderEntry, ...]:
@@ -85,6 +87,8 @@ def add_provider(
         keep_key()
         written["protocol"] = entry.protocol
         written["base_url"] = base_url
+        if entry.allow_http:
+            written["allow_http"] = True
         if entry.keys[0] not in written.get("keys", []):
             written["keys"] = list(entry.keys)
 
@@ -125,7 +129,8 @@ def make_provider(
     url = server_url(base_url or DEFAULT_URLS[protocol], insecure_http=insecure_http)
     reference = key or f"keyring:provider/{chosen}"
     check_reference(reference, f"a key of the provider {chosen}")
-    return ProviderEntry(chosen, protocol, (url,), (reference,))
+    remote = urlsplit(url).scheme == "http" and not is_loopback(urlsplit(url).hostname or "")
+    return ProviderEntry(chosen, protocol, (url,), (reference,), allow_http=remote)
 
 
 def _entry(name: str, table: object, path: str, text: str) -> ProviderEntry:

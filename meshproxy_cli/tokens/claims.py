@@ -57,6 +57,12 @@ class ParticipantToken:
     scope: Mapping[str, Json]
     session: str | None = None
 
+    @property
+    def unknown_llm_members(self) -> tuple[str, ...]:
+        """Members of the `llm` grant that mean nothing here: a misspelt `models` would allow every model."""
+        llm = self.scope.get("llm")
+        return tuple(name for name in llm if name != "models") if isinstance(llm, dict) else ()
+
 
 def read_claims(payload: Mapping[str, Json]) -> ParticipantToken:
     """Read a payload; raise `TokenError` (malformed)."""

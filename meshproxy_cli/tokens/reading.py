@@ -27,6 +27,8 @@ def refusals(token: ParticipantToken, *, room: str | None = None, model: str | N
     found = []
     if not token.llm:
         found.append("it does not grant the use of models (its spec has no `llm: {}` below api)")
+    if unknown := token.unknown_llm_members:
+        found.append(f"its llm grant has members that are not known: {', '.join(map(repr, unknown))} (models is)")
     if room is not None and token.room is not None and token.room != room:
         found.append(f"it is for the room {token.room}, not for {room}")
     if model is not None and token.llm and not _may_use(token, model):

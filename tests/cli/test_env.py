@@ -14,6 +14,7 @@ from meshproxy_cli.tokens.apikey import ApiKey
 
 SERVER = "https://proxy.example"
 PROJECT = "6a3f8f0e-1f5b-4d8c-9a51-1b6a3f0c2d4e"
+ACCOUNT = ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION", "OPENAI_PROJECT_ID", "OPENAI_PROJECT")
 NASTY = 'it\'s "a" $HOME `id` $(id) \\ ; & | * # !x'
 MILD = 'two words $HOME # `id` "x" \\'
 DUMP = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -35,7 +36,12 @@ def read_by(program: str, script: str) -> dict[str, str]:
     dump = f"{script}\n'{sys.executable}' -c '{DUMP}'\n"
     done = subprocess.run(
         [program, "-c", dump],
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "ANTHROPIC_API_KEY": "sk-ant-mine"},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            "ANTHROPIC_API_KEY": "sk-ant-mine",
+            **dict.fromkeys(ACCOUNT, "mine"),
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -54,6 +60,7 @@ def assert_variables(found: dict[str, str], session: str) -> None:
     assert found["OPENAI_API_KEY"] == found["ANTHROPIC_AUTH_TOKEN"]
     assert found["OPENAI_API_KEY"].count(".") == 2
     assert found["ANTHROPIC_API_KEY"] == ""
+    assert not any(found.get(name) for name in ACCOUNT)
 
 
 @pytest.mark.parametrize("program", SHELLS)

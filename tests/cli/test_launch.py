@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.commands import MESHPROXY, Cli, Home
+from meshproxy_cli.agents.variables import ACCOUNT_VARIABLES
 from meshproxy_cli.tokens.apikey import ApiKey
 
 SERVER = "https://proxy.example"
@@ -51,6 +52,7 @@ def environ(meshproxy_home: Home) -> dict[str, str]:
         "PATH": f"{programs}:{environ['PATH']}",
         "MESHAGENT_API_KEY": ApiKey.generate(PROJECT).encode(),
         "TMPDIR": str(meshproxy_home.root / "tmp"),
+        **dict.fromkeys(ACCOUNT_VARIABLES, "mine"),
     }
 
 
@@ -74,6 +76,7 @@ def test_nothing_is_written_and_the_exit_code_is_the_agents(cli: Cli, environ: d
     assert done.returncode == 7, done.stderr
     seen = json.loads(done.stdout)
     assert seen["arguments"][-2:] == ["--print", "two words"]
+    assert not seen["environ"].keys() & set(ACCOUNT_VARIABLES)
     told = json.dumps([seen["arguments"], {k: v for k, v in seen["environ"].items() if k != "MESHAGENT_API_KEY"}])
     if agent not in BESIDE_FILES:
         assert "proxy.example" in told

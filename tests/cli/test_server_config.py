@@ -66,3 +66,16 @@ def test_the_form_can_be_checked_without_secrets(file: Path) -> None:
     with pytest.raises(UsageError, match="written out") as caught:
         ServerFiles(None).check_form()
     assert "sk-written-out" not in caught.value.message
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o620, 0o602])
+def test_a_file_that_others_can_write_is_refused(file: Path, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM_KEY", "sk-of-the-team")
+    file.chmod(mode)
+    with pytest.raises(UsageError, match="too open") as caught:
+        ServerFiles(None).read()
+    assert f"chmod go-w {file}" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match="too open"):
+        ServerFiles(file).check_form()
+    monkeypatch.setenv("MESHPROXY_ALLOW_WRITABLE_CONFIG", "1")
+    assert ServerFiles(None).read().config_text == GOOD

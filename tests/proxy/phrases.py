@@ -58,13 +58,13 @@ INTERIM = [
     b"HTTP/1.1 102 Processing\r\n\r\n",
 ]
 FINE = [b"200 OK", b"200 OK", b"200 Very Well Then", b"200 ", b"200", b"201 Created", b"202 Accepted",
-        b"204 No Content", b"304 Not Modified", b"307 Elsewhere"]  # fmt: skip
+        b"204 No Content"]  # fmt: skip
 WRONG = [b"400 Bad Request", b"401 Unauthorized", b"403 Forbidden", b"404 ", b"409 Conflict", b"413 Too \xe4 Large",
          b"418 I'm a teapot", b"429 Too Many Requests", b"500 Internal", b"502 Bad", b"503 Away", b"529 Overloaded",
          b"599 Odd"]  # fmt: skip
 ASKED = [
     b"Accept: text/event-stream, */*;q=0.1", b"User-Agent: codex_exec/0.145 (x; y)", b"anthropic-version: 2023-06-01",
-    b"anthropic-beta: a-2025,b-2026", b"anthropic-beta: c", b"OpenAI-Organization: org", b"OpenAI-Beta: x=1",
+    b"anthropic-beta: a-2025,b-2026", b"anthropic-beta: c", b"OpenAI-Beta: x=1",
     b"Idempotency-Key: 1-2", b"x-codex-turn-state: abc==", b"session_id: 7", b"X-Stainless-Lang: python",
     b"x-claude-code-session-id: 9", b"x-app: cli", b"Accept-Encoding: gzip, br", b"traceparent: 00-1-2-01",
     b"Origin: null", b"Referer: http://x/", b"Range: bytes=0-1", b'If-None-Match: "x"', b"Priority: u=1",
@@ -73,14 +73,14 @@ ANSWERED = [
     b"retry-after: 7", b"x-should-retry: false", b"x-ratelimit-remaining-tokens: 5", b"x-request-id: req_up",
     b"request-id: req_up2", b"anthropic-ratelimit-unified-status: allowed", b"x-codex-turn-state: abc==",
     b"openai-processing-ms: 9", b"Server: up", b"Date: Mon, 23 Nov 2026 10:00:00 GMT", b"Vary: a", b"Vary: b",
-    b'ETag: "x"', b"Cache-Control: no-cache", b"Location: http://elsewhere/", b'WWW-Authenticate: Bearer x="y"',
-    b"strict-transport-security: max-age=1", b"x-models-etag: 1", b"Trailer: x-checksum",
+    b'ETag: "x"', b"Cache-Control: no-cache", b"x-models-etag: 1", b"Trailer: x-checksum",
 ]  # fmt: skip
 
 # Whatever a client sends of these stays with the proxy; what is not in this list goes to the provider as it came.
 NOT_FOR_PROVIDER = [
     b"Keep-Alive: timeout=5", b"Proxy-Connection: keep-alive", b"TE: trailers", b"X-Named-Hop: 1",  # hop by hop
     b"X-API-Key: %(token)b", b"api-key: %(token)b", b"x-goog-api-key: AIza", b"Proxy-Authorization: Basic eA==",
+    b"OpenAI-Organization: org", b"openai_project: p", b"x-litellm-tags: a", b"X-My-Token: t", b"X-Original-URL: /x",
     b"Cookie: a=b", b"Cookie: c=d",  # whatever can carry a credential
     b"Meshagent-Room: r", b"Meshagent-Anything: 1",
     b"Forwarded: for=1.2.3.4", b"X-Forwarded-For: 1.2.3.4", b"x-forwarded-proto: https", b"X-Forwarded-Host: evil",
@@ -89,7 +89,8 @@ NOT_FOR_PROVIDER = [
 NOT_FOR_CLIENT = [
     b"Keep-Alive: timeout=5", b"Proxy-Authenticate: Basic", b"Proxy-Connection: close", b"X-Named-Hop: 2",
     b"Set-Cookie: a=b; Path=/", b"Set-Cookie: __cf_bm=x", b"Meshproxy-Request-Id: theirs",
-    b'Alt-Svc: h3=":443"',  # would lead the client around the proxy
+    b"Location: http://elsewhere/", b'WWW-Authenticate: Bearer x="y"', b"strict-transport-security: max-age=1",
+    b"X-Accel-Redirect: /internal", b"Refresh: 0", b'Alt-Svc: h3=":443"',  # would lead the client around the proxy
 ]  # fmt: skip
 
 

@@ -39,11 +39,13 @@ class Answers:
 
 
 def play(tmp_path: Path, serve: Callable[[Reader, Writer], Awaitable[None]], test: Callable[[Bench], Awaitable[None]],
-         more: str = "", keys: str = '"one"') -> None:  # fmt: skip
-    """Run a test against a gateway before that provider."""
+         more: str = "", keys: str = '"one"', *, anthropic: bool = False) -> None:  # fmt: skip
+    """Run a test against a gateway before that provider, which is Anthropic's too if `anthropic` says so."""
 
     async def whole() -> None:
-        async with provider(serve) as port, bench(tmp_path, openai(port, more=more, keys=keys)) as running:
-            await test(running)
+        async with provider(serve) as port:
+            second = f'[providers.anthropic]\nbase_url="http://127.0.0.1:{port}"\nkeys=["two"]\n' if anthropic else ""
+            async with bench(tmp_path, openai(port, more=more, keys=keys) + second) as running:
+                await test(running)
 
     run(whole())

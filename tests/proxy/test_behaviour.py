@@ -76,16 +76,6 @@ def test_usage_of_a_chat_stream_is_exact_and_stays_here(tmp_path: Path) -> None:
     assert served.asked[0].fields(b"accept-encoding") == []
 
 
-def test_redirects_are_not_followed(tmp_path: Path) -> None:
-    served = Answers(plain(b"", "307 Over There", "Location: http://elsewhere/"))
-
-    async def test(running: Bench) -> None:
-        assert (await running.ask(request())).startswith(b"HTTP/1.1 307 ")
-
-    play(tmp_path, served, test)
-    assert len(served.asked) == 1
-
-
 def test_a_switch_of_protocols_that_nobody_asked_for(tmp_path: Path) -> None:
     async def test(running: Bench) -> None:
         assert (await running.ask(request())).startswith(b"HTTP/1.1 502 ")

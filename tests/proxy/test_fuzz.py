@@ -49,10 +49,10 @@ api:
 """
 CONFIG = """
 [providers.openai]
-base_url = "http://up.example/v1"
+base_url = "http://up.localhost/v1"
 keys = ["provider-key-o"]
 [providers.anthropic]
-base_url = "http://up.example"
+base_url = "http://up.localhost"
 keys = ["provider-key-a"]
 """
 

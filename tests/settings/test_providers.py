@@ -134,4 +134,4 @@ def test_what_the_server_could_not_use_is_refused(protocol: str, name: str | Non
 
 def test_plain_http_can_be_allowed() -> None:
     made = make_provider("openai", name="gpu", base_url="http://10.0.0.1/v1", key=None, insecure_http=True)
-    assert made.base_urls == ("http://10.0.0.1/v1",)
+    assert (made.base_urls, made.allow_http) == (("http://10.0.0.1/v1",), True)

@@ -7,13 +7,16 @@ import re
 from collections.abc import Callable
 
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.proxy.upstream.forwarded_headers import CREDENTIALS, HOP_BY_HOP
+from meshproxy_cli.proxy.core.header_rules import HOP_BY_HOP, fold, is_fixed
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 _REFERENCE = re.compile(r"(?:env|keyring|file):\S+")
 #: What says where a request ends, or belongs to one connection, is the proxy's own business.
 _RESERVED = frozenset(name.decode() for name in HOP_BY_HOP) | {"content-length", "expect", "trailer"}
-_FOR_CREDENTIALS = frozenset(name.decode() for name in CREDENTIALS)
+_FOR_CREDENTIALS = frozenset({
+    "authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "cookie2", "x-auth-token",
+    "x-amz-security-token",
+})  # fmt: skip
 
 
 def read_headers(table: object, resolve_secret: Callable[[str], str]) -> dict[str, str]:
@@ -24,6 +27,16 @@ def read_headers(table: object, resolve_secret: Callable[[str], str]) -> dict[st
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         raise UsageError("headers must be a table of texts")
     return {name: _value(_checked(name), value, resolve_secret) for name, value in table.items()}
+
+
+def read_forwarded(names: list[str]) -> frozenset[bytes]:
+    """Return the folded names of headers that a provider gets although they are usually kept from it."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"forward_headers: {name!r} can't name a header")
+        if is_fixed(fold(name)):
+            raise UsageError(f"forward_headers: the header {name} can't be forwarded")
+    return frozenset(fold(name).encode() for name in names)
 
 
 def check_value(text: str, what: str) -> str:

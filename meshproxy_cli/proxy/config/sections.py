@@ -53,6 +53,13 @@ class Section:
         value = self._get(key, "")
         return value if isinstance(value, str) else self._wrong(key, "a text", "")
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts; an empty one where there is none."""
+        value = self._get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+            return self._wrong(key, "a list of texts", ())
+        return tuple(value)
+
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """Return one of `choices`, the first where there is none."""
         value = self._get(key, choices[0])

@@ -3,7 +3,11 @@
     [providers.NAME]            protocol = "openai" | "anthropic"; base_url = "https://…" (or a list, in order);
                                 keys = ["keyring:…", "env:NAME", "file:PATH"]; default = true;
                                 headers = {authorization = "Bearer env:NAME", …}
+                                forward_headers = ["OpenAI-Project", …]  of clients, which are kept here otherwise
+                                allow_http = true     plain http:// to another machine
     [rooms]                     strict = false        only rooms that an admin created
+                                client_secrets = ["ROOM", …]  rooms in which realtime credentials of a provider are
+                                handed to clients, past limits and usage (/v1/realtime/client_secrets and the like)
     [limits]                    max_body_mib = 32, idle_timeout_s = 600, connect_timeout_s = 10, keep_alive_s = 120
     [usage]                     prices = "PATH"; keep_days = 90    single events; sums stay for ever
                                 on_disconnect = "cancel" | "drain"; drain_seconds = 60; drain_most = 64
@@ -22,9 +26,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshproxy_cli.errors import CredentialError, UsageError
-from meshproxy_cli.proxy.config.provider_headers import check_value, read_headers
+from meshproxy_cli.proxy.config.provider_headers import check_value, read_forwarded, read_headers
 from meshproxy_cli.proxy.config.sections import Section
-from meshproxy_cli.proxy.config.targets import ECHO_URL, Target, make_target
+from meshproxy_cli.proxy.config.targets import ECHO_URL, Target, check_encrypted, make_target
 from meshproxy_cli.proxy.core.routes import Protocol
 from meshproxy_cli.proxy.providers import DIALECTS
 
@@ -32,9 +36,10 @@ _MIB = 1024 * 1024
 _PROTOCOLS: tuple[Protocol, Protocol] = ("openai", "anthropic")
 _DEFAULT_URLS: dict[Protocol, str] = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 ECHO = "echo"
+INSECURE_HTTP = "MESHPROXY_INSECURE_HTTP"
 _SECTIONS = ("providers", "rooms", "limits", "usage", "metrics", "log", "server")
 _TABLES = ", ".join(f"[{name}]" for name in _SECTIONS)
-_PROVIDER_KEYS = ("protocol", "base_url", "keys", "headers", "default")
+_PROVIDER_KEYS = ("protocol", "base_url", "keys", "headers", "forward_headers", "allow_http", "default")
 MOST_WORKERS = 64
 _MOST_DAYS = 36_500
 LOG_FORMATS = ("people", "json")
@@ -115,6 +120,7 @@ class ServerConfig:
     providers: tuple[Provider, ...]
     limits: Limits = field(default_factory=Limits)
     strict_rooms: bool = False
+    client_secret_rooms: tuple[str, ...] = ()  # rooms in which a provider's credentials are handed out
     price_file: str = ""
     keep_events_days: int | None = None
     open_metrics: bool = False  # /metrics without a token
@@ -160,6 +166,7 @@ def _config(document: Mapping[str, Any], providers: tuple[Provider, ...], proble
         providers=providers,
         limits=_limits(sections["limits"]),
         strict_rooms=sections["rooms"].flag("strict"),
+        client_secret_rooms=sections["rooms"].texts("client_secrets"),
         price_file=usage.text("prices"),
         keep_events_days=usage.whole("keep_days", " of days", most=_MOST_DAYS),
         open_metrics=sections["metrics"].flag("open"),
@@ -221,8 +228,11 @@ def _from_environment(protocol: Protocol, environ: Mapping[str, str], problems: 
     try:
         credential = DIALECTS[protocol].credential(check_value(key, "the key"))
         target = make_target(protocol, url, credential, {})
+        if environ.get(INSECURE_HTTP, "") in {"", "0"}:
+            check_encrypted(url)
     except UsageError as problem:
-        problems.append(f"{prefix}_API_KEY and {prefix}_BASE_URL: {problem.message}")
+        hint = f" (use https://, or on a network that you trust set {INSECURE_HTTP}=1)" if problem.hint else ""
+        problems.append(f"{prefix}_API_KEY and {prefix}_BASE_URL: {problem.message}{hint}")
         return Provider(protocol, protocol, url, (), default=True)
     return Provider(protocol, protocol, url, (target,), default=True)
 
@@ -256,15 +266,22 @@ def _provider(name: str, table: Any, resolve_secret: ResolveSecret) -> Provider:
     for key in table:
         if key not in _PROVIDER_KEYS:
             raise UsageError(f"{key} is not known; there are {', '.join(_PROVIDER_KEYS)}")
-    if not isinstance(table.get("default", False), bool):
-        raise UsageError("default must be true or false")
+    for flag in ("default", "allow_http"):
+        if not isinstance(table.get(flag, False), bool):
+            raise UsageError(f"{flag} must be true or false")
     urls = _strings(table, "base_url", [_DEFAULT_URLS[protocol]])
     references = _strings(table, "keys", [])
     headers = read_headers(table.get("headers", {}), resolve_secret)
+    forwarded = read_forwarded(_strings(table, "forward_headers", []))
     dialect = DIALECTS[protocol]
     keys = [dialect.credential(check_value(resolve_secret(one), "the key")) for one in references]
     credentials: list[tuple[str, str] | None] = [*keys] or [None]
-    targets = tuple(make_target(protocol, url, credential, headers) for url in urls for credential in credentials)
+    targets = tuple(
+        make_target(protocol, url, credential, headers, forwarded) for url in urls for credential in credentials
+    )
+    if table.get("allow_http") is not True:
+        for url in urls:
+            check_encrypted(url)
     return Provider(name, protocol, urls[0], targets, default=table.get("default") is True)
 
 

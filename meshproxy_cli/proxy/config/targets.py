@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from meshproxy_cli.errors import UsageError
+from meshproxy_cli.proxy.core.header_rules import fold
 from meshproxy_cli.proxy.core.routes import Protocol
+from meshproxy_cli.settings.urls import is_loopback
 
 ECHO_URL = "echo:"
 _PORTS = {"http": 80, "https": 443}
@@ -28,7 +30,8 @@ class Target:
     address: Address
     prefix: bytes  # of every path, without the "/v1" that the endpoint brings
     fixed: bytes = field(repr=False)  # header lines: Host, the credential, the provider's own; each ends with CRLF
-    fixed_names: frozenset[bytes] = frozenset()  # their lower-case names: what the client sends of these is dropped
+    fixed_names: frozenset[bytes] = frozenset()  # their folded names: what the client sends of these is dropped
+    forwarded: frozenset[bytes] = frozenset()  # folded names that pass although the table of headers keeps them here
     credential: str = field(default="", repr=False)
 
     def url(self, path: bytes) -> bytes:
@@ -37,7 +40,11 @@ class Target:
 
 
 def make_target(
-    protocol: Protocol, base_url: str, credential: tuple[str, str] | None, headers: dict[str, str]
+    protocol: Protocol,
+    base_url: str,
+    credential: tuple[str, str] | None,
+    headers: dict[str, str],
+    forwarded: frozenset[bytes] = frozenset(),
 ) -> Target:
     """Prepare a target. `base_url` is http(s)://… or "echo:"; raises `UsageError` where it is neither."""
     if base_url == ECHO_URL:
@@ -54,7 +61,18 @@ def make_target(
     fixed = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     if fixed.count("\r") != len(fields) or fixed.count("\n") != len(fields):
         raise UsageError(f"a header or key for {base_url} holds a line break", hint="check the provider's key")
-    return Target(address, prefix.encode(), fixed.encode("latin-1"), frozenset(name.encode() for name in fields), key)
+    names = frozenset(fold(name).encode() for name in fields)
+    return Target(address, prefix.encode(), fixed.encode("latin-1"), names, forwarded, key)
+
+
+def check_encrypted(base_url: str) -> None:
+    """Raise `UsageError` for plain HTTP to another machine: key and prompts would be readable on the way."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise UsageError(
+            f"the base URL {base_url!r} is not encrypted, and names another machine",
+            hint="use https://, or on a network that you trust set allow_http = true for this provider",
+        )
 
 
 def split_base_url(base_url: str) -> tuple[Address, str]:

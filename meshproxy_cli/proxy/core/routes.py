@@ -48,6 +48,7 @@ class Endpoint:
     body: Body = Body.NONE
     reply: Reply = Reply.PASS
     websocket: bool = False
+    hands_out_credential: bool = False  # of the provider, in its answer: off unless a room allows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,8 @@ _GET = frozenset({b"GET", b"HEAD"})
 _POST = frozenset({b"POST"})
 
 
-def _posts(*paths: str, body: Body = Body.JSON) -> tuple[Endpoint, ...]:
-    return tuple(Endpoint(path, _POST, body) for path in paths)
+def _posts(*paths: str, body: Body = Body.JSON, hands_out_credential: bool = False) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint(path, _POST, body, hands_out_credential=hands_out_credential) for path in paths)
 
 
 _MODELS = (Endpoint("/v1/models", _GET, reply=Reply.MODELS), Endpoint("/v1/models/{id}", _GET))
@@ -107,7 +108,12 @@ _OPENAI = (
     *_posts("/v1/images/edits", body=Body.JSON_OR_MULTIPART),
     Endpoint("/v1/responses", _POST | {b"GET"}, Body.JSON, Reply.RESPONSE, websocket=True),
     Endpoint("/v1/realtime", frozenset({b"GET"}), Body.QUERY, websocket=True),
-    *_posts("/v1/realtime/sessions", "/v1/realtime/client_secrets", "/v1/realtime/transcription_sessions"),
+    *_posts(
+        "/v1/realtime/sessions",
+        "/v1/realtime/client_secrets",
+        "/v1/realtime/transcription_sessions",
+        hands_out_credential=True,
+    ),
     *_MODELS,
 )
 _ANTHROPIC = (

@@ -141,6 +141,8 @@ class AppExchange:
         self._started = True
         status = message["status"]
         headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", [])]
+        if status in _BODYLESS:
+            headers = [(name, value) for name, value in headers if name.lower() != b"content-length"]
         known = any(name.lower() == b"content-length" for name, _ in headers)
         self._chunked = not known and status not in _BODYLESS and self._head.minor == 1 and self._head.method != b"HEAD"
         if self._chunked:

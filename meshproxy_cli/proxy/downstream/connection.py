@@ -213,7 +213,20 @@ class ClientConnection(asyncio.Protocol):
         else:
             return
         if waited > allowed and not self._is_read(now, waited):
-            self.transport.abort()
+            if self._phase is _BODY or (self._phase is _HEAD and self._buffer):
+                self._time_out(allowed)
+            else:
+                self.transport.abort()
+
+    def _time_out(self, seconds: float) -> None:
+        """Answer 408 in the place of a request that stopped halfway, and close."""
+        message = f"Room Proxy: the rest of the request did not come within {seconds:g} seconds. Send it again."
+        refusal = Refusal(status=408, code="request_timeout", message=message, retry=True)
+        if isinstance(self._handler, Exchange):
+            self._handler.closes = True
+            self._handler.refuse(refusal)
+        else:
+            self._refuse_with(refusal)
 
     def _is_read(self, now: float, waited: float) -> bool:
         """Whether the client is still at the last answer, however slowly."""
@@ -321,10 +334,12 @@ class ClientConnection(asyncio.Protocol):
 
     def _refuse(self, message: str) -> None:
         """Answer 400 and close: where the next request begins is not known any more."""
+        self._refuse_with(Refusal(status=400, code="malformed_request", message=message))
+
+    def _refuse_with(self, refusal: Refusal) -> None:
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.client_gone()
-        refusal = Refusal(status=400, code="malformed_request", message=message)
         _, data = render(refusal, Reader(protocol="openai"), new_request_id(), close=True)
         self._gateway.metrics.refused(refusal.code)
         self.transport.write(data)

@@ -13,6 +13,7 @@ import msgspec
 
 from meshproxy_cli.proxy.core.ids import new_event_id
 from meshproxy_cli.proxy.events import spool as spools
+from meshproxy_cli.proxy.usage.numbers import storable
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def subject_of(caller: "Caller", provider: str, endpoint: str, method: str) -> S
         session=caller.session,
         participant=caller.participant,
         key_id=caller.key_id,
-        agent=caller.agent,
+        agent=storable(caller.agent),
         provider=provider,
         endpoint=endpoint,
         method=method,
@@ -81,15 +82,20 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     response_bytes: int = 0
     error: str = ""
 
+    def __post_init__(self) -> None:
+        self.model_requested = storable(self.model_requested)
+        self.provider_request_id = storable(self.provider_request_id)
+        self.error = storable(self.error)
+
     def take(self, reading: "Reading") -> None:
         """Take a reading's numbers over. The outcome stays the caller's to say."""
         self.tokens = reading.tokens or NO_TOKENS
-        self.model_served = reading.model
-        self.service_tier = reading.service_tier
+        self.model_served = storable(reading.model)
+        self.service_tier = storable(reading.service_tier)
         self.estimated = reading.estimated
         self.metered = reading.metered
         self.audio_seconds = reading.audio_seconds
-        self.error = self.error or reading.error
+        self.error = self.error or storable(reading.error)
 
     def event(self, subject: Subject) -> UsageEvent:
         """Return the whole event."""
@@ -104,7 +110,7 @@ def with_shares(entry: Entry, reading: "Reading") -> Sequence[Entry]:
     for share in reading.shares:
         part = copy.copy(entry)
         part.event_id = new_event_id()
-        part.model_served, part.tokens, part.audio_seconds = share.model, share.tokens, 0.0
+        part.model_served, part.tokens, part.audio_seconds = storable(share.model), share.tokens, 0.0
         entries.append(part)
     for part, event_id in zip(entries, reading.event_ids, strict=False):
         part.event_id = event_id

@@ -6,6 +6,7 @@ for is `meshproxy.*`. Endpoint, headers, service name and sampling are the SDK's
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +23,8 @@ _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 )
 _SCOPE = "meshproxy"
+_MOST_NAMES = 200
+_OTHER = "other"
 _SERVICE = "meshproxy"
 _OPERATIONS = {
     "/v1/responses": "chat",
@@ -79,6 +82,7 @@ class OpenTelemetry:
         self._tracers = TracerProvider(resource=resource)
         self._tracers.add_span_processor(processor)
         self._tracer = self._tracers.get_tracer(_SCOPE, __version__)
+        self._names: set[str] = set()  # that label metrics: they come from requests and answers
         self._kind, self._failed = SpanKind.CLIENT, Status(StatusCode.ERROR)
         meter = self._meters.get_meter(_SCOPE, __version__)
         self._tokens = meter.create_histogram(
@@ -98,8 +102,23 @@ class OpenTelemetry:
     def observe(self, events: Sequence[UsageEvent]) -> None:
         """Record a batch."""
         for event in events:
-            self._measure(event)
+            self._measure(self._bounded(event))
             self._trace(event)
+
+    def _bounded(self, event: UsageEvent) -> UsageEvent:
+        """Return the event with `other` for names that would give the metrics more series than they may have."""
+        return replace(
+            event,
+            model_requested=self._bounded_name(event.model_requested),
+            model_served=self._bounded_name(event.model_served),
+            error=self._bounded_name(event.error),
+        )
+
+    def _bounded_name(self, name: str) -> str:
+        if name not in self._names and len(self._names) >= _MOST_NAMES:
+            return _OTHER
+        self._names.add(name)
+        return name
 
     def close(self) -> None:
         """Send what is left, and stop."""

@@ -13,6 +13,7 @@ class Metrics:
 
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # by provider, endpoint, status
     refusals: Counter[str] = field(default_factory=Counter)  # by code
+    unrecorded_refusals: int = 0  # counted here only, since there were too many for the ledger
     retries: Counter[str] = field(default_factory=Counter)  # by reason
     active: int = 0
     websockets: int = 0

@@ -14,6 +14,7 @@ _NAMES = {
     "limits.idle_s": "limits.idle_timeout_s",
     "limits.connect_s": "limits.connect_timeout_s",
     "strict_rooms": "rooms.strict",
+    "client_secret_rooms": "rooms.client_secrets",
     "price_file": "usage.prices",
     "keep_events_days": "usage.keep_days",
     "open_metrics": "metrics.open",
@@ -67,8 +68,10 @@ def _settings(old: object, new: object, prefix: str) -> Iterator[str]:
 
 
 def _shown(name: str, value: object) -> str:
-    if value is None or value == "":
+    if value is None or value in {"", ()}:
         return "none"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     if isinstance(value, bool):
         return _WORDS.get(name, ("false", "true"))[value]
     if isinstance(value, int | float):

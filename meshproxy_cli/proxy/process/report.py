@@ -24,6 +24,9 @@ def metric_families(gateway: Gateway, ledger: Ledger, spool: Spool) -> tuple[Met
     return (
         Metric("requests_total", MetricKind.COUNTER, "Requests of authenticated callers.", requests),
         Metric("refusals_total", MetricKind.COUNTER, "Requests that the proxy refused, by code.", refusals),
+        _counter(
+            "unrecorded_refusals_total", "Refusals left out of the ledger as too many.", metrics.unrecorded_refusals
+        ),
         Metric("retries_total", MetricKind.COUNTER, "Requests that were sent once more.", retries),
         _gauge("active_requests", "Requests under way.", len(gateway.exchanges)),
         _gauge("client_connections", "Open connections of clients.", len(gateway.connections)),

@@ -27,6 +27,8 @@ _JOINED_BYTES = 64 * 1024  # copying so much costs less than a second piece
 _TRY_ELSEWHERE = frozenset({401, 403, 429, 500, 502, 503, 504, 529})
 _CREDENTIAL_REFUSED = frozenset({401, 403})
 _FIRST_ERROR = 400
+_REDIRECTS = range(300, 400)
+MAX_HEAD_BYTES = 8 * 1024  # of an answer: what any load balancer before the proxy takes
 _HAVE_BODIES = frozenset({b"POST", b"PUT", b"PATCH", b"DELETE"})
 
 
@@ -43,6 +45,9 @@ class AuthorizedRequest(Protocol):
 
     def upgraded(self, connection: UpstreamConnection, head: AnswerHead, rest: bytes) -> None:
         """Take the connection, on which the provider speaks websocket now."""
+
+    def badly_answered(self, code: str, what: str) -> None:
+        """Learn that the provider's answer is nothing to pass on; `what` says what it did."""
 
     def unanswered(self, status: int, code: str, reason: str, *, retry: bool) -> None:
         """Learn that no provider answers; `retry`: the same request may work in a moment."""
@@ -94,7 +99,7 @@ class Attempts:
         head, body = prepared.head, request.body
         if prepared.websocket:
             return [self._head(target) + upgrade_lines(head) + b"\r\n"]
-        if request.trailers and (trailers := trailer_lines(request.trailers)):
+        if request.trailers and (trailers := trailer_lines(request.trailers, target)):
             start = self._head(target) + b"transfer-encoding: chunked\r\n\r\n"
             return [start, chunk(body), b"0\r\n", trailers, b"\r\n"]
         if not (body or head.length or head.method in _HAVE_BODIES):
@@ -133,6 +138,11 @@ class Attempts:
             self._try_again(f"it can't be reached: {reason}")
 
     def answer_started(self, head: AnswerHead) -> None:
+        if head.status in _REDIRECTS:
+            self.stop()
+            what = f"answered with a redirect ({head.status}), which is not passed on"
+            self._request.badly_answered("provider_redirect", what)
+            return
         if self._is_declined(head):
             self._drop()
             self._next_target()
@@ -141,7 +151,8 @@ class Attempts:
 
     def upgraded(self, head: AnswerHead, rest: bytes) -> None:
         """Let the request become a tunnel, unless nobody asked for a switch of protocols."""
-        if self._request.prepared.websocket and b"sec-websocket-extensions" not in head.known:
+        agreed = b"sec-websocket-extensions" not in head.known and len(head.fields) <= MAX_HEAD_BYTES
+        if self._request.prepared.websocket and agreed:
             self._bind()
             self._request.upgraded(self._take_connection(), head, rest)
             return

@@ -21,6 +21,7 @@ _Value = TypeVar("_Value")
 _CACHE_SIZE = 10_000
 _MAX_TOKEN_BYTES = 16 * 1024
 _MAX_SESSION = 200
+_LONGEST_SHOWN = 50
 _AGENT_STOPS = str.maketrans("/ (;", "    ")
 
 _NO_CREDENTIAL = (
@@ -146,6 +147,14 @@ class Authenticator:
                 "llm_not_granted",
                 "Room Proxy: this token does not grant model access. Add `llm: {}` to its spec's api section and sign "
                 "a new one: meshproxy token generate --spec FILE",
+            )
+        if unknown := token.unknown_llm_members:
+            raise refuse(
+                403,
+                "llm_member_unknown",
+                f"Room Proxy: this token's llm grant has a member that is not known, {unknown[0][:_LONGEST_SHOWN]!r}; "
+                "the list of models is called `models`. Fix its spec and sign a new one: "
+                "meshproxy token generate --spec FILE",
             )
         room = named if named is not None else token.room
         if room is None:

@@ -20,7 +20,7 @@ from meshproxy_cli.proxy.request.body import (
     with_form_field,
 )
 from meshproxy_cli.proxy.request.json_body import Document, DocumentError, read_document
-from meshproxy_cli.proxy.survey import (
+from meshproxy_cli.proxy.request.survey import (
     MOST_OBJECTS,
     MOST_OBJECTS_OF_BATCH,
     Survey,

@@ -10,6 +10,7 @@ from meshproxy_cli.proxy.core.routes import Routes
 from meshproxy_cli.proxy.core.web_app import AppHost
 from meshproxy_cli.proxy.events.entry import Entry, Subject
 from meshproxy_cli.proxy.events.recorder import Ledger
+from meshproxy_cli.proxy.events.refusal_sample import RefusalSample
 from meshproxy_cli.proxy.limiting.interface import Limiter
 from meshproxy_cli.proxy.metrics.counters import Metrics
 from meshproxy_cli.proxy.ownership.lookup import OwnerLookup
@@ -19,6 +20,7 @@ from meshproxy_cli.proxy.request.authorization import Authoriser
 from meshproxy_cli.proxy.upstream.pool import Pool
 from meshproxy_cli.proxy.upstream.session_affinity import StickySessions
 from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.store.events import Outcome
 
 _SWEEP_S = 0.5
 
@@ -56,6 +58,7 @@ class Gateway:
         self.routes = Routes()
         self.sticky = StickySessions()
         self.metrics = Metrics()
+        self._refusal_sample = RefusalSample()
         self.app: AppHost | None = None
         self.connections: set[Connection] = set()
         self.exchanges: set[Sweepable] = set()
@@ -87,8 +90,14 @@ class Gateway:
         self.authenticator.use(directory)
 
     def record(self, subject: Subject, entry: Entry, reading: Reading | None) -> None:
-        """Write an event down, with the reading's numbers where one is given, and count it in the metrics."""
-        self.ledger.record(subject, entry, reading)
+        """Write an event down, with the reading's numbers where one is given, and count it in the metrics.
+
+        Of many refusals only some are written down.
+        """
+        if entry.outcome is not Outcome.REFUSED or self._refusal_sample.takes(subject):
+            self.ledger.record(subject, entry, reading)
+        else:
+            self.metrics.unrecorded_refusals += 1
         self.metrics.requests[subject.provider, subject.endpoint, entry.status] += 1
         if entry.ttfb_ms is not None:
             self.metrics.first_byte(entry.ttfb_ms / 1000)

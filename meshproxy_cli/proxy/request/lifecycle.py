@@ -31,7 +31,7 @@ from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
-from meshproxy_cli.proxy.request.attempts import Attempts
+from meshproxy_cli.proxy.request.attempts import MAX_HEAD_BYTES, Attempts
 from meshproxy_cli.proxy.request.authorization import Ask
 from meshproxy_cli.proxy.request.detached_response import DetachedResponse
 from meshproxy_cli.proxy.request.gateway import Gateway
@@ -40,6 +40,7 @@ from meshproxy_cli.proxy.request.prepared import Prepared, Standing
 from meshproxy_cli.proxy.request.relay import Relay
 from meshproxy_cli.proxy.request.transforms import Transform
 from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
+from meshproxy_cli.proxy.usage.numbers import storable
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import Outcome
 
@@ -171,6 +172,7 @@ class Exchange:
             self.body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
             self._pieces = []
         try:
+            self._check_credential_endpoint(standing.caller)
             self.ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, self.body)
             if route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
                 self._answer_here(CODEX_MODELS)
@@ -178,14 +180,13 @@ class Exchange:
             self.provider = standing.provider
             if self.provider is None:
                 self.provider = standing.provider = self._provider_for(standing)
-        except UnknownIdError as problem:
-            self._look_up(problem)
-            return
         except RefusedError as problem:
-            self.refuse(problem.refusal)
-            return
-        if self.prepared.websocket or is_free(route.endpoint.path):  # each turn of a websocket is admitted on its own
-            self._forward()
+            if self._looks_up(problem):
+                return
+            self._refusal = problem.refusal  # which is told once the limits have counted the request
+        # Each turn of a websocket is admitted on its own; a handshake that is refused counts like a request.
+        if is_free(route.endpoint.path) or (self.prepared.websocket and self._refusal is None):
+            self._admitted(ADMITTED)
             return
         verdict = gateway.limiter.admit(
             standing.caller, route.protocol, route.endpoint.path, self._size, self.ask.model
@@ -196,14 +197,28 @@ class Exchange:
         else:
             self._admitted(verdict)
 
-    def _look_up(self, problem: UnknownIdError) -> None:
-        """Ask for ids that another machine may know, each once, and then authorise again."""
+    def _check_credential_endpoint(self, caller: Caller) -> None:
+        """Refuse what hands out a credential of the provider, unless this room allows it."""
+        if self.route.endpoint.hands_out_credential and caller.room not in self._gateway.config.client_secret_rooms:
+            raise refuse(
+                403,
+                "client_secrets_not_allowed",
+                f"Room Proxy: {self.route.endpoint.path} hands out a credential of the provider, whose use is neither "
+                f"metered nor revocable here, so it is off for the room '{caller.room}'. Connect to /v1/realtime "
+                "through the proxy instead, or ask its admin to add the room to client_secrets below [rooms] in "
+                "server.toml.",
+            )
+
+    def _looks_up(self, problem: RefusedError) -> bool:
+        """Whether ids are asked for first that another machine may know; then it authorizes again, once for each id."""
         lookup = self._gateway.lookup
-        if lookup is None or not self._looked_up.isdisjoint(problem.idents):
-            self.refuse(problem.refusal)
-        else:
-            self._looked_up = self._looked_up.union(problem.idents)
-            lookup.ask_all(problem.idents, self._found)
+        if lookup is None or not isinstance(problem, UnknownIdError):
+            return False
+        if not self._looked_up.isdisjoint(problem.idents):
+            return False
+        self._looked_up = self._looked_up.union(problem.idents)
+        lookup.ask_all(problem.idents, self._found)
+        return True
 
     def _found(self, found: Found) -> None:
         if self.client.transport.is_closing():
@@ -223,7 +238,10 @@ class Exchange:
             self.refuse(verdict)
             return
         self._admission = verdict
-        self._forward()
+        if self._refusal is not None:
+            self.refuse(self._refusal)
+        else:
+            self._forward()
 
     def _provider_for(self, standing: Standing) -> Provider:
         """Return the provider of the caller's room; raises `RefusedError`."""
@@ -251,8 +269,13 @@ class Exchange:
     def answered(self, connection: UpstreamConnection, head: AnswerHead) -> None:
         self._attempts = None
         self.body = b""  # nothing will be sent again
-        self._relay = Relay(self, connection, head, self._transform_for)
-        connection.hand_over(self._relay)
+        relay = Relay(self, connection, head, self._transform_for)
+        if relay.head_size > MAX_HEAD_BYTES:
+            connection.drop()
+            self.badly_answered("provider_head_too_large", "answered with headers of more than 8 KiB")
+            return
+        self._relay = relay
+        connection.hand_over(relay)
 
     def _transform_for(self, head: AnswerHead) -> Transform | None:
         if self.caller is None:
@@ -264,6 +287,16 @@ class Exchange:
         self._attempts = None
         self._gateway.exchanges.discard(self)
         self.client.open_tunnel(self, connection, head, rest)
+
+    def badly_answered(self, code: str, what: str) -> None:
+        """Refuse: the provider's answer is nothing to pass on."""
+        self._attempts = None
+        name = self.provider.name if self.provider is not None else ""
+        message = (
+            f"Room Proxy: the provider '{name}' {what}. Tell the proxy's admin: the provider's base URL may be wrong. "
+            f"Request id: {self.request_id}."
+        )
+        self.refuse(Refusal(status=502, code=code, message=message), Outcome.PROVIDER_ERROR)
 
     def unanswered(self, status: int, code: str, reason: str, *, retry: bool) -> None:
         """Refuse: no provider answers."""
@@ -381,7 +414,7 @@ class Exchange:
         )
         if relay is not None:
             entry.streamed = relay.streamed
-            entry.provider_request_id = relay.provider_request_id
+            entry.provider_request_id = storable(relay.provider_request_id)
             entry.ttfb_ms = (relay.first_byte_at - begun) * 1000
             entry.response_bytes = relay.received
         gateway.record(subject, entry, reading)

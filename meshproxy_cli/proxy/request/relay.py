@@ -98,13 +98,18 @@ class Relay:
         """The id that the provider gave its answer, "" where it gave none."""
         known = self._head.known
         given = known.get(b"x-request-id") or known.get(b"request-id")
-        return given[:200].decode("latin-1") if given else ""
+        return given.decode("latin-1") if given else ""
+
+    @property
+    def head_size(self) -> int:
+        """Size of the head that goes out, in bytes, while nothing went out yet."""
+        return len(self._pending)
 
     def _framing(self, head: AnswerHead) -> bytes:
         prepared = self._request.prepared
         if prepared.head.method == b"HEAD" or head.status in _BODYLESS:
             length = head.known.get(b"content-length")
-            if length is None or prepared.route.endpoint.reply not in PASSED_ON:
+            if length is None or head.status in _BODYLESS or prepared.route.endpoint.reply not in PASSED_ON:
                 return b""
             return b"content-length: %b\r\n" % length
         if prepared.head.minor == 0 and (head.length == CHUNKED or self._transform is not None):

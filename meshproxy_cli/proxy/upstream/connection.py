@@ -11,6 +11,7 @@ from meshproxy_cli.proxy.upstream.forwarded_headers import returned_trailers
 
 _SWITCHING = 101
 _INFORMATIONAL = 200  # below it an answer is not the final one
+_MOST_INTERIM = 32  # such answers to one request
 _BODYLESS = frozenset({204, 304})
 _UNSENT_S = 5.0
 
@@ -61,6 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_chunks",
         "_give_back",
         "_heard",
+        "_interim",
         "_keep",
         "_need",
         "_phase",
@@ -79,6 +81,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunks: ChunkedReader | None = None
         self._keep = False
         self._bodyless = False
+        self._interim = 0  # answers so far that are not the final one
         self._heard = False  # whether anything came of the answer that is waited for
         self.answered = 0  # requests
         self.idle_since = 0.0
@@ -107,6 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = sink
         self._phase = _HEAD
         self._heard = False
+        self._interim = 0
         self._bodyless = head_only
         if len(parts) == 1:
             self.transport.write(parts[0])
@@ -190,7 +194,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _head(self, sink: Sink, data: bytes) -> None:
         while True:
-            end = data.find(b"\r\n\r\n")
+            end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES + 4)
             if end < 0:
                 if len(data) > MAX_HEAD_BYTES:
                     raise MalformedHeadError("its header block is larger than 64 KiB")
@@ -205,6 +209,9 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             if head.status >= _INFORMATIONAL:
                 break
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise MalformedHeadError(f"it began with more than {_MOST_INTERIM} interim answers")
         self._buffer = b""
         self._begin(sink, head, data)
 

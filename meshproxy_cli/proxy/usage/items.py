@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from meshproxy_cli.proxy.core.vocabulary import refers_by_id
 from meshproxy_cli.proxy.usage.numbers import Json, are_names
 from meshproxy_cli.proxy.usage.reading import AnswerItem
-from meshproxy_cli.proxy.vocabulary import refers_by_id
 
 _MOST_ITEMS = 1000  # of one answer
 

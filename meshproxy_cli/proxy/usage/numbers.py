@@ -65,11 +65,15 @@ def are_names(*texts: str) -> bool:
 def name_of(data: Json, key: str) -> str:
     """Return that member where it is text, made safe to store: printable, of bounded length."""
     value = data.get(key)
-    if not isinstance(value, str):
-        return ""
-    if len(value) <= _LONGEST_NAME and value.isprintable():
-        return value
-    return "".join(character for character in value[:_LONGEST_NAME] if character.isprintable())
+    return storable(value) if isinstance(value, str) else ""
+
+
+def storable(name: str) -> str:
+    """Return a name from outside as it may be stored, logged and shown: printable, of bounded length."""
+    if len(name) <= _LONGEST_NAME and name.isprintable():
+        return name
+    text = name[:_LONGEST_NAME].encode(errors="replace").decode()  # without halves of surrogate pairs
+    return "".join(character for character in text if character.isprintable())
 
 
 def summed(one: TokenCounts, other: TokenCounts) -> TokenCounts:

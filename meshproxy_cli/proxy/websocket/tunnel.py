@@ -128,8 +128,12 @@ class Tunnel:
             payload = message.payload if room is None else with_real_models(message.payload, room.aliases)
             event = gateway.authoriser.event(caller, room, payload, named=exchange.ask.model, realtime=self._realtime)
         except RefusedError as problem:
-            if not self._looks_up(problem, message):
+            if problem.refusal.status == HTTPStatus.UNAUTHORIZED:
                 self._refuse(problem.refusal)
+            elif not self._looks_up(problem, message):
+                turn = Turn(gateway, exchange, "", len(message.payload))
+                turn.refusal = problem.refusal  # which is told once the limits have counted it
+                self._admit(turn, b"")
             return
         self._looked_up = frozenset()
         raw = message.raw if payload == message.payload else client_frame(message.opcode, payload)
@@ -180,14 +184,19 @@ class Tunnel:
         if isinstance(verdict, Refusal):
             self._refuse(verdict)
             return
+        if turn.refusal is not None:
+            turn.admitted(verdict)
+            self._refuse(turn.refusal, turn)
+            return
         self._turns.begin(turn, verdict)
         self._connection.write(raw)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Tell the client in an event; the provider hears nothing of its message."""
+    def _refuse(self, refusal: Refusal, turn: Turn | None = None) -> None:
+        """Tell the client in an event; the provider hears nothing of its message. `turn`: what is refused."""
         exchange = self._exchange
         self._gateway.metrics.refused(refusal.code)
-        Turn(self._gateway, exchange, "", 0).record(refusal.status, Outcome.REFUSED, refusal.code, None)
+        turn = turn or Turn(self._gateway, exchange, "", 0)
+        turn.record(refusal.status, Outcome.REFUSED, refusal.code, None)
         self._downstream.insert(text_frame(refused_turn(refusal, self._agent, exchange.request_id)))
         if refusal.status == HTTPStatus.UNAUTHORIZED:  # nothing more can work here
             self._end(_POLICY, refusal.code, Outcome.REFUSED)

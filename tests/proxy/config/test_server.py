@@ -34,7 +34,7 @@ def test_the_environment_names_providers() -> None:
 
 
 def test_every_url_is_tried_with_every_key() -> None:
-    text = '[providers.one]\nprotocol="openai"\nbase_url=["http://a/v1","http://b"]\nkeys=["env:A","env:B"]'
+    text = '[providers.one]\nprotocol="openai"\nbase_url=["https://a/v1","https://b"]\nkeys=["env:A","env:B"]'
     config = load(text, OPENAI_API_KEY="ignored")
     found = config.provider("openai", "one")
     assert found is not None

@@ -127,3 +127,23 @@ def test_a_body_of_very_many_chunks_is_kept_in_few_pieces(tmp_path: Path) -> Non
 
     play(tmp_path, served, test)
     assert served.asked[0].body == body
+
+
+@pytest.mark.parametrize(
+    ("sent", "shape"),
+    [
+        (request(b"x" * 50)[:-10], b'"code": "request_timeout"'),
+        (request(b"x" * 50, path="/anthropic/v1/messages")[:-10], b'{"type": "error"'),
+        (request(b"4\r\nabcd\r\n", framing="Transfer-Encoding: chunked"), b'"code": "request_timeout"'),
+        (b"POST /openai/v1/nothing HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", b'"code": "request_timeout"'),
+        (b"POST /rooms/r/openai/v1/responses HTTP/1.1\r\nHo", b'"code": "request_timeout"'),
+    ],
+)
+def test_a_request_that_stops_halfway_is_told_so(tmp_path: Path, sent: bytes, shape: bytes) -> None:
+    async def test(running: Bench) -> None:
+        answer = await running.ask(sent)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert shape in answer
+        assert b"connection: close\r\n" in answer
+
+    play(tmp_path, Answers(plain(ANSWER)), test, more="[limits]\nbody_timeout_s=0.2\nhead_timeout_s=0.2")

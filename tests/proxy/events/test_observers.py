@@ -118,6 +118,20 @@ def test_telemetry_without_its_packages_is_said(
     assert "meshproxy[otel]" in caplog.text
 
 
+def test_names_from_outside_label_a_bounded_number_of_series() -> None:
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: PLC0415
+
+    reader = InMemoryMetricReader()
+    telemetry = OpenTelemetry(reader, SimpleSpanProcessor(InMemorySpanExporter()))
+    telemetry.observe([event(model_requested=f"m{number}") for number in range(1000)])
+    data: Any = reader.get_metrics_data()
+    points = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
+    assert len({dict(point.attributes)["gen_ai.request.model"] for point in points}) <= 201
+    telemetry.close()
+
+
 def test_spans_and_metrics_follow_the_conventions() -> None:
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415

@@ -9,7 +9,7 @@ import pytest
 from meshproxy_cli.proxy.config.server import ServerConfig, load_config
 from meshproxy_cli.proxy.process.config_diff import _NAMES, differences
 
-ONE = '[providers.one]\nprotocol="openai"\nbase_url="http://a/v1"\nkeys=["env:A"]\n'
+ONE = '[providers.one]\nprotocol="openai"\nbase_url="https://a/v1"\nkeys=["env:A"]\n'
 
 
 def diff(old: str, new: str, keys: tuple[str, str] = ("first secret", "first secret")) -> list[str]:
@@ -22,18 +22,18 @@ def test_nothing_changed() -> None:
 
 
 def test_providers_come_and_go() -> None:
-    two = '[providers.openai]\nbase_url="http://b"\n'
-    assert diff(ONE, ONE + two) == ["provider openai added: http://b"]
+    two = '[providers.openai]\nbase_url="https://b"\n'
+    assert diff(ONE, ONE + two) == ["provider openai added: https://b"]
     assert diff(ONE + two, ONE) == ["provider openai removed"]
-    assert diff("", ONE) == ["provider echo (openai) removed", "provider one (openai) added: http://a/v1"]
+    assert diff("", ONE) == ["provider echo (openai) removed", "provider one (openai) added: https://a/v1"]
 
 
 @pytest.mark.parametrize(
     ("line", "instead", "said"),
     [
-        ('base_url="http://a/v1"', 'base_url="http://b/v1"', "base URL http://a/v1 → http://b/v1"),
-        ('base_url="http://a/v1"', 'base_url=["http://a/v1","http://b"]', "other base URLs"),
-        ('base_url="http://a/v1"', 'base_url="http://a/x/v1"', "base URL http://a/v1 → http://a/x/v1"),
+        ('base_url="https://a/v1"', 'base_url="https://b/v1"', "base URL https://a/v1 → https://b/v1"),
+        ('base_url="https://a/v1"', 'base_url=["https://a/v1","https://b"]', "other base URLs"),
+        ('base_url="https://a/v1"', 'base_url="https://a/x/v1"', "base URL https://a/v1 → https://a/x/v1"),
         ('keys=["env:A"]', 'keys=["env:A"]\ndefault=true', "the default now"),
         ('keys=["env:A"]', 'keys=["env:A"]\nheaders={x="y"}', "another key, path or header"),
     ],

@@ -10,7 +10,9 @@ from meshproxy_cli.proxy.http1.head import RequestHead, read_request_head
 from meshproxy_cli.proxy.request.authentication import Authenticator, agent_name, credentials
 from meshproxy_cli.store.records import SigningKey
 from meshproxy_cli.tokens.apikey import ApiKey
-from meshproxy_cli.tokens.participant import mint
+from meshproxy_cli.tokens.jws import Json
+from meshproxy_cli.tokens.participant import decode_unverified, mint
+from meshproxy_cli.tokens.reading import refusals
 from meshproxy_cli.tokens.spec import TokenSpec
 
 PROJECT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -266,3 +268,10 @@ def test_the_memory_is_bounded(known: Authenticator, monkeypatch: pytest.MonkeyP
 )
 def test_agents_have_names(header: bytes, name: str) -> None:
     assert agent_name(header) == name
+
+
+@pytest.mark.parametrize("llm", [{"Models": ["openai/a"]}, {"models": ["openai/a"], "model": "b"}, {"MODELS": []}])
+def test_an_unknown_member_of_llm_is_no_grant(known: Authenticator, llm: dict[str, Json]) -> None:
+    text = mint(TokenSpec("ana", room="r", api={"llm": llm}), KEY, now=NOW)
+    assert (refused(known, bearer(text)).status, refused(known, bearer(text)).code) == (403, "llm_member_unknown")
+    assert any("not known" in reason for reason in refusals(decode_unverified(text), room="r"))

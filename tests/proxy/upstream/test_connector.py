@@ -176,7 +176,7 @@ def test_a_proxy_that_does_not_help_is_said_to_be_the_reason(tmp_path: Path, pro
 
 def test_a_name_that_no_resolver_takes(tmp_path: Path) -> None:
     async def test() -> None:
-        async with bench(tmp_path, config(1, host="a" * 70 + ".example")) as running:
+        async with bench(tmp_path, config(1, host="a" * 70 + ".example") + "allow_http = true\n") as running:
             assert (await running.ask(request())).startswith(b"HTTP/1.1 502 ")
 
     run(test())

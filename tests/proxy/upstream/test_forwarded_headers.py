@@ -47,7 +47,7 @@ def test_what_never_goes_up(field: str) -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        "anthropic-beta: a,b", "anthropic-version: 2023-06-01", "OpenAI-Beta: x", "openai-organization: o",
+        "anthropic-beta: a,b", "anthropic-version: 2023-06-01", "OpenAI-Beta: x",
         "Idempotency-Key: 1", "Accept:  text/event-stream", "User-Agent: codex_exec/0.1", "X-Unknown: \xe4\xff",
         "x-codex-turn-state: opaque", "Content-Type: application/json", "Accept-Encoding: br", "originator: codex",
         "x-stainless-lang: python", "Content-Encoding: zstd", "X-Empty:",
@@ -90,7 +90,7 @@ def test_the_query_goes_up_as_it_came() -> None:
 
 def test_a_credential_in_a_trailer_is_dropped() -> None:
     lines = [b"Authorization: Bearer token", b"x-checksum: 1", b"Content-Length: 5", b"Meshagent-Session: s"]
-    assert trailer_lines(lines) == b"x-checksum: 1\r\n"
+    assert trailer_lines([*lines, b"X_Team: theirs"], TARGET) == b"x-checksum: 1\r\n"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,12 @@ def test_what_comes_back(field: str) -> None:
 @pytest.mark.parametrize(
     "field",
     ["Set-Cookie: a=secret", "set-cookie2: secret", "Connection: secret", "Keep-Alive: secret", "Alt-Svc: secret",
-     "Proxy-Authenticate: secret", "Upgrade: secret", "Meshproxy-Request-Id: secret"],
+     "Proxy-Authenticate: secret", "Upgrade: secret", "Meshproxy-Request-Id: secret", "Location: http://secret/",
+     "Content-Location: secret", "Refresh: 0;url=secret", "Link: <secret>", "WWW-Authenticate: secret",
+     "Clear-Site-Data: secret", "Strict-Transport-Security: secret", "X-Accel-Redirect: /secret",
+     "X_Accel_Redirect: /secret", "NEL: secret", "Content-Security-Policy: secret",
+     "Access-Control-Allow-Origin: secret",
+     "Proxy-Status: secret", "Meshagent-Room: secret"],
 )  # fmt: skip
 def test_what_does_not_come_back(field: str) -> None:
     assert b"secret" not in answer_head(answered(field), b"req_1", b"", close=False)
@@ -117,7 +122,8 @@ def test_what_does_not_come_back(field: str) -> None:
 
 def test_what_does_not_come_back_in_a_trailer() -> None:
     assert (
-        returned_trailers([b"x-sum: 1", b"Set-Cookie: a", b"connection: x", b"X-Sum: 2"]) == b"x-sum: 1\r\nX-Sum: 2\r\n"
+        returned_trailers([b"x-sum: 1", b"Set-Cookie: a", b"connection: x", b"location: http://x/", b"X-Sum: 2"])
+        == b"x-sum: 1\r\nX-Sum: 2\r\n"
     )
     assert returned_trailers([]) == b""
 
@@ -134,6 +140,7 @@ def test_what_an_answers_connection_names_stays_here() -> None:
 
 def test_a_websocket_is_asked_for_without_extensions_and_credentials() -> None:
     offers = "realtime, openai-insecure-api-key.token, Bearer.token, meshagent-token.token, openai-beta.realtime-v1"
+    offers += ", openai-project.token, openai-organization.token"
     lines = upgrade_lines(request(f"Sec-WebSocket-Protocol: {offers}", "Upgrade: websocket"))
     assert lines == (
         b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-protocol: realtime, openai-beta.realtime-v1\r\n"
@@ -149,3 +156,9 @@ def test_a_switch_of_protocols_is_passed_on() -> None:
     )
     assert head.startswith(b"HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: x\r\n")
     assert head.lower().count(b"upgrade: websocket") == 1
+
+
+def test_a_providers_challenge_is_replaced_by_ours() -> None:
+    head = answer_head(answered("WWW-Authenticate: Basic", status="401 No"), b"req_1", b"", close=False)
+    assert b'WWW-Authenticate: Bearer realm="meshproxy"\r\n' in head
+    assert b"Basic" not in head

@@ -11,7 +11,7 @@ from meshproxy_cli.proxy.upstream.session_affinity import StickySessions
 
 
 def provider(*keys: str) -> Provider:
-    text = f'[providers.openai]\nbase_url="http://h/v1"\nkeys={list(keys)}\n'
+    text = f'[providers.openai]\nbase_url="https://h/v1"\nkeys={list(keys)}\n'
     found = load_config(text, {}, lambda name: name).provider("openai", None)
     assert found is not None
     return found
@@ -34,7 +34,7 @@ def test_a_session_keeps_to_what_worked() -> None:
 
 
 def test_another_base_url_with_the_sessions_credential_comes_next() -> None:
-    text = '[providers.openai]\nbase_url=["http://a/v1","http://b/v1"]\nkeys=["one","two"]\n'
+    text = '[providers.openai]\nbase_url=["https://a/v1","https://b/v1"]\nkeys=["one","two"]\n'
     both, sessions = load_config(text, {}, lambda name: name).provider("openai", None), StickySessions()
     assert both is not None
     a_one, a_two, b_one, b_two = both.targets

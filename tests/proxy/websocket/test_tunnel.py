@@ -143,6 +143,20 @@ def test_a_turn_that_the_limits_refuse_is_not_sent_and_the_websocket_goes_on(tmp
     play(tmp_path, test)
 
 
+def test_a_refused_message_counts_towards_the_limits(tmp_path: Path) -> None:
+    async def test(scene: Scene) -> None:
+        for number, verdict in enumerate((Admission(holds=("one",)), FULL)):
+            scene.client.send(masked(TEXT, create(previous_response_id="resp_of_nobody")))
+            await until(lambda: len(scene.limits.pending) > number)  # noqa: B023 (awaited at once)
+            scene.limits.pending[number].set_result(verdict)
+            told = (await scene.client.hear()).payload
+            assert (b"The room is full." in told) is (verdict is FULL)
+        ((leave, event),) = scene.limits.settled
+        assert (leave.holds, event.outcome, event.tokens.input_tokens) == (("one",), Outcome.REFUSED, 0)
+
+    play(tmp_path, test)
+
+
 def test_limits_that_fail_let_a_turn_pass(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         scene.client.send(masked(TEXT, create()))

@@ -8,10 +8,10 @@ import pytest
 
 from meshproxy_cli.proxy.core.errors import RefusedError, UnknownIdError
 from meshproxy_cli.proxy.request.json_body import DocumentError
-from meshproxy_cli.proxy.survey import refers_to_nothing, survey_body
+from meshproxy_cli.proxy.request.survey import refers_to_nothing, survey_body
 from proxy.asking import CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
 
-RECORDED = sorted((Path(__file__).parents[1] / "data" / "requests").glob("*.json"))
+RECORDED = sorted((Path(__file__).parents[2] / "data" / "requests").glob("*.json"))
 FUNCTION = {"type": "function", "name": "a", "parameters": {"properties": {"model": {"type": "string"}}}}
 ADVISOR = {"type": "advisor_20260301", "name": "advisor", "model": "bad"}
 IMAGE = {"type": "image_generation"}

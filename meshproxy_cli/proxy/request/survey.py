@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from meshproxy_cli.proxy import vocabulary
+from meshproxy_cli.proxy.core import vocabulary
 from meshproxy_cli.proxy.request.json_body import DocumentError
 
 

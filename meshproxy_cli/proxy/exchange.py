@@ -4,16 +4,19 @@ head read → authenticate → body read → authorise → limits → forward (`
 """
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.authorise import Ask
+from meshproxy_cli.proxy.authorise import ON_LOOP, Ask, TooMuchForLoopError
 from meshproxy_cli.proxy.entry import Entry
 from meshproxy_cli.proxy.forward import Forwarder
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.ids import as_uuid, new_request_id
+from meshproxy_cli.proxy.inspector import Outcome as Inspection
+from meshproxy_cli.proxy.inspector import RequestJob
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.prepared import Prepared, Standing
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.upstream import UpstreamConnection
 
 _KEPT_FOR_STRANGERS = 4 * 1024 * 1024
+_READ_ON_LOOP = ON_LOOP.size or 0
+_SMALL_PIECE = 4096
 _UNKNOWN_KEY = "token_unknown_key"
 _RESPONSE = Reply.RESPONSE
 _log = logging.getLogger(__name__)
@@ -43,7 +48,7 @@ class Exchange:
 
     __slots__ = (
         "_admission", "_begun", "_gateway", "_looked_up", "_pending", "_refusal", "_size", "_standing", "_started_at",
-        "ask", "caller", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider", "request_id",
+        "ask", "caller", "changed", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider", "request_id",
         "route", "trailers", "websocket",
     )  # fmt: skip
 
@@ -59,7 +64,8 @@ class Exchange:
         self.caller: Caller | None = None
         self.ask = _NO_ASK
         self.provider: Provider | None = None
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | bytearray] = []
+        self.changed = False  # whether `pieces` are another body than the client's
         self.trailers: list[bytes] = []
         self.forwarder: Forwarder | None = None
         self._standing: Standing | None = None
@@ -92,11 +98,20 @@ class Exchange:
     def body_piece(self, data: bytes) -> bool:
         self._size += len(data)
         if self._refusal is None or (self.wants_more and self._size <= _KEPT_FOR_STRANGERS):
-            self.pieces.append(data)
+            self._keep(data)
         if self._size > self._gateway.limits.largest_body:
             self._refuse_size()
             return False
         return True
+
+    def _keep(self, data: bytes) -> None:
+        pieces = self.pieces
+        if not pieces or len(data) > _SMALL_PIECE:
+            pieces.append(data)
+        elif isinstance(last := pieces[-1], bytearray) and len(last) < _READ_ON_LOOP:
+            last += data
+        else:  # a body that comes byte by byte is not to take many times its size
+            pieces.append(bytearray(data))
 
     def body_complete(self, trailers: list[bytes]) -> None:
         self.trailers = trailers
@@ -147,22 +162,57 @@ class Exchange:
         gateway, standing, route = self._gateway, self._standing, self.route
         if standing is None:
             raise TypeError("a request without a caller")
-        body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        if self._size > _READ_ON_LOOP:
+            self._inspect(standing)
+            return
+        body = bytes(self.pieces[0]) if len(self.pieces) == 1 else b"".join(self.pieces)
         self.pieces = [body] if body else []
         try:
-            self.ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, body)
+            ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, body)
+        except TooMuchForLoopError:
+            self._inspect(standing)
+        except UnknownIdError as problem:
+            self._look_up(problem)
+        except RefusedError as problem:
+            self.refuse(problem.refusal)
+        else:
+            self._authorised(standing, ask, [] if ask.body is None else [ask.body])
+
+    def _inspect(self, standing: Standing) -> None:
+        """Have the body read off the event loop."""
+        limit = self._gateway.limits.largest_expanded
+        job = RequestJob(standing.caller, self.route, standing.room, self.head, limit)
+        closing = self.client.transport.is_closing
+        self._gateway.inspector.submit(job, self.pieces, self._inspected, lambda: not closing())
+
+    def _inspected(self, outcome: Inspection | RefusedError) -> None:
+        standing = self._standing
+        if self.client.transport.is_closing() or standing is None:
+            return
+        if isinstance(outcome, UnknownIdError):
+            self._look_up(outcome)
+        elif isinstance(outcome, RefusedError):
+            self.refuse(outcome.refusal)
+        elif isinstance(outcome.found, Ask):
+            self._authorised(standing, outcome.found, outcome.pieces)
+
+    def _authorised(self, standing: Standing, ask: Ask, changed: Sequence[bytes]) -> None:
+        """Go on with what is asked for; `changed` are the pieces of the body where it is another than the client's."""
+        gateway, route = self._gateway, self.route
+        self.ask = ask
+        try:
             if route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
                 self._answer_here(CODEX_MODELS)
                 return
             self.provider = standing.provider
             if self.provider is None:
                 self.provider = standing.provider = gateway.provider_for(route.protocol, standing.room)
-        except UnknownIdError as problem:
-            self._look_up(problem)
-            return
         except RefusedError as problem:
             self.refuse(problem.refusal)
             return
+        if changed:
+            self.pieces = list(changed)
+            self.changed = True
         if self.websocket or is_free(route.endpoint.path):  # each turn of a websocket is admitted on its own
             self._forward()
             return
@@ -205,8 +255,6 @@ class Exchange:
         self._forward()
 
     def _forward(self) -> None:
-        if self.ask.body is not None:
-            self.pieces = [self.ask.body]
         self.forwarder = Forwarder(self._gateway, self)
         self.forwarder.start()
 

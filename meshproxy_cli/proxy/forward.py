@@ -4,7 +4,6 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.chunked import chunk
 from meshproxy_cli.proxy.drain import Drain
 from meshproxy_cli.proxy.guard import AnswerHead
 from meshproxy_cli.proxy.refusal import Refusal
@@ -44,7 +43,7 @@ class Forwarder:
         self._exchange = exchange
         self._targets: Sequence[Target] = ()
         self._place = 0
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._connection: UpstreamConnection | None = None
         self._retried = False
         self._waiting = True  # for a connection or an answer; False once somebody else answered, or nobody listens
@@ -72,18 +71,20 @@ class Forwarder:
         else:
             self.upstream_ready(connection)
 
-    def _request(self, target: Target) -> list[bytes]:
+    def _request(self, target: Target) -> list[bytes | bytearray]:
         exchange = self._exchange
-        head, body = exchange.head, exchange.pieces[0] if exchange.pieces else b""
+        head, pieces = exchange.head, exchange.pieces
+        size = sum(map(len, pieces))
         if exchange.websocket:
             return [self._head(target) + upgrade_lines(head) + b"\r\n"]
         if exchange.trailers and (trailers := trailer_lines(exchange.trailers)):
             start = self._head(target) + b"transfer-encoding: chunked\r\n\r\n"
-            return [start, chunk(body), b"0\r\n", trailers, b"\r\n"]
-        if not (body or head.length or head.method in _HAVE_BODIES):
+            end = (b"0\r\n", trailers, b"\r\n")
+            return [start, b"%x\r\n" % size, *pieces, b"\r\n", *end] if size else [start, *end]
+        if not (size or head.length or head.method in _HAVE_BODIES):
             return [self._head(target) + b"\r\n"]
-        start = b"%bcontent-length: %d\r\n\r\n" % (self._head(target), len(body))
-        return [start + body] if len(body) <= _JOINED_BYTES else [start, body]
+        start = b"%bcontent-length: %d\r\n\r\n" % (self._head(target), size)
+        return [b"".join((start, *pieces))] if size <= _JOINED_BYTES else [start, *pieces]
 
     def _head(self, target: Target) -> bytes:
         """Return the head that goes upstream, up to the lines that say where the body ends."""
@@ -91,13 +92,13 @@ class Forwarder:
         prepared, ask = exchange.prepared, exchange.ask
         if ask.target is not None:
             return request_head(replace(prepared.head, target=ask.target), target, exchange.route.path)
-        if ask.body is None and not ask.hides_usage:
+        if not exchange.changed and not ask.hides_usage:
             if prepared.sent is None or prepared.sent[0] is not target:
                 without = _ACCEPT_ENCODING if exchange.route.endpoint.reply in _READ_HERE else frozenset()
                 prepared.sent = target, request_head(prepared.head, target, exchange.route.path, without=without)
             return prepared.sent[1]
         without = _ACCEPT_ENCODING if ask.hides_usage else frozenset()
-        if ask.body is not None:
+        if exchange.changed:
             without |= _CONTENT_ENCODING
         return request_head(prepared.head, target, exchange.route.path, without=without)
 

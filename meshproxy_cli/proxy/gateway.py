@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.asgi import AppExchange, AppHost
 from meshproxy_cli.proxy.auth import Authenticator
-from meshproxy_cli.proxy.authorise import Authoriser
+from meshproxy_cli.proxy.authorise import ON_LOOP, Authoriser
 from meshproxy_cli.proxy.config import Limits, Provider, ServerConfig
 from meshproxy_cli.proxy.directory import Directory
 from meshproxy_cli.proxy.entry import Entry, Subject
 from meshproxy_cli.proxy.exchange import Exchange
 from meshproxy_cli.proxy.guard import AnswerHead, RequestHead
+from meshproxy_cli.proxy.inspector import Inspector
 from meshproxy_cli.proxy.ledger import Ledger
 from meshproxy_cli.proxy.limits import Limiter
 from meshproxy_cli.proxy.local import LocalAnswer
@@ -67,7 +68,8 @@ class Gateway:
         self.generation = 0  # of what heads were judged by: the directory and the configuration
         self.authenticator = Authenticator(self.directory)
         self.authenticator.strict_rooms = config.strict_rooms
-        self.authoriser = Authoriser(owners.owns, config.limits.largest_expanded, owners.knows)
+        self.inspector = Inspector(loop, owners)
+        self.authoriser = self._authoriser()
         self.routes = Routes()
         self.sticky = StickySessions()
         self.metrics = Metrics()
@@ -92,8 +94,11 @@ class Gateway:
         self.limits = config.limits
         self.authenticator.strict_rooms = config.strict_rooms
         self.authenticator.use(self.directory)  # it must not remember whom it let into which room
-        self.authoriser = Authoriser(self.owners.owns, config.limits.largest_expanded, self.owners.knows)
+        self.authoriser = self._authoriser()
         self.pool.use_only(target.address for provider in config.providers for target in provider.targets)
+
+    def _authoriser(self) -> Authoriser:
+        return Authoriser(self.owners.owns, self.limits.largest_expanded, self.owners.knows, ON_LOOP)
 
     def use_directory(self, directory: Directory) -> None:
         """Go by this directory from now on."""

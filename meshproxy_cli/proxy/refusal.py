@@ -49,6 +49,10 @@ class RefusedError(Exception):
         super().__init__(refusal.code)
         self.refusal = refusal
 
+    def __reduce__(self) -> tuple[type["RefusedError"], tuple[Refusal]] | tuple[type["UnknownIdError"], tuple[Refusal, str]]:
+        """Say how it is passed on to another process."""
+        return RefusedError, (self.refusal,)
+
 
 class UnknownIdError(RefusedError):
     """The refusal of an id that this machine has not seen; another one may have."""
@@ -56,6 +60,10 @@ class UnknownIdError(RefusedError):
     def __init__(self, refusal: Refusal, ident: str) -> None:
         super().__init__(refusal)
         self.ident = ident
+
+    def __reduce__(self) -> tuple[type["UnknownIdError"], tuple[Refusal, str]]:
+        """Say how it is passed on to another process."""
+        return UnknownIdError, (self.refusal, self.ident)
 
 
 def refuse(status: int, code: str, message: str, *, retry: bool = False, new_token: bool = False) -> RefusedError:

@@ -102,7 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether what has come of a chunked answer ends with a whole chunk."""
         return self._chunks is not None and self._chunks.between_chunks
 
-    def send(self, sink: Sink, parts: Sequence[bytes], *, head_only: bool = False) -> None:
+    def send(self, sink: Sink, parts: Sequence[bytes | bytearray], *, head_only: bool = False) -> None:
         """Send a whole request; the answer comes to `sink`. `head_only`: the answer to HEAD has no body."""
         self._sink = sink
         self._phase = _HEAD
@@ -120,6 +120,10 @@ class UpstreamConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes as they are, once switched to another protocol."""
         self.transport.write(data)
+
+    def write_all(self, pieces: Sequence[bytes]) -> None:
+        """Do the same with bytes in pieces."""
+        self.transport.writelines(pieces)
 
     def drop(self) -> None:
         """End the connection now; the sink hears nothing more."""

@@ -9,7 +9,10 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.aliases import with_real_models
+from meshproxy_cli.proxy.authorise import ON_LOOP, ClientEvent, TooMuchForLoopError
 from meshproxy_cli.proxy.guard import AnswerHead
+from meshproxy_cli.proxy.inspector import EventJob
+from meshproxy_cli.proxy.inspector import Outcome as Inspection
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending
 from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError, reader_of, refused_turn, too_large
@@ -24,6 +27,7 @@ from meshproxy_cli.proxy.tunnel.frames import (
     close_frame,
     text_frame,
 )
+from meshproxy_cli.proxy.tunnel.slices import Slices
 from meshproxy_cli.proxy.tunnel.turn import Turn
 from meshproxy_cli.proxy.tunnel.turns import Turns
 from meshproxy_cli.store.events import Outcome
@@ -31,9 +35,11 @@ from meshproxy_cli.store.events import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meshproxy_cli.proxy.caller import Caller
     from meshproxy_cli.proxy.exchange import Exchange
     from meshproxy_cli.proxy.gateway import Gateway
     from meshproxy_cli.proxy.upstream import UpstreamConnection
+    from meshproxy_cli.store.records import Room
 
 _GOING_AWAY = 1001
 _PROTOCOL_ERROR = 1002
@@ -43,7 +49,25 @@ _INTERNAL = 1011
 _UNAUTHORIZED = 401
 _IDLE_WITHOUT_TURN_S = 3600.0
 _WAITING_BYTES = 64 * 1024  # read on up to there, since a client that leaves is only heard of while it is read from
+_MESSAGE_BYTES = 64  # that a message takes at least, so that many empty ones count too
+_READ_ON_LOOP = ON_LOOP.size or 0
+_CONTROL_FRAMES = 100  # pings and pongs that may come at once; clients send one every 20 seconds
+_CONTROL_FRAMES_PER_S = 10.0
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
+
+
+class ControlMeter:
+    """Counts the control frames that a client may send still."""
+
+    def __init__(self, now: float) -> None:
+        self._left = float(_CONTROL_FRAMES)
+        self._at = now
+
+    def take(self, now: float) -> bool:
+        """Count one; False where it is one too many."""
+        self._left = min(_CONTROL_FRAMES, self._left + (now - self._at) * _CONTROL_FRAMES_PER_S) - 1
+        self._at = now
+        return self._left >= 0
 
 
 class Tunnel:
@@ -56,11 +80,16 @@ class Tunnel:
         self._connection = connection
         limit = gateway.limits.largest_body
         self._from_client = MessageReader(masked=True, limit=limit)
+        self._client_slices = Slices(gateway.loop, self._read_client, self._hold_client)
+        self._provider_slices = Slices(gateway.loop, self._read_provider, self._hold_provider)
+        self._controls = ControlMeter(gateway.loop.time())
+        self._client_congested = False
         self._downstream = Downstream(exchange.client, 2 * limit)
         self._turns = Turns(gateway, exchange, self._forbidden)
         self._waiting: deque[Message] = deque()  # of the client, while the limits decide about the first
         self._pending: Pending | None = None
         self._looking_up = False
+        self._inspecting = False
         self._looked_up = ""  # the id last asked for that another machine may know
         self._congested = False
         self._closer: Outcome | None = None  # what it means for a turn that is under way that one side says goodbye
@@ -89,6 +118,11 @@ class Tunnel:
     def from_client(self, data: bytes) -> None:
         """Take bytes of the client."""
         self._touched = self._gateway.loop.time()
+        self._client_slices.add(data)
+
+    def _read_client(self, data: bytes) -> None:
+        if self._over:
+            return
         try:
             messages = self._from_client.feed(data)
         except MessageTooLargeError:
@@ -98,6 +132,7 @@ class Tunnel:
         except FrameError as problem:
             self._end(_PROTOCOL_ERROR, str(problem), Outcome.CLIENT_CLOSED)
             return
+        self._client_slices.wanted = self._from_client.wanted
         self._waiting.extend(messages)
         self._go_on()
 
@@ -108,37 +143,74 @@ class Tunnel:
 
     @property
     def _undecided(self) -> bool:
-        return self._pending is not None or self._looking_up
+        return self._pending is not None or self._looking_up or self._inspecting
 
     def _hold_client(self) -> None:
         """Read no more from the client while much waits for a decision, or the provider does not keep up."""
         transport = self._client.transport
         if not transport.is_closing():
-            waiting = sum(len(message.raw) for message in self._waiting)
-            held = self._congested or waiting > _WAITING_BYTES
+            waiting = sum(message.size + _MESSAGE_BYTES for message in self._waiting)
+            held = self._congested or self._client_slices.busy or waiting > _WAITING_BYTES
             (transport.pause_reading if held else transport.resume_reading)()
 
     def _take(self, message: Message) -> None:
         if message.opcode not in _DATA:
             if message.opcode is Opcode.CLOSE:
                 self._closer = self._closer or Outcome.CLIENT_CLOSED
+            if not self._controls.take(self._gateway.loop.time()):
+                self._end(_POLICY, "too many control frames", Outcome.CLIENT_CLOSED)
+                return
             self._connection.write(message.raw)
             return
         exchange, gateway = self._exchange, self._gateway
         try:
             caller = gateway.authenticator.caller(exchange.head, exchange.route)
             room = gateway.directory.room(caller.project_id, caller.room)
-            payload = message.payload if room is None else with_real_models(message.payload, room.aliases)
+            if message.size > _READ_ON_LOOP:
+                self._inspect(message, caller, room)
+                return
+            said = message.payload
+            payload = said if room is None else with_real_models(said, room.aliases)
             event = gateway.authoriser.event(caller, room, payload, named=exchange.ask.model)
+        except TooMuchForLoopError:
+            self._inspect(message, caller, room)
+            return
         except RefusedError as problem:
-            if not self._looks_up(problem, message):
-                self._refuse(problem.refusal)
+            self._refused(problem, message)
             return
-        raw = message.raw if payload == message.payload else client_frame(message.opcode, payload)
+        raw = message.raw_pieces if payload == said else [client_frame(message.opcode, payload)]
+        self._allowed(message, event, raw)
+
+    def _inspect(self, message: Message, caller: "Caller", room: "Room | None") -> None:
+        """Have a large message read off the event loop."""
+        gateway = self._gateway
+        self._inspecting = True
+        job = EventJob(caller, room, self._exchange.ask.model, gateway.limits.largest_expanded)
+        gateway.inspector.submit(
+            job, message.payload_pieces, lambda outcome: self._inspected(outcome, message), lambda: not self._over
+        )
+
+    def _inspected(self, outcome: Inspection | RefusedError, message: Message) -> None:
+        self._inspecting = False
+        if self._over:
+            return
+        if isinstance(outcome, RefusedError):
+            self._refused(outcome, message)
+        elif isinstance(outcome.found, ClientEvent):
+            changed = [client_frame(message.opcode, b"".join(outcome.pieces))] if outcome.pieces else None
+            self._allowed(message, outcome.found, changed or message.raw_pieces)
+        self._go_on()
+
+    def _refused(self, problem: RefusedError, message: Message) -> None:
+        if not self._looks_up(problem, message):
+            self._refuse(problem.refusal)
+
+    def _allowed(self, message: Message, event: ClientEvent, raw: "Sequence[bytes]") -> None:
+        exchange = self._exchange
         if not event.creates:
-            self._connection.write(raw)
+            self._connection.write_all(raw)
             return
-        turn = Turn(gateway, exchange, event.model or exchange.ask.model, len(message.payload))
+        turn = Turn(self._gateway, exchange, event.model or exchange.ask.model, message.size)
         turn.stored = event.stored
         self._admit(turn, raw)
 
@@ -163,7 +235,7 @@ class Tunnel:
             self._refuse(NO_LOOKUP)
         self._go_on()
 
-    def _admit(self, turn: Turn, raw: bytes) -> None:
+    def _admit(self, turn: Turn, raw: "Sequence[bytes]") -> None:
         verdict = self._turns.ask_limits(turn)
         if isinstance(verdict, Future):
             self._pending = verdict
@@ -172,18 +244,18 @@ class Tunnel:
         else:
             self._admitted(verdict, turn, raw)
 
-    def _decided(self, done: Pending, turn: Turn, raw: bytes) -> None:
+    def _decided(self, done: Pending, turn: Turn, raw: "Sequence[bytes]") -> None:
         if self._pending is done:
             self._pending = None
             self._admitted(ADMITTED if done.exception() is not None else done.result(), turn, raw)
             self._go_on()
 
-    def _admitted(self, verdict: Admission | Refusal, turn: Turn, raw: bytes) -> None:
+    def _admitted(self, verdict: Admission | Refusal, turn: Turn, raw: "Sequence[bytes]") -> None:
         if isinstance(verdict, Refusal):
             self._refuse(verdict)
             return
         self._turns.begin(turn, verdict)
-        self._connection.write(raw)
+        self._connection.write_all(raw)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Tell the client in an event; the provider hears nothing of its message."""
@@ -199,6 +271,9 @@ class Tunnel:
     def tunnel_data(self, data: bytes) -> None:
         """Take bytes of the provider (see `from_client` for the other side)."""
         self._touched = self._gateway.loop.time()
+        self._provider_slices.add(data)
+
+    def _read_provider(self, data: bytes) -> None:
         readable = self._downstream.readable
         for message in self._downstream.read(data):
             self._watch(message)
@@ -206,6 +281,7 @@ class Tunnel:
             self._gateway.ledger.counters.unmetered += 1
         if self._over:
             return
+        self._provider_slices.wanted = self._downstream.wanted
         self._downstream.send(data)
         if self._answered_goodbye:
             self._finish(Outcome.CLIENT_CLOSED, "client_closed")
@@ -241,6 +317,9 @@ class Tunnel:
 
     def answer_broken(self, reason: str) -> None:
         """End with the provider's connection; a client that it said no goodbye to hears one of us."""
+        self._provider_slices.finish(lambda: self._broken(reason))
+
+    def _broken(self, reason: str) -> None:
         if self._closer is None:
             self._downstream.insert(close_frame(_INTERNAL, reason))
         self._finish(self._closer or Outcome.PROVIDER_CLOSED, "provider_closed")
@@ -253,9 +332,15 @@ class Tunnel:
         self._hold_client()
 
     def client_congested(self, *, congested: bool) -> None:
+        self._client_congested = congested
+        self._hold_provider()
+
+    def _hold_provider(self) -> None:
+        """Read no more from the provider while bytes of it wait, or the client does not keep up."""
         transport = self._connection.transport
         if not transport.is_closing():
-            (transport.pause_reading if congested else transport.resume_reading)()
+            held = self._client_congested or self._provider_slices.busy
+            (transport.pause_reading if held else transport.resume_reading)()
 
     def client_gone(self) -> None:
         self._finish(self._closer or Outcome.CLIENT_CLOSED, "client_closed")
@@ -282,6 +367,8 @@ class Tunnel:
         if self._over:
             return
         self._over = True
+        self._client_slices.drop()
+        self._provider_slices.drop()
         self._gateway.tunnels.discard(self)
         if self._pending is not None:
             self._gateway.limiter.abandon(self._pending)

@@ -19,10 +19,11 @@ BLANK_LINE = rb"\r?\n\r?\n"
 _DOCUMENT = msgspec.json.Decoder()
 _NOTHING = msgspec.Raw()
 _LENIENT = json.JSONDecoder()
-_USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
-_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
-_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
-_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,60})"')
+_USAGE = re.compile(rb'"usage"\s*+:\s*+(?=\{)')
+_MODEL = re.compile(rb'"model"\s*+:\s*+"([^"\\]{1,200}+)"')
+_ID = re.compile(rb'"id"\s*+:\s*+"([^"\\]{1,200}+)"')
+_USAGES_TRIED = 8  # from the end of a clipped document, where the real one is
+_TYPE = re.compile(rb'"type"\s*+:\s*+"([a-z_.]{1,60}+)"')
 
 
 class _Outline(msgspec.Struct, gc=False):
@@ -131,7 +132,7 @@ def parse_clipped(data: bytes) -> Json:
     for name, pattern in (("model", _MODEL), ("id", _ID)):
         if match := pattern.search(data):
             found[name] = match[1].decode(errors="replace")
-    for match in reversed(list(_USAGE.finditer(data))):
+    for match in reversed(list(_USAGE.finditer(data))[-_USAGES_TRIED:]):
         try:
             found["usage"] = _LENIENT.raw_decode(data[match.end() :].decode(errors="replace"))[0]
         except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ import zstandard
 
 _MAX_LAYERS = 3
 _MOST_PARTS = 10_000
+_MAX_PART_HEAD = 4096
 _STEP = 64 * 1024
 _MAX_RATIO = 100  # of expanded bytes to sent ones: text of agents seldom reaches 20
 _FREE_EXPANSION = 1024 * 1024  # that any body may have, however small: it takes a millisecond or two
@@ -180,6 +181,8 @@ def _parts(body: bytes, delimiter: bytes) -> list[tuple[bytes, bytes]]:
                 raise BodyError("the form goes on after its end")
             return parts
         head, separator, value = part.lstrip(b" \t").partition(b"\r\n\r\n")
+        if len(head) > _MAX_PART_HEAD:
+            raise BodyError("a part of the form has too long a head")
         if not head.startswith(b"\r\n"):
             raise BodyError("a line of the form begins with its boundary and goes on")
         disposition = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-disposition:")]

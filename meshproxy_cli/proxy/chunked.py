@@ -35,7 +35,17 @@ _sizes: dict[bytes, int] = {}  # of lines that were looked at before
 class ChunkedReader:
     """Takes a chunked body in any pieces; memory is bounded by one line. `trailers` are the lines after the last."""
 
-    __slots__ = ("_chunks_left", "_need", "_partial", "_state", "_trailer_bytes", "between_chunks", "done", "trailers", "trailers_at")
+    __slots__ = (
+        "_chunks_left",
+        "_need",
+        "_partial",
+        "_state",
+        "_trailer_bytes",
+        "between_chunks",
+        "done",
+        "trailers",
+        "trailers_at",
+    )
 
     def __init__(self, *, bounded: bool = False) -> None:
         """`bounded`: refuse a body of very many very small chunks, each of which takes as long as a large one."""
@@ -61,8 +71,10 @@ class ChunkedReader:
             return self._feed(data, pieces)
         whole = 0
         for start in range(0, end, _SLICE):  # so that what is refused is refused early
-            taken = self._feed(data[start : start + _SLICE], pieces)
-            whole += taken
+            known = self.trailers_at
+            whole += self._feed(data[start : start + _SLICE], pieces)
+            if known < 0 <= self.trailers_at:
+                self.trailers_at += start
             if self.done:
                 break
         return whole

@@ -19,6 +19,7 @@ from meshproxy_cli.proxy.inspector import Outcome as Inspection
 from meshproxy_cli.proxy.inspector import RequestJob
 from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
+from meshproxy_cli.proxy.pieces import Piece, append
 from meshproxy_cli.proxy.prepared import Prepared, Standing
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
 from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError, answer, reader_of, render, too_large
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _KEPT_FOR_STRANGERS = 4 * 1024 * 1024
 _READ_ON_LOOP = ON_LOOP.size or 0
-_SMALL_PIECE = 4096
 _UNKNOWN_KEY = "token_unknown_key"
 _RESPONSE = Reply.RESPONSE
 _log = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ class Exchange:
 
     __slots__ = (
         "_admission", "_begun", "_gateway", "_looked_up", "_pending", "_refusal", "_size", "_standing", "_started_at",
-        "ask", "caller", "changed", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider", "request_id",
-        "route", "trailers", "websocket",
+        "ask", "caller", "changed", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider",
+        "request_id", "route", "trailers", "websocket",
     )  # fmt: skip
 
     def __init__(self, gateway: "Gateway", client: "ClientConnection", prepared: Prepared) -> None:
@@ -64,7 +64,7 @@ class Exchange:
         self.caller: Caller | None = None
         self.ask = _NO_ASK
         self.provider: Provider | None = None
-        self.pieces: list[bytes | bytearray] = []
+        self.pieces: list[Piece] = []
         self.changed = False  # whether `pieces` are another body than the client's
         self.trailers: list[bytes] = []
         self.forwarder: Forwarder | None = None
@@ -98,20 +98,11 @@ class Exchange:
     def body_piece(self, data: bytes) -> bool:
         self._size += len(data)
         if self._refusal is None or (self.wants_more and self._size <= _KEPT_FOR_STRANGERS):
-            self._keep(data)
+            append(self.pieces, data)
         if self._size > self._gateway.limits.largest_body:
             self._refuse_size()
             return False
         return True
-
-    def _keep(self, data: bytes) -> None:
-        pieces = self.pieces
-        if not pieces or len(data) > _SMALL_PIECE:
-            pieces.append(data)
-        elif isinstance(last := pieces[-1], bytearray) and len(last) < _READ_ON_LOOP:
-            last += data
-        else:  # a body that comes byte by byte is not to take many times its size
-            pieces.append(bytearray(data))
 
     def body_complete(self, trailers: list[bytes]) -> None:
         self.trailers = trailers

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.drain import Drain
 from meshproxy_cli.proxy.guard import AnswerHead
+from meshproxy_cli.proxy.pieces import Piece
 from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.proxy.relay import Relay
 from meshproxy_cli.proxy.rewrite import request_head, trailer_lines, upgrade_lines
@@ -43,7 +44,7 @@ class Forwarder:
         self._exchange = exchange
         self._targets: Sequence[Target] = ()
         self._place = 0
-        self._parts: list[bytes | bytearray] = []
+        self._parts: list[Piece] = []
         self._connection: UpstreamConnection | None = None
         self._retried = False
         self._waiting = True  # for a connection or an answer; False once somebody else answered, or nobody listens
@@ -71,7 +72,7 @@ class Forwarder:
         else:
             self.upstream_ready(connection)
 
-    def _request(self, target: Target) -> list[bytes | bytearray]:
+    def _request(self, target: Target) -> list[Piece]:
         exchange = self._exchange
         head, pieces = exchange.head, exchange.pieces
         size = sum(map(len, pieces))

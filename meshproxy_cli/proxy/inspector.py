@@ -21,6 +21,7 @@ from meshproxy_cli.proxy.aliases import with_real_models
 from meshproxy_cli.proxy.authorise import Ask, Authoriser, ClientEvent
 from meshproxy_cli.proxy.caller import Caller
 from meshproxy_cli.proxy.guard import RequestHead
+from meshproxy_cli.proxy.pieces import Piece
 from meshproxy_cli.proxy.refusal import RefusedError, refuse
 from meshproxy_cli.proxy.routes import ProviderRoute
 from meshproxy_cli.store.records import Room
@@ -35,8 +36,7 @@ _LONGEST_S = 60.0
 _LONGEST_END_S = 5.0
 _NICE = 10  # requests that need no inspection come first
 _START = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from meshproxy_cli.proxy.inspector import serve; serve(int(sys.argv[1]))"
+    "import sys; sys.path[:] = sys.argv[2:]; from meshproxy_cli.proxy.inspector import serve; serve(int(sys.argv[1]))"
 )
 _FAILED = "Room Proxy: this request could not be inspected. Send it again in a moment."
 
@@ -130,7 +130,7 @@ class Inspector:
     def submit(
         self,
         job: Job,
-        pieces: Sequence[bytes | bytearray],
+        pieces: Sequence[Piece],
         done: Callable[[Outcome | RefusedError], None],
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -153,7 +153,7 @@ class Inspector:
             with suppress(RuntimeError):  # the loop is closed: nobody waits
                 self._loop.call_soon_threadsafe(done, result)
 
-    def _run(self, job: Job, pieces: Sequence[bytes | bytearray], wanted: Callable[[], bool]) -> Outcome | RefusedError | None:
+    def _run(self, job: Job, pieces: Sequence[Piece], wanted: Callable[[], bool]) -> Outcome | RefusedError | None:
         if not wanted():
             return None
         try:
@@ -162,7 +162,7 @@ class Inspector:
             self._end()
             return refuse(503, "try_again", _FAILED, retry=True)
 
-    def _converse(self, line: Connection, job: Job, pieces: Sequence[bytes | bytearray]) -> Outcome | RefusedError:
+    def _converse(self, line: Connection, job: Job, pieces: Sequence[Piece]) -> Outcome | RefusedError:
         line.send((job, len(pieces)))
         for piece in pieces:
             line.send_bytes(piece)
@@ -195,7 +195,7 @@ class Inspector:
         self._end()
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 (this interpreter, and code of ours)
                 [sys.executable, "-I", "-c", _START, str(theirs.fileno()), *filter(None, sys.path)],
                 pass_fds=[theirs.fileno()],
                 env={},

@@ -49,7 +49,9 @@ class RefusedError(Exception):
         super().__init__(refusal.code)
         self.refusal = refusal
 
-    def __reduce__(self) -> tuple[type["RefusedError"], tuple[Refusal]] | tuple[type["UnknownIdError"], tuple[Refusal, str]]:
+    def __reduce__(
+        self,
+    ) -> tuple[type["RefusedError"], tuple[Refusal]] | tuple[type["UnknownIdError"], tuple[Refusal, str]]:
         """Say how it is passed on to another process."""
         return RefusedError, (self.refusal,)
 

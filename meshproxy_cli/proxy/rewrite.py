@@ -21,7 +21,7 @@ _NOT_FORWARDED_PREFIXES = (b"meshagent-", b"meshproxy-", b"x-meshagent-", b"x-fo
 # Alt-Svc would lead a client around the proxy, to the provider itself.
 _KEPT_HERE = HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"content-length", b"alt-svc", b"meshproxy-request-id"}
 _NOT_RETURNED = re.compile(
-    rb"^(?:" + b"|".join(map(re.escape, sorted(_KEPT_HERE))) + rb"):.*\n", re.IGNORECASE | re.MULTILINE
+    rb"^(?:" + b"|".join(map(re.escape, sorted(_KEPT_HERE))) + rb"):.*+\n", re.IGNORECASE | re.MULTILINE
 )
 _USUAL_OPTIONS = HOP_BY_HOP | {b"close"}  # what a Connection header names beyond them is dropped as well
 # Websocket subprotocols that carry a credential, since browsers can set no header.

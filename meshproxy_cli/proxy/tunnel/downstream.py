@@ -24,7 +24,7 @@ class Downstream:
 
     @property
     def wanted(self) -> int:
-        """Bytes that are still to come of a large frame."""
+        """Bytes that are still to come of the frame that has begun."""
         return 0 if self._reader is None else self._reader.wanted
 
     def read(self, data: bytes) -> list[Message]:

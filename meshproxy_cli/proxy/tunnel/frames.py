@@ -6,6 +6,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from meshproxy_cli.proxy.pieces import Piece, append
+
 _SHORT = 125
 _MEDIUM = 126
 _MEDIUM_MAX = 0xFFFF
@@ -14,7 +16,7 @@ _MASKED = 0x80
 _RESERVED = 0x70
 _FIRST_CONTROL = 0x8
 _LARGE = 256 * 1024
-_FRAGMENT_BYTES = 128  # that a fragment takes in memory besides its payload
+_FRAGMENT_BYTES = 128  # that a fragment counts besides its payload: each takes as long as so many bytes
 
 
 class Opcode(enum.IntEnum):
@@ -65,8 +67,8 @@ class Message:
     """
 
     opcode: Opcode
-    raw_pieces: Sequence[bytes]
-    payload_pieces: Sequence[bytes]
+    raw_pieces: Sequence[Piece]
+    payload_pieces: Sequence[Piece]
 
     @property
     def raw(self) -> bytes:
@@ -84,8 +86,8 @@ class Message:
         return sum(map(len, self.payload_pieces))
 
 
-def _joined(pieces: Sequence[bytes]) -> bytes:
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+def _joined(pieces: Sequence[Piece]) -> bytes:
+    return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
 
 class FrameReader:
@@ -106,8 +108,8 @@ class FrameReader:
 
     @property
     def wanted(self) -> int:
-        """Bytes that are still to come of a large frame."""
-        return 0 if self._large is None else self._large.left
+        """Bytes that are still to come of the frame that has begun."""
+        return self._wanted - self._held if self._large is None else self._large.left
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that are whole now. Raises `FrameError`."""
@@ -224,8 +226,8 @@ class MessageReader:
         self._frames = FrameReader(masked=masked, limit=limit)
         self._limit = limit
         self._opcode: Opcode | None = None
-        self._raw: list[bytes] = []
-        self._payload: list[bytes] = []
+        self._raw: list[Piece] = []
+        self._payload: list[Piece] = []
         self._size = 0
 
     @property
@@ -235,7 +237,7 @@ class MessageReader:
 
     @property
     def wanted(self) -> int:
-        """Bytes that are still to come of a large frame."""
+        """Bytes that are still to come of the frame that has begun."""
         return self._frames.wanted
 
     @property
@@ -258,8 +260,10 @@ class MessageReader:
             raise FrameError("the fragments of a message are out of order")
         if self._opcode is None:
             self._opcode = frame.opcode
-        self._raw += frame.raw
-        self._payload += frame.payload
+        for piece in frame.raw:
+            append(self._raw, piece)
+        for piece in frame.payload:
+            append(self._payload, piece)
         self._size += sum(map(len, frame.payload)) + _FRAGMENT_BYTES * (not frame.final)
         if self._size > self._limit:
             raise MessageTooLargeError

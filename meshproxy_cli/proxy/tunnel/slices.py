@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-_SLICE = 4096  # a few hundred of the smallest frames, which take a millisecond or two
+_SLICE = 1024  # at most a few hundred frames, which take a millisecond or two
 
 
 class Slices:
@@ -20,7 +20,7 @@ class Slices:
         self._hold = hold
         self._waiting = b""
         self._last: Callable[[], None] | None = None
-        self.wanted = 0  # bytes that can be taken at once, since they are the inside of a large frame
+        self.wanted = 0  # bytes that can be taken at once, since they are the inside of one frame
 
     @property
     def busy(self) -> bool:

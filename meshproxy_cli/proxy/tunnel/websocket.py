@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.caller import Caller
     from meshproxy_cli.proxy.exchange import Exchange
     from meshproxy_cli.proxy.gateway import Gateway
+    from meshproxy_cli.proxy.pieces import Piece
     from meshproxy_cli.proxy.upstream import UpstreamConnection
     from meshproxy_cli.store.records import Room
 
@@ -49,6 +50,7 @@ _INTERNAL = 1011
 _UNAUTHORIZED = 401
 _IDLE_WITHOUT_TURN_S = 3600.0
 _WAITING_BYTES = 64 * 1024  # read on up to there, since a client that leaves is only heard of while it is read from
+_AT_ONCE = 16  # messages, each of which may take a tenth of a millisecond
 _MESSAGE_BYTES = 64  # that a message takes at least, so that many empty ones count too
 _READ_ON_LOOP = ON_LOOP.size or 0
 _CONTROL_FRAMES = 100  # pings and pongs that may come at once; clients send one every 20 seconds
@@ -90,6 +92,7 @@ class Tunnel:
         self._pending: Pending | None = None
         self._looking_up = False
         self._inspecting = False
+        self._scheduled = False  # whether messages are taken in the next turn of the event loop
         self._looked_up = ""  # the id last asked for that another machine may know
         self._congested = False
         self._closer: Outcome | None = None  # what it means for a turn that is under way that one side says goodbye
@@ -134,12 +137,27 @@ class Tunnel:
             return
         self._client_slices.wanted = self._from_client.wanted
         self._waiting.extend(messages)
-        self._go_on()
+        if not self._scheduled:
+            self._go_on()
 
     def _go_on(self) -> None:
-        while self._waiting and not self._undecided and not self._over:
+        for _ in range(_AT_ONCE):
+            if not self._waiting or self._undecided or self._over:
+                break
             self._take(self._waiting.popleft())
+        else:
+            self._more_later()
         self._hold_client()
+
+    def _more_later(self) -> None:
+        """Take further messages in the event loop's next turn."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._gateway.loop.call_soon(self._take_more)
+
+    def _take_more(self) -> None:
+        self._scheduled = False
+        self._go_on()
 
     @property
     def _undecided(self) -> bool:
@@ -205,7 +223,7 @@ class Tunnel:
         if not self._looks_up(problem, message):
             self._refuse(problem.refusal)
 
-    def _allowed(self, message: Message, event: ClientEvent, raw: "Sequence[bytes]") -> None:
+    def _allowed(self, message: Message, event: ClientEvent, raw: "Sequence[Piece]") -> None:
         exchange = self._exchange
         if not event.creates:
             self._connection.write_all(raw)
@@ -235,7 +253,7 @@ class Tunnel:
             self._refuse(NO_LOOKUP)
         self._go_on()
 
-    def _admit(self, turn: Turn, raw: "Sequence[bytes]") -> None:
+    def _admit(self, turn: Turn, raw: "Sequence[Piece]") -> None:
         verdict = self._turns.ask_limits(turn)
         if isinstance(verdict, Future):
             self._pending = verdict
@@ -244,13 +262,13 @@ class Tunnel:
         else:
             self._admitted(verdict, turn, raw)
 
-    def _decided(self, done: Pending, turn: Turn, raw: "Sequence[bytes]") -> None:
+    def _decided(self, done: Pending, turn: Turn, raw: "Sequence[Piece]") -> None:
         if self._pending is done:
             self._pending = None
             self._admitted(ADMITTED if done.exception() is not None else done.result(), turn, raw)
             self._go_on()
 
-    def _admitted(self, verdict: Admission | Refusal, turn: Turn, raw: "Sequence[bytes]") -> None:
+    def _admitted(self, verdict: Admission | Refusal, turn: Turn, raw: "Sequence[Piece]") -> None:
         if isinstance(verdict, Refusal):
             self._refuse(verdict)
             return

@@ -58,6 +58,11 @@ _CONTROL_FRAMES_PER_S = 10.0
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
 
 
+def _weight(message: Message) -> int:
+    """Return what a message that waits counts."""
+    return message.size + _MESSAGE_BYTES
+
+
 class ControlMeter:
     """Counts the control frames that a client may send still."""
 
@@ -89,6 +94,7 @@ class Tunnel:
         self._downstream = Downstream(exchange.client, 2 * limit)
         self._turns = Turns(gateway, exchange, self._forbidden)
         self._waiting: deque[Message] = deque()  # of the client, while the limits decide about the first
+        self._waiting_bytes = 0
         self._pending: Pending | None = None
         self._looking_up = False
         self._inspecting = False
@@ -137,6 +143,7 @@ class Tunnel:
             return
         self._client_slices.wanted = self._from_client.wanted
         self._waiting.extend(messages)
+        self._waiting_bytes += sum(map(_weight, messages))
         if not self._scheduled:
             self._go_on()
 
@@ -144,10 +151,15 @@ class Tunnel:
         for _ in range(_AT_ONCE):
             if not self._waiting or self._undecided or self._over:
                 break
-            self._take(self._waiting.popleft())
+            self._take(self._next_waiting())
         else:
             self._more_later()
         self._hold_client()
+
+    def _next_waiting(self) -> Message:
+        message = self._waiting.popleft()
+        self._waiting_bytes -= _weight(message)
+        return message
 
     def _more_later(self) -> None:
         """Take further messages in the event loop's next turn."""
@@ -167,8 +179,7 @@ class Tunnel:
         """Read no more from the client while much waits for a decision, or the provider does not keep up."""
         transport = self._client.transport
         if not transport.is_closing():
-            waiting = sum(message.size + _MESSAGE_BYTES for message in self._waiting)
-            held = self._congested or self._client_slices.busy or waiting > _WAITING_BYTES
+            held = self._congested or self._client_slices.busy or self._waiting_bytes > _WAITING_BYTES
             (transport.pause_reading if held else transport.resume_reading)()
 
     def _take(self, message: Message) -> None:
@@ -240,6 +251,7 @@ class Tunnel:
             return False
         self._looked_up, self._looking_up = problem.ident, True
         self._waiting.appendleft(message)
+        self._waiting_bytes += _weight(message)
         lookup.ask(problem.ident, self._found)
         return True
 
@@ -249,7 +261,7 @@ class Tunnel:
             return
         if found is Found.AWAY:
             self._looked_up = ""
-            self._waiting.popleft()
+            self._next_waiting()
             self._refuse(NO_LOOKUP)
         self._go_on()
 

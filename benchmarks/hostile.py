@@ -1,4 +1,4 @@
-"""How long others wait while somebody sends what is hard to read, and whether twice as much is more than twice the work.
+"""How long others wait while somebody sends what is hard to read, and whether the work grows faster than the input.
 
     python benchmarks/hostile.py [--only WORD,WORD] [--check] [--bar-ms 50]
 
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def main() -> int:
             table.add_column(title, justify="left" if title in {"input", "answer"} else "right")
         with victim(target) as line:
             for hostile in [Hostile("nothing", 0, lambda _t, _n: time.sleep(1) or b""), *chosen]:
-                problems = _row(table, hostile, target, pid, line, options.bar_ms)
+                server = Server(target, pid, line)
+                problems = _row(table, hostile, server, options.bar_ms)
                 missed += problems
                 print(f"{hostile.name}: {'; '.join(problems) or 'ok'}", file=sys.stderr)
     console.print(table)
@@ -62,10 +64,20 @@ def main() -> int:
     return 1 if missed and options.check else 0
 
 
-def _row(table: Table, hostile: Hostile, target: Target, pid: int, line: Connection, bar_ms: float) -> list[str]:
+@dataclass(frozen=True)
+class Server:
+    """The server, its process, and the victim that can be asked how long it waited."""
+
+    target: Target
+    pid: int
+    victim: Connection
+
+
+def _row(table: Table, hostile: Hostile, server: Server, bar_ms: float) -> list[str]:
     problems: list[str] = []
     for _ in range(_TRIES):
-        answers, waits, works = zip(*(_sent(hostile, target, n, pid, line) for n in (hostile.size, 2 * hostile.size)))
+        sent = [_sent(hostile, server, size) for size in (hostile.size, 2 * hostile.size)]
+        answers, waits, works = zip(*sent, strict=True)
         growth = works[1] / works[0] if works[0] > 0 else 0.0
         problems = [f"{hostile.name}: waited for {wait * 1000:.0f} ms" for wait in waits if wait * 1000 > bar_ms]
         if growth > _GROWTH and works[1] > _SOME_WORK_S:
@@ -80,8 +92,9 @@ def _row(table: Table, hostile: Hostile, target: Target, pid: int, line: Connect
     return problems
 
 
-def _sent(hostile: Hostile, target: Target, size: int, pid: int, line: Connection) -> tuple[bytes, float, float]:
+def _sent(hostile: Hostile, server: Server, size: int) -> tuple[bytes, float, float]:
     """Send it once; return the answer, the victim's longest wait and the server's CPU time without the victim's."""
+    line, pid = server.victim, server.pid
     line.send("begin")
     line.recv()
     before, begun = _cpu(pid), time.monotonic()
@@ -90,7 +103,7 @@ def _sent(hostile: Hostile, target: Target, size: int, pid: int, line: Connectio
     before, begun = _cpu(pid), time.monotonic()
     answer = b""
     with contextlib.suppress(OSError):
-        answer = hostile.send(target, size)
+        answer = hostile.send(server.target, size)
     time.sleep(_PAUSE_S)
     work = _cpu(pid) - before - usual * (time.monotonic() - begun)
     line.send("end")

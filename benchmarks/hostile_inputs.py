@@ -193,57 +193,147 @@ class Hostile:
 def _heads() -> list[Hostile]:
     return [
         Hostile("head: very many lines", 10_000, lambda t, n: t.get("/healthz", *[b"a:"] * n)),
-        Hostile("head: allowed lines, all different", 120, lambda t, n: t.get("/healthz", *(b"a%d:" % i for i in range(n)))),
-        Hostile("head: one byte at a time", 8_000, lambda t, n: t.send(_head("GET", "/healthz", b"a: " + b"b" * n) + b"\r\n", step=1)),
-        Hostile("head: without an end", 60_000, lambda t, n: t.send(_head("GET", "/healthz", b"a: " + b"b" * n), patience_s=0.5)),
-        Hostile("head: spaces before a length", 30_000, lambda t, n: t.get("/healthz", b"Content-Length:" + b" " * n + b"x")),
-        Hostile("head: Host", 30_000, lambda t, n: t.send(b"GET / HTTP/1.1\r\nHost: " + b"a." * (n // 2) + b"!\r\n\r\n")),
-        Hostile("head: Connection of commas", 30_000, lambda t, n: t.post(_RESPONSES, b"{}", b"Connection: " + b"," * n)),
+        Hostile(
+            "head: allowed lines, all different", 120, lambda t, n: t.get("/healthz", *(b"a%d:" % i for i in range(n)))
+        ),
+        Hostile(
+            "head: one byte at a time",
+            8_000,
+            lambda t, n: t.send(_head("GET", "/healthz", b"a: " + b"b" * n) + b"\r\n", step=1),
+        ),
+        Hostile(
+            "head: without an end",
+            60_000,
+            lambda t, n: t.send(_head("GET", "/healthz", b"a: " + b"b" * n), patience_s=0.5),
+        ),
+        Hostile(
+            "head: spaces before a length", 30_000, lambda t, n: t.get("/healthz", b"Content-Length:" + b" " * n + b"x")
+        ),
+        Hostile(
+            "head: Host", 30_000, lambda t, n: t.send(b"GET / HTTP/1.1\r\nHost: " + b"a." * (n // 2) + b"!\r\n\r\n")
+        ),
+        Hostile(
+            "head: Connection of commas", 30_000, lambda t, n: t.post(_RESPONSES, b"{}", b"Connection: " + b"," * n)
+        ),
         Hostile("head: Accept", 30_000, lambda t, n: t.get("/dashboard", b"Accept: " + b"a/b;q=0.1," * (n // 10))),
-        Hostile("head: User-Agent", 30_000, lambda t, n: t.post(_RESPONSES, b"{}", b"User-Agent: " + b"(/;" * (n // 3))),
-        Hostile("target: percent-encoded room", 8_000, lambda t, n: t.get("/rooms/" + "%41" * (n // 3) + "/openai/v1/models")),
-        Hostile("target: many segments", 8_000, lambda t, n: t.get("/rooms/r/openai/v1/models/" + "a/" * (n // 2), *t.credentials())),
+        Hostile(
+            "head: User-Agent", 30_000, lambda t, n: t.post(_RESPONSES, b"{}", b"User-Agent: " + b"(/;" * (n // 3))
+        ),
+        Hostile(
+            "target: percent-encoded room",
+            8_000,
+            lambda t, n: t.get("/rooms/" + "%41" * (n // 3) + "/openai/v1/models"),
+        ),
+        Hostile(
+            "target: many segments",
+            8_000,
+            lambda t, n: t.get("/rooms/r/openai/v1/models/" + "a/" * (n // 2), *t.credentials()),
+        ),
         Hostile("target: nearly ambiguous", 8_000, lambda t, n: t.get("/rooms/r/openai/v1/" + "/.a" * (n // 3))),
-        Hostile("target: query of many fields", 8_000, lambda t, n: t.get("/rooms/bench/openai/v1/realtime?" + "model=a&" * (n // 8), *t.credentials(), b"Connection: upgrade", b"Upgrade: websocket")),
+        Hostile(
+            "target: query of many fields",
+            8_000,
+            lambda t, n: t.get(
+                "/rooms/bench/openai/v1/realtime?" + "model=a&" * (n // 8),
+                *t.credentials(),
+                b"Connection: upgrade",
+                b"Upgrade: websocket",
+            ),
+        ),
         Hostile("pipelined requests", 2_000, lambda t, n: t.send(_GET_LOGIN * n)),
         Hostile("pipelined probes", 5_000, lambda t, n: t.send(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n" * n)),
         Hostile("connections", 200, _many),
-    ]  # fmt: skip
+    ]
 
 
 def _credentials() -> list[Hostile]:
     return [
         Hostile("token: of dots", 8_000, lambda t, n: t.post(_RESPONSES, b"{}", b"Authorization: Bearer " + b"." * n)),
         Hostile("token: nested claims", 5_000, lambda t, n: t.post(_RESPONSES, b"{}", _token(b'{"exp":' + b"[" * n))),
-        Hostile("token: a number of many digits", 5_000, lambda t, n: t.post(_RESPONSES, b"{}", _token(b'{"exp":' + b"1" * n + b"}"))),
+        Hostile(
+            "token: a number of many digits",
+            5_000,
+            lambda t, n: t.post(_RESPONSES, b"{}", _token(b'{"exp":' + b"1" * n + b"}")),
+        ),
         Hostile("token: many claims", 500, lambda t, n: t.post(_RESPONSES, b"{}", _token(b"{" + _names(n) + b"}"))),
-        Hostile("token: in many subprotocols", 1_500, lambda t, n: t.get(_RESPONSES, b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Protocol: " + b",".join([b"bearer.a.b.c"] * n))),
-    ]  # fmt: skip
+        Hostile(
+            "token: in many subprotocols",
+            1_500,
+            lambda t, n: t.get(
+                _RESPONSES,
+                b"Connection: upgrade",
+                b"Upgrade: websocket",
+                b"Sec-WebSocket-Protocol: " + b",".join([b"bearer.a.b.c"] * n),
+            ),
+        ),
+    ]
 
 
 def _web() -> list[Hostile]:
     return [
         Hostile("cookie: many", 30_000, lambda t, n: t.get("/dashboard", b"Cookie: " + b"a=1;" * (n // 4))),
-        Hostile("cookie: backslashes", 30_000, lambda t, n: t.get("/dashboard", b'Cookie: meshproxy_session="' + b"\\\\" * (n // 2) + b'"')),
+        Hostile(
+            "cookie: backslashes",
+            30_000,
+            lambda t, n: t.get("/dashboard", b'Cookie: meshproxy_session="' + b"\\\\" * (n // 2) + b'"'),
+        ),
         Hostile("dashboard: query of quotation marks", 8_000, lambda t, n: t.get("/dashboard?" + "'" * n)),
         Hostile("dashboard: query of many fields", 8_000, lambda t, n: t.get("/dashboard/login?" + "a=1&" * (n // 4))),
-        Hostile("dashboard: form of many fields", 30_000, lambda t, n: t.post("/dashboard/login", b"a=1&" * (n // 4), b"Content-Type: application/x-www-form-urlencoded")),
-        Hostile("dashboard: percent-encoded form", 30_000, lambda t, n: t.post("/dashboard/login", b"token=" + b"%41" * (n // 3))),
-        Hostile("rest: query of many fields", 8_000, lambda t, n: t.get("/accounts/projects/x/usage?" + "room=a&" * (n // 7))),
+        Hostile(
+            "dashboard: form of many fields",
+            30_000,
+            lambda t, n: t.post(
+                "/dashboard/login", b"a=1&" * (n // 4), b"Content-Type: application/x-www-form-urlencoded"
+            ),
+        ),
+        Hostile(
+            "dashboard: percent-encoded form",
+            30_000,
+            lambda t, n: t.post("/dashboard/login", b"token=" + b"%41" * (n // 3)),
+        ),
+        Hostile(
+            "rest: query of many fields",
+            8_000,
+            lambda t, n: t.get("/accounts/projects/x/usage?" + "room=a&" * (n // 7)),
+        ),
         Hostile("rest: body", 500_000, lambda t, n: t.post("/accounts/projects", b"[" * n)),
-    ]  # fmt: skip
+    ]
 
 
 def _chunks() -> list[Hostile]:
     return [
         Hostile("chunks of one byte", 400_000, lambda t, n: t.chunked(b"1\r\na\r\n" * (n // 6) + b"0\r\n\r\n")),
-        Hostile("chunks with long extensions", 8 * MIB, lambda t, n: t.chunked((b"1;" + b"x" * 4000 + b"\r\na\r\n") * (n // 4007) + b"0\r\n\r\n")),
-        Hostile("chunks with short extensions", 400_000, lambda t, n: t.chunked(b"20;a=b\r\n" + b"a" * 32 + b"\r\n" * 1 + (b"20;a=b\r\n" + b"a" * 32 + b"\r\n") * (n // 42) + b"0\r\n\r\n")),
-        Hostile("chunk size written in many ways", 400_000, lambda t, n: t.chunked(b"".join(b"%08x\r\na\r\n" % 1 for _ in range(n // 13)) + b"0\r\n\r\n")),
+        Hostile(
+            "chunks with long extensions",
+            8 * MIB,
+            lambda t, n: t.chunked((b"1;" + b"x" * 4000 + b"\r\na\r\n") * (n // 4007) + b"0\r\n\r\n"),
+        ),
+        Hostile(
+            "chunks with short extensions",
+            400_000,
+            lambda t, n: t.chunked(
+                b"20;a=b\r\n"
+                + b"a" * 32
+                + b"\r\n" * 1
+                + (b"20;a=b\r\n" + b"a" * 32 + b"\r\n") * (n // 42)
+                + b"0\r\n\r\n"
+            ),
+        ),
+        Hostile(
+            "chunk size written in many ways",
+            400_000,
+            lambda t, n: t.chunked(b"".join(b"%08x\r\na\r\n" % 1 for _ in range(n // 13)) + b"0\r\n\r\n"),
+        ),
         Hostile("chunk without an end of its line", 1 * MIB, lambda t, n: t.chunked(b"1;" + b"x" * n)),
         Hostile("trailers", 100_000, lambda t, n: t.chunked(b"2\r\n{}\r\n0\r\n" + b"a:b\r\n" * (n // 5) + b"\r\n")),
-        Hostile("body: one byte at a time", 10_000, lambda t, n: t.send(_head("POST", _RESPONSES, *t.credentials(), b"Content-Length: %d" % n) + b"\r\n" + b" " * n, step=1)),
-    ]  # fmt: skip
+        Hostile(
+            "body: one byte at a time",
+            10_000,
+            lambda t, n: t.send(
+                _head("POST", _RESPONSES, *t.credentials(), b"Content-Length: %d" % n) + b"\r\n" + b" " * n, step=1
+            ),
+        ),
+    ]
 
 
 def _json() -> list[Hostile]:
@@ -251,47 +341,135 @@ def _json() -> list[Hostile]:
     return [
         Hostile("json: nested lists", MIB, lambda t, n: post(t, _RESPONSES, _document(b"[" * n))),
         Hostile("json: nested objects", MIB, lambda t, n: post(t, _RESPONSES, _document(b'{"a":' * (n // 5)))),
-        Hostile("json: small objects", 14 * MIB, lambda t, n: post(t, _RESPONSES, _document(b"[" + b"{}," * (n // 3) + b"1]"))),
-        Hostile("json: small objects, narrow token", 3 * MIB, lambda t, n: post(t, _RESPONSES, b'{"model":"gpt-5.4","tools":[' + b'{"model":1},' * (n // 12) + b"{}]}", token=t.narrow)),
+        Hostile(
+            "json: small objects",
+            14 * MIB,
+            lambda t, n: post(t, _RESPONSES, _document(b"[" + b"{}," * (n // 3) + b"1]")),
+        ),
+        Hostile(
+            "json: small objects, narrow token",
+            3 * MIB,
+            lambda t, n: post(
+                t, _RESPONSES, b'{"model":"gpt-5.4","tools":[' + b'{"model":1},' * (n // 12) + b"{}]}", token=t.narrow
+            ),
+        ),
         Hostile("json: names", 4_900, lambda t, n: post(t, _RESPONSES, b'{"model":"m",' + _names(n) + b"}")),
-        Hostile("json: names, nested", 10 * MIB, lambda t, n: post(t, _RESPONSES, _document(b"[" + (b"{" + _names(50) + b"},") * (n // 450) + b"1]"))),
+        Hostile(
+            "json: names, nested",
+            10 * MIB,
+            lambda t, n: post(t, _RESPONSES, _document(b"[" + (b"{" + _names(50) + b"},") * (n // 450) + b"1]")),
+        ),
         Hostile("json: the same name", 4_900, lambda t, n: post(t, _RESPONSES, b'{"model":"m"' + b',"a":1' * n + b"}")),
-        Hostile("json: one long name", 4 * MIB, lambda t, n: post(t, _RESPONSES, b'{"model":"m","' + b"\\u00df" * (n // 6) + b'":1}')),
-        Hostile("json: escapes", 10 * MIB, lambda t, n: post(t, _RESPONSES, _document(b'"' + b"\\ud83d\\ude00" * (n // 12) + b'"'))),
+        Hostile(
+            "json: one long name",
+            4 * MIB,
+            lambda t, n: post(t, _RESPONSES, b'{"model":"m","' + b"\\u00df" * (n // 6) + b'":1}'),
+        ),
+        Hostile(
+            "json: escapes",
+            10 * MIB,
+            lambda t, n: post(t, _RESPONSES, _document(b'"' + b"\\ud83d\\ude00" * (n // 12) + b'"')),
+        ),
         Hostile("json: a number of many digits", 1 * MIB, lambda t, n: post(t, _RESPONSES, _document(b"1" * n))),
-        Hostile("json: model of many digits", 1 * MIB, lambda t, n: post(t, _RESPONSES, b'{"model":' + b"1" * n + b"}")),
-        Hostile("json: model that is a list", 1 * MIB, lambda t, n: post(t, _RESPONSES, b'{"model":[' + b"1," * (n // 2) + b"1]}")),
-        Hostile("json: a long model", 4 * MIB, lambda t, n: post(t, _RESPONSES, b'{"model":"' + b"\\u0001" * (n // 6) + b'"}')),
-        Hostile("json: a long model, narrow token", 4 * MIB, lambda t, n: post(t, _RESPONSES, b'{"model":"' + b"a" * n + b'"}', token=t.narrow)),
+        Hostile(
+            "json: model of many digits", 1 * MIB, lambda t, n: post(t, _RESPONSES, b'{"model":' + b"1" * n + b"}")
+        ),
+        Hostile(
+            "json: model that is a list",
+            1 * MIB,
+            lambda t, n: post(t, _RESPONSES, b'{"model":[' + b"1," * (n // 2) + b"1]}"),
+        ),
+        Hostile(
+            "json: a long model",
+            4 * MIB,
+            lambda t, n: post(t, _RESPONSES, b'{"model":"' + b"\\u0001" * (n // 6) + b'"}'),
+        ),
+        Hostile(
+            "json: a long model, narrow token",
+            4 * MIB,
+            lambda t, n: post(t, _RESPONSES, b'{"model":"' + b"a" * n + b'"}', token=t.narrow),
+        ),
         Hostile("json: spaces", 10 * MIB, lambda t, n: post(t, _RESPONSES, _document(b" " * n + b"1"))),
         Hostile("json: a long text", 14 * MIB, lambda t, n: post(t, _RESPONSES, _document(b'"' + b"x" * n + b'"'))),
-        Hostile("json: stream options", 1 * MIB, lambda t, n: post(t, "/rooms/bench/openai/v1/chat/completions", b'{"model":"m","stream":true,"stream_options":{' + _names(n // 12) + b"}}")),
-        Hostile("json: realtime session", 1 * MIB, lambda t, n: post(t, "/rooms/bench/openai/v1/realtime/sessions", b'{"session":{"audio":{"input":{"transcription":{' + _names(n // 12) + b"}}}}}")),
+        Hostile(
+            "json: stream options",
+            1 * MIB,
+            lambda t, n: post(
+                t,
+                "/rooms/bench/openai/v1/chat/completions",
+                b'{"model":"m","stream":true,"stream_options":{' + _names(n // 12) + b"}}",
+            ),
+        ),
+        Hostile(
+            "json: realtime session",
+            1 * MIB,
+            lambda t, n: post(
+                t,
+                "/rooms/bench/openai/v1/realtime/sessions",
+                b'{"session":{"audio":{"input":{"transcription":{' + _names(n // 12) + b"}}}}}",
+            ),
+        ),
         Hostile("batch: entries", 20_000, lambda t, n: post(t, _BATCHES, _batch(n, 3))),
-        Hostile("batch: names, compressed", 300, lambda t, n: _encoded(t, zstandard.compress(_batch(n, 9_990)), b"zstd", _BATCHES)),
-        Hostile("batch: empty entries", 2 * MIB, lambda t, n: post(t, _BATCHES, b'{"requests":[' + b"{}," * (n // 3) + b"{}]}")),
-    ]  # fmt: skip
+        Hostile(
+            "batch: names, compressed",
+            300,
+            lambda t, n: _encoded(t, zstandard.compress(_batch(n, 9_990)), b"zstd", _BATCHES),
+        ),
+        Hostile(
+            "batch: empty entries",
+            2 * MIB,
+            lambda t, n: post(t, _BATCHES, b'{"requests":[' + b"{}," * (n // 3) + b"{}]}"),
+        ),
+    ]
 
 
 def _codings() -> list[Hostile]:
     return [
         Hostile("gzip: bomb", 30 * MIB, lambda t, n: _encoded(t, gzip.compress(bytes(n)), b"gzip")),
-        Hostile("gzip: twice", 30 * MIB, lambda t, n: _encoded(t, gzip.compress(gzip.compress(bytes(n))), b"gzip, gzip")),
-        Hostile("gzip: three times", 30 * MIB, lambda t, n: _encoded(t, gzip.compress(gzip.compress(gzip.compress(bytes(n)))), b"gzip, gzip, gzip")),
-        Hostile("gzip: text of a usual ratio", 10 * MIB, lambda t, n: _encoded(t, gzip.compress(_document(b'"' + base64.b64encode(os.urandom(n // 8)) * 6 + b'"'), 6), b"gzip")),
+        Hostile(
+            "gzip: twice", 30 * MIB, lambda t, n: _encoded(t, gzip.compress(gzip.compress(bytes(n))), b"gzip, gzip")
+        ),
+        Hostile(
+            "gzip: three times",
+            30 * MIB,
+            lambda t, n: _encoded(t, gzip.compress(gzip.compress(gzip.compress(bytes(n)))), b"gzip, gzip, gzip"),
+        ),
+        Hostile(
+            "gzip: text of a usual ratio",
+            10 * MIB,
+            lambda t, n: _encoded(
+                t, gzip.compress(_document(b'"' + base64.b64encode(os.urandom(n // 8)) * 6 + b'"'), 6), b"gzip"
+            ),
+        ),
         Hostile("gzip: members", 100_000, lambda t, n: _encoded(t, gzip.compress(b"") * n, b"gzip")),
-        Hostile("deflate: empty blocks", 5 * MIB, lambda t, n: _encoded(t, b"\x00\x00\x00\xff\xff" * (n // 5), b"deflate")),
+        Hostile(
+            "deflate: empty blocks", 5 * MIB, lambda t, n: _encoded(t, b"\x00\x00\x00\xff\xff" * (n // 5), b"deflate")
+        ),
         Hostile("deflate: flushes", 300_000, lambda t, n: _encoded(t, _flushed(n), b"deflate")),
         Hostile("br: bomb", 30 * MIB, lambda t, n: _encoded(t, brotli.compress(bytes(n), quality=1), b"br")),
-        Hostile("br: bomb of many bytes", 100 * MIB, lambda t, n: _encoded(t, brotli.compress(os.urandom(n // 100), quality=1)[:-2], b"br")),
+        Hostile(
+            "br: bomb of many bytes",
+            100 * MIB,
+            lambda t, n: _encoded(t, brotli.compress(os.urandom(n // 100), quality=1)[:-2], b"br"),
+        ),
         Hostile("zstd: bomb", 30 * MIB, lambda t, n: _encoded(t, zstandard.compress(bytes(n)), b"zstd")),
         Hostile("zstd: empty frames", 500_000, lambda t, n: _encoded(t, zstandard.compress(b"") * n, b"zstd")),
-        Hostile("zstd: skippable frames", 500_000, lambda t, n: _encoded(t, b"\x50\x2a\x4d\x18\x00\x00\x00\x00" * n, b"zstd")),
-        Hostile("zstd: large windows", 5_000, lambda t, n: _encoded(t, (_ZSTD_RLE + b"\x02\x00\x10\x00\x01\x00\x00") * n, b"zstd")),
-        Hostile("zstd: empty blocks", 5 * MIB, lambda t, n: _encoded(t, _ZSTD_RLE + b"\x00\x00\x00" * (n // 3), b"zstd")),
+        Hostile(
+            "zstd: skippable frames",
+            500_000,
+            lambda t, n: _encoded(t, b"\x50\x2a\x4d\x18\x00\x00\x00\x00" * n, b"zstd"),
+        ),
+        Hostile(
+            "zstd: large windows",
+            5_000,
+            lambda t, n: _encoded(t, (_ZSTD_RLE + b"\x02\x00\x10\x00\x01\x00\x00") * n, b"zstd"),
+        ),
+        Hostile(
+            "zstd: empty blocks", 5 * MIB, lambda t, n: _encoded(t, _ZSTD_RLE + b"\x00\x00\x00" * (n // 3), b"zstd")
+        ),
         Hostile("Content-Encoding of commas", 30_000, lambda t, n: _encoded(t, b"{}", b"," * n)),
         Hostile("Content-Encoding unknown and long", 30_000, lambda t, n: _encoded(t, b"{}", b"x" * n)),
-    ]  # fmt: skip
+    ]
 
 
 def _flushed(number: int) -> bytes:
@@ -302,17 +480,31 @@ def _flushed(number: int) -> bytes:
 def _forms() -> list[Hostile]:
     end = b"--b--\r\n"
     return [
-        Hostile("form: spaces in the Content-Type", 25_000, lambda t, n: _form(t, end, b"multipart/form-data; boundary=b" + b" " * n + b"x")),
-        Hostile("form: parameters in the Content-Type", 25_000, lambda t, n: _form(t, end, b"multipart/form-data; boundary=b" + b"; a=b" * (n // 5) + b'; "')),
+        Hostile(
+            "form: spaces in the Content-Type",
+            25_000,
+            lambda t, n: _form(t, end, b"multipart/form-data; boundary=b" + b" " * n + b"x"),
+        ),
+        Hostile(
+            "form: parameters in the Content-Type",
+            25_000,
+            lambda t, n: _form(t, end, b"multipart/form-data; boundary=b" + b"; a=b" * (n // 5) + b'; "'),
+        ),
         Hostile("form: parts", 4_900, lambda t, n: _form(t, _part(b'form-data; name="a"') * n + end)),
         Hostile("form: more parts", 100_000, lambda t, n: _form(t, _part(b'form-data; name="a"') * n + end)),
         Hostile("form: boundaries in the middle of lines", MIB, lambda t, n: _form(t, b"--b\r\n" + b"x--b" * (n // 4))),
         Hostile("form: names", MIB, lambda t, n: _form(t, _part(b"form-data" + b"; name=a" * (n // 8)) + end)),
         Hostile("form: spaces before a name", MIB, lambda t, n: _form(t, _part(b"form-data;" + b" " * n + b"x") + end)),
-        Hostile("form: a head without an end", 4 * MIB, lambda t, n: _form(t, b"--b\r\n" + b"a: b\r\n" * (n // 6) + end)),
-        Hostile("form: a large file", 14 * MIB, lambda t, n: _form(t, _part(b'form-data; name="file"; filename="a"', bytes(n)) + end)),
+        Hostile(
+            "form: a head without an end", 4 * MIB, lambda t, n: _form(t, b"--b\r\n" + b"a: b\r\n" * (n // 6) + end)
+        ),
+        Hostile(
+            "form: a large file",
+            14 * MIB,
+            lambda t, n: _form(t, _part(b'form-data; name="file"; filename="a"', bytes(n)) + end),
+        ),
         Hostile("form: one byte at a time", 10_000, _slow_form),
-    ]  # fmt: skip
+    ]
 
 
 def _websockets() -> list[Hostile]:
@@ -320,16 +512,32 @@ def _websockets() -> list[Hostile]:
         Hostile("websocket: pings", 300_000, lambda t, n: t.websocket(_frame(9, b"") * n)),
         Hostile("websocket: pongs", 300_000, lambda t, n: t.websocket(_frame(10, b"x") * n)),
         Hostile("websocket: goodbyes", 300_000, lambda t, n: t.websocket(_frame(8, b"") * n)),
-        Hostile("websocket: empty fragments", 100_000, lambda t, n: t.websocket(_frame(1, b"", final=False) + _frame(0, b"", final=False) * n)),
-        Hostile("websocket: fragments of one byte", 100_000, lambda t, n: t.websocket(_frame(1, b"[", final=False) + _frame(0, b"[", final=False) * n)),
+        Hostile(
+            "websocket: empty fragments",
+            100_000,
+            lambda t, n: t.websocket(_frame(1, b"", final=False) + _frame(0, b"", final=False) * n),
+        ),
+        Hostile(
+            "websocket: fragments of one byte",
+            100_000,
+            lambda t, n: t.websocket(_frame(1, b"[", final=False) + _frame(0, b"[", final=False) * n),
+        ),
         Hostile("websocket: small messages", 20_000, lambda t, n: t.websocket(_frame(1, b"{}") * n)),
         Hostile("websocket: messages that are refused", 3_000, lambda t, n: t.websocket(_frame(1, b"[") * n)),
-        Hostile("websocket: a large message", 14 * MIB, lambda t, n: t.websocket(_frame(1, b'{"type":"x","a":[' + b"{}," * (n // 3) + b"1]}"))),
+        Hostile(
+            "websocket: a large message",
+            14 * MIB,
+            lambda t, n: t.websocket(_frame(1, b'{"type":"x","a":[' + b"{}," * (n // 3) + b"1]}")),
+        ),
         Hostile("websocket: a nested message", MIB, lambda t, n: t.websocket(_frame(1, b'{"response":' + b"[" * n))),
-        Hostile("websocket: a message of names", MIB, lambda t, n: t.websocket(_frame(1, b'{"type":"response.create","response":{' + _names(n // 12) + b"}}"))),
+        Hostile(
+            "websocket: a message of names",
+            MIB,
+            lambda t, n: t.websocket(_frame(1, b'{"type":"response.create","response":{' + _names(n // 12) + b"}}")),
+        ),
         Hostile("websocket: frames that can't be", MIB, lambda t, n: t.websocket(b"\xff" * n)),
-        Hostile("websocket: one byte at a time", 20_000, lambda t, n: _slow_websocket(t, n)),
-    ]  # fmt: skip
+        Hostile("websocket: one byte at a time", 20_000, _slow_websocket),
+    ]
 
 
 def _slow_websocket(target: Target, number: int) -> bytes:

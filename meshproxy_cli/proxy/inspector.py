@@ -223,7 +223,8 @@ def serve(number: int) -> None:
     """Take jobs from the socket of that number until the worker closes it."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)  # the worker finishes its requests first
-    os.nice(_NICE)
+    with suppress(OSError):
+        os.nice(_NICE)
     line = Connection(number)
     with suppress(EOFError, OSError):
         while True:

@@ -30,7 +30,7 @@ def names(number: int) -> str:
 
 
 def batch(entries: int, each: int) -> bytes:
-    entry = '{"custom_id":"a","params":{"model":"m",%s}}' % names(each)
+    entry = f'{{"custom_id":"a","params":{{"model":"m",{names(each)}}}}}'
     return ('{"requests":[' + ",".join([entry] * entries) + "]}").encode()
 
 
@@ -99,7 +99,7 @@ def test_a_batch_of_usual_entries_is_taken() -> None:
     "value", [b'"' + b"a" * MIB + b'"', b'"' + b"\\u0061" * 1001 + b'"', b"[" + b"1," * MIB + b"1]"]
 )
 def test_names_of_models_are_short_texts(value: bytes) -> None:
-    with pytest.raises(DocumentError, match="longer than 1000|not a string"):
+    with pytest.raises(DocumentError, match=r"longer than 1000|not a string"):
         read_document(b'{"model":' + value + b"}").text("model")
     assert read_document(b'{"model":"' + b"a" * 1000 + b'"}').text("model") == "a" * 1000
 

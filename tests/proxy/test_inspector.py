@@ -39,6 +39,10 @@ def asked_of(tmp_path: Path, test: Callable[[Bench], Awaitable[None]], more: str
     return served
 
 
+def environment_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0")
+
+
 def process_of(running: Bench) -> int:
     process = running.gateway.inspector._process
     return 0 if process is None else process.pid
@@ -138,7 +142,7 @@ def test_the_process_ends_with_its_worker_and_knows_none_of_its_secrets(tmp_path
     async def test(running: Bench) -> None:
         await running.ask(request(body()))
         seen.append(process_of(running))
-        assert Path(f"/proc/{seen[0]}/environ").read_bytes().strip(b"\0") == b""
+        assert environment_of(seen[0]) == b""
         assert os.getpriority(os.PRIO_PROCESS, seen[0]) > os.getpriority(os.PRIO_PROCESS, 0)
 
     asked_of(tmp_path, test)

@@ -12,7 +12,7 @@ from meshproxy_cli.proxy.usage.reading import Reading
 _BLANK_LINES = (b"\n\n", b"\n\r\n")
 _LONGEST_BLANK_LINE = 3
 _FREE_EVENTS = 4096  # that may be of any size
-_USUAL_EVENT = 16  # bytes that more events than these have at least, taken together
+_USUAL_EVENT = 32  # bytes that more events than these have at least, taken together
 _MAX_LINES = 4096  # of one event
 _NOTHING = re.compile(rb"(?::[^\n]*+\n|\r?+\n)++")  # comments and blank lines
 _NEXT_BLANK_LINE = re.compile(rb"\n\r?\n")

@@ -53,7 +53,7 @@ class Effort:
 
 
 #: About ten milliseconds, which other requests wait.
-ON_LOOP = Effort(MAX_NAMES, 2 * 1024 * 1024, 256 * 1024)
+ON_LOOP = Effort(MAX_NAMES, 1024 * 1024, 128 * 1024)
 OFF_LOOP = Effort(MAX_NAMES_OFF_LOOP)
 
 

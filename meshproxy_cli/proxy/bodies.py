@@ -7,8 +7,9 @@ import brotli
 import zstandard
 
 _MAX_LAYERS = 3
-_MOST_PARTS = 10_000
+_MOST_PARTS = 1000
 _MAX_PART_HEAD = 4096
+_MAX_PART_FIELDS = 20  # headers of a part, and parameters of one
 _STEP = 64 * 1024
 _MAX_RATIO = 100  # of expanded bytes to sent ones: text of agents seldom reaches 20
 _FREE_EXPANSION = 1024 * 1024  # that any body may have, however small: it takes a millisecond or two
@@ -181,7 +182,7 @@ def _parts(body: bytes, delimiter: bytes) -> list[tuple[bytes, bytes]]:
                 raise BodyError("the form goes on after its end")
             return parts
         head, separator, value = part.lstrip(b" \t").partition(b"\r\n\r\n")
-        if len(head) > _MAX_PART_HEAD:
+        if len(head) > _MAX_PART_HEAD or max(map(head.count, (b"\n", b";"))) > _MAX_PART_FIELDS:
             raise BodyError("a part of the form has too long a head")
         if not head.startswith(b"\r\n"):
             raise BodyError("a line of the form begins with its boundary and goes on")

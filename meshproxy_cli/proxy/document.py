@@ -161,6 +161,8 @@ def read_document(body: bytes | Raw, budget: NameBudget | None = None) -> Docume
     """
     if budget is None:
         budget = NameBudget(MAX_NAMES)
+    if budget.left <= 0:
+        raise budget.error()
     allowed = _names_left[0] = min(MAX_NAMES, budget.left)
     try:
         found = _DECODER.decode(body)

@@ -78,6 +78,12 @@ def test_the_names_of_all_entries_count_together(entries: int) -> None:
     assert (answer.status, answer.code) == (400, "invalid_body")
 
 
+@pytest.mark.parametrize("entries", [b"{}," * 20_000, b'{"model":"m"},' * 20_000])
+def test_objects_without_names_count_too(entries: bytes) -> None:
+    with pytest.raises(NameBudgetError):
+        read_document(b'{"tools":[' + entries + b"{}]}").children("tools")
+
+
 def test_names_are_counted_before_they_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     real = document._Key
@@ -169,8 +175,9 @@ def test_a_head_of_very_many_lines_is_refused() -> None:
         read_request_head(f"GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n".encode())
 
 
-def test_a_part_with_a_long_head_is_refused() -> None:
-    body = b"--b\r\nContent-Disposition: form-data" + b"; name=a" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n"
+@pytest.mark.parametrize("more", [b"; name=a" * 100_000, b";" * 100, b"\r\na" * 100])
+def test_a_part_with_a_long_head_is_refused(more: bytes) -> None:
+    body = b"--b\r\nContent-Disposition: form-data" + more + b"\r\n\r\nx\r\n--b--\r\n"
     with pytest.raises(BodyError, match="too long a head"):
         form_field(body, b"multipart/form-data; boundary=b", b"model")
 

@@ -21,7 +21,7 @@ from proxy.asking import ask, caller, head, refused, room, route
 MIB = 2**20
 BATCHES = "/anthropic/v1/messages/batches"
 CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstandard.compress,
+    "gzip": gzip.compress, "deflate": zlib.compress, "br": lambda data: brotli.compress(data, quality=5), "zstd": zstandard.compress,
 }  # fmt: skip
 
 
@@ -69,9 +69,8 @@ def test_a_list_of_very_many_codings_is_not_taken_apart() -> None:
 # Names
 
 
-@pytest.mark.parametrize("entries", [60, 600])
-def test_the_names_of_all_entries_count_together(entries: int) -> None:
-    data = batch(entries, 9_990)
+def test_the_names_of_all_entries_count_together() -> None:
+    data = batch(60, 9_990)
     with pytest.raises(NameBudgetError, match="more than 500000 names"):
         [entry.child("params") for entry in read_document(data, NameBudget(500_000)).children("requests")]
     answer = refused(BATCHES, data)

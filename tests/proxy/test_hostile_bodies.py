@@ -21,8 +21,11 @@ from proxy.asking import ask, caller, head, refused, room, route
 MIB = 2**20
 BATCHES = "/anthropic/v1/messages/batches"
 CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress, "deflate": zlib.compress, "br": lambda data: brotli.compress(data, quality=5), "zstd": zstandard.compress,
-}  # fmt: skip
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": lambda data: brotli.compress(data, quality=5),
+    "zstd": zstandard.compress,
+}
 
 
 def names(number: int) -> str:

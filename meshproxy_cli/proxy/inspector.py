@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Protocol
 
-from meshproxy_cli.proxy.aliases import with_real_models
-from meshproxy_cli.proxy.authorise import Ask, Authoriser, ClientEvent
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.guard import RequestHead
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.errors import RefusedError, refuse
+from meshproxy_cli.proxy.core.routes import ProviderRoute
+from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.pieces import Piece
-from meshproxy_cli.proxy.refusal import RefusedError, refuse
-from meshproxy_cli.proxy.routes import ProviderRoute
+from meshproxy_cli.proxy.request.aliases import with_real_models
+from meshproxy_cli.proxy.request.authorization import Ask, Authoriser, ClientEvent
 from meshproxy_cli.store.records import Room
 
 if TYPE_CHECKING:
     import asyncio
 
-    from meshproxy_cli.proxy.owners import Owners
+    from meshproxy_cli.proxy.ownership.owners import Owners
 
 _PIECE = 256 * 1024
 _LONGEST_S = 60.0

@@ -9,13 +9,13 @@ import brotli
 import pytest
 import zstandard
 
-from meshproxy_cli.proxy import document
-from meshproxy_cli.proxy.auth import credentials
-from meshproxy_cli.proxy.authorise import ON_LOOP, Authoriser, TooMuchForLoopError
-from meshproxy_cli.proxy.bodies import BodyError, BodyTooLargeError, expand, form_field
-from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError, chunk
-from meshproxy_cli.proxy.document import MAX_NAMES, DocumentError, NameBudget, NameBudgetError, read_document
-from meshproxy_cli.proxy.guard import MalformedHeadError, read_request_head
+from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError, chunk
+from meshproxy_cli.proxy.http1.head import MalformedHeadError, read_request_head
+from meshproxy_cli.proxy.request import json_body as document
+from meshproxy_cli.proxy.request.authentication import credentials
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, Authoriser, TooMuchForLoopError
+from meshproxy_cli.proxy.request.body import BodyError, BodyTooLargeError, expand, form_field
+from meshproxy_cli.proxy.request.json_body import MAX_NAMES, DocumentError, NameBudget, NameBudgetError, read_document
 from proxy.asking import ask, caller, head, refused, room, route
 
 MIB = 2**20

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproxy_cli.proxy.directory import Directory
+from meshproxy_cli.proxy.core.directory import Directory
 from meshproxy_cli.store.records import Room
 from proxy.bench import KEY, Bench, plain, request, until
 from proxy.plays import ANSWER, Answers, play

@@ -70,4 +70,4 @@ def test_what_gives_back_is_found(pattern: str | bytes) -> None:
 
 
 def test_patterns_are_found_in_modules_and_in_classes() -> None:
-    assert {"meshproxy_cli.proxy.bodies._FORM", "ChatDialect.plain"} <= patterns().keys()
+    assert {"meshproxy_cli.proxy.request.body._FORM", "ChatDialect.plain"} <= patterns().keys()

@@ -4,15 +4,15 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.drain import Drain
-from meshproxy_cli.proxy.guard import AnswerHead
+from meshproxy_cli.proxy.config.targets import Target
+from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.routes import Reply
+from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.pieces import Piece
-from meshproxy_cli.proxy.refusal import Refusal
-from meshproxy_cli.proxy.relay import Relay
-from meshproxy_cli.proxy.rewrite import request_head, trailer_lines, upgrade_lines
-from meshproxy_cli.proxy.routes import Reply
-from meshproxy_cli.proxy.target import Target
-from meshproxy_cli.proxy.upstream import UpstreamConnection
+from meshproxy_cli.proxy.request.detached_response import Drain
+from meshproxy_cli.proxy.request.relay import Relay
+from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
+from meshproxy_cli.proxy.upstream.forwarded_headers import request_head, trailer_lines, upgrade_lines
 from meshproxy_cli.store.events import Outcome
 
 if TYPE_CHECKING:

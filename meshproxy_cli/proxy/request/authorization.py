@@ -18,8 +18,7 @@ from meshproxy_cli.proxy.request.body import (
     form_field,
     with_form_field,
 )
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.document import (
+from meshproxy_cli.proxy.request.json_body import (
     MAX_NAMES,
     MAX_NAMES_OFF_LOOP,
     Document,
@@ -28,9 +27,6 @@ from meshproxy_cli.proxy.document import (
     NameBudgetError,
     read_document,
 )
-from meshproxy_cli.proxy.guard import RequestHead
-from meshproxy_cli.proxy.refusal import UnknownIdError, refuse
-from meshproxy_cli.proxy.routes import Body, Protocol, ProviderRoute, Reply
 from meshproxy_cli.store.records import Room
 from meshproxy_cli.tokens.models import model_allowed
 

@@ -4,26 +4,21 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.asgi import AppExchange, AppHost
-from meshproxy_cli.proxy.auth import Authenticator
-from meshproxy_cli.proxy.authorise import ON_LOOP, Authoriser
-from meshproxy_cli.proxy.config import Limits, Provider, ServerConfig
-from meshproxy_cli.proxy.directory import Directory
-from meshproxy_cli.proxy.entry import Entry, Subject
-from meshproxy_cli.proxy.exchange import Exchange
-from meshproxy_cli.proxy.guard import AnswerHead, RequestHead
+from meshproxy_cli.proxy.config.server import Limits, Provider, ServerConfig
+from meshproxy_cli.proxy.core.directory import Directory
+from meshproxy_cli.proxy.downstream.asgi import AppExchange, AppHost
+from meshproxy_cli.proxy.downstream.static_answers import LocalAnswer
+from meshproxy_cli.proxy.events.entry import Entry, Subject
+from meshproxy_cli.proxy.events.recorder import Ledger
+from meshproxy_cli.proxy.http1.head import AnswerHead, RequestHead
 from meshproxy_cli.proxy.inspector import Inspector
-from meshproxy_cli.proxy.ledger import Ledger
-from meshproxy_cli.proxy.limits import Limiter
-from meshproxy_cli.proxy.local import LocalAnswer
-from meshproxy_cli.proxy.metrics import Metrics
-from meshproxy_cli.proxy.ownerlookup import OwnerLookup
-from meshproxy_cli.proxy.owners import Owners
-from meshproxy_cli.proxy.pool import Pool
-from meshproxy_cli.proxy.prepared import Prepared
+from meshproxy_cli.proxy.limiting.interface import Limiter
+from meshproxy_cli.proxy.metrics.counters import Metrics
+from meshproxy_cli.proxy.ownership.lookup import OwnerLookup
+from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.proxy.providers import DIALECTS
 from meshproxy_cli.proxy.request.authentication import Authenticator
-from meshproxy_cli.proxy.request.authorization import Authoriser
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, Authoriser
 from meshproxy_cli.proxy.request.lifecycle import Exchange
 from meshproxy_cli.proxy.request.prepared import Prepared
 from meshproxy_cli.proxy.request.transforms import Collector, Transform, UsageChunkFilter

@@ -10,20 +10,17 @@ from datetime import UTC, datetime
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.authorise import ON_LOOP, Ask, TooMuchForLoopError
-from meshproxy_cli.proxy.entry import Entry
-from meshproxy_cli.proxy.forward import Forwarder
-from meshproxy_cli.proxy.guard import AnswerHead
-from meshproxy_cli.proxy.ids import as_uuid, new_request_id
+from meshproxy_cli.proxy.core.ids import as_uuid, new_request_id
+from meshproxy_cli.proxy.events.entry import Entry
+from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.inspector import Outcome as Inspection
 from meshproxy_cli.proxy.inspector import RequestJob
-from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
-from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
+from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending, is_free
+from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.pieces import Piece, append
-from meshproxy_cli.proxy.prepared import Prepared, Standing
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
 from meshproxy_cli.proxy.request.attempts import Forwarder
-from meshproxy_cli.proxy.request.authorization import Ask
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, Ask, TooMuchForLoopError
 from meshproxy_cli.proxy.request.forwarded_headers import switch_head
 from meshproxy_cli.proxy.request.prepared import Prepared, Standing
 from meshproxy_cli.proxy.usage.reading import Reading

@@ -5,10 +5,10 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError, whole_chunk
-from meshproxy_cli.proxy.guard import CHUNKED, MAX_HEAD_BYTES, AnswerHead, MalformedHeadError, read_answer_head
+from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError, whole_chunk
+from meshproxy_cli.proxy.http1.head import CHUNKED, MAX_HEAD_BYTES, AnswerHead, MalformedHeadError, read_answer_head
 from meshproxy_cli.proxy.pieces import Piece
-from meshproxy_cli.proxy.rewrite import returned_trailers
+from meshproxy_cli.proxy.upstream.forwarded_headers import returned_trailers
 
 _SWITCHING = 101
 _INFORMATIONAL = 200  # below it an answer is not the final one

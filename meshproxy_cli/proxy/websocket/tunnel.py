@@ -8,16 +8,17 @@ from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.aliases import with_real_models
-from meshproxy_cli.proxy.authorise import ON_LOOP, ClientEvent, TooMuchForLoopError
-from meshproxy_cli.proxy.guard import AnswerHead
+from meshproxy_cli.proxy.core.errors import Refusal, RefusedError, UnknownIdError, reader_of, refused_turn, too_large
+from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.inspector import EventJob
 from meshproxy_cli.proxy.inspector import Outcome as Inspection
-from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending
-from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError, reader_of, refused_turn, too_large
-from meshproxy_cli.proxy.tunnel.downstream import Downstream
-from meshproxy_cli.proxy.tunnel.frames import (
+from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending
+from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
+from meshproxy_cli.proxy.request.aliases import with_real_models
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, ClientEvent, TooMuchForLoopError
+from meshproxy_cli.proxy.tunnel.slices import Slices
+from meshproxy_cli.proxy.websocket.downstream import Downstream
+from meshproxy_cli.proxy.websocket.frames import (
     FrameError,
     Message,
     MessageReader,
@@ -27,19 +28,18 @@ from meshproxy_cli.proxy.tunnel.frames import (
     close_frame,
     text_frame,
 )
-from meshproxy_cli.proxy.tunnel.slices import Slices
-from meshproxy_cli.proxy.tunnel.turn import Turn
-from meshproxy_cli.proxy.tunnel.turns import Turns
+from meshproxy_cli.proxy.websocket.turn import Turn
+from meshproxy_cli.proxy.websocket.turns import Turns
 from meshproxy_cli.store.events import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meshproxy_cli.proxy.caller import Caller
-    from meshproxy_cli.proxy.exchange import Exchange
-    from meshproxy_cli.proxy.gateway import Gateway
+    from meshproxy_cli.proxy.core.caller import Caller
     from meshproxy_cli.proxy.pieces import Piece
-    from meshproxy_cli.proxy.upstream import UpstreamConnection
+    from meshproxy_cli.proxy.request.gateway import Gateway
+    from meshproxy_cli.proxy.request.lifecycle import Exchange
+    from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
     from meshproxy_cli.store.records import Room
 
 _GOING_AWAY = 1001

@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
+from meshproxy_cli.proxy.tunnel.slices import Slices
+from proxy.tunnel.test_websocket import Scene, code_of, play
 
 from e2e.websocket_peers import CLOSE, PING, PONG, TEXT, create, frame, masked
-from meshproxy_cli.proxy.limits import Admission
-from meshproxy_cli.proxy.tunnel.frames import MessageReader
-from meshproxy_cli.proxy.tunnel.slices import Slices
-from meshproxy_cli.proxy.tunnel.websocket import ControlMeter, Tunnel
+from meshproxy_cli.proxy.limiting.interface import Admission
+from meshproxy_cli.proxy.websocket.frames import MessageReader
+from meshproxy_cli.proxy.websocket.tunnel import ControlMeter, Tunnel
 from proxy.bench import until
-from proxy.tunnel.test_websocket import Scene, code_of, play
 
 MIB = 2**20
 

@@ -9,12 +9,12 @@ from meshproxy_cli.proxy.config.server import ServerConfig
 SHOWN = "(secret)"
 _SHORTEST = 6  # what is shorter turns up by chance in words that are no secret
 _PATTERNS = re.compile(
-    r"ma-[\w.]{22}-[\w.]{22}-[\w.~+/=-]+"  # API keys
-    r"|eyJ[\w-]{8,}\.[\w-]+\.?[\w-]*"  # participant tokens
-    r"|\b(?:sk|pk|rk)-[\w-]{8,}"  # providers' keys
-    r"|\bmpa_[\w-]{8,}"  # access tokens
-    r"|(?<=://)[^/@\s'\"]+(?=@)"  # who logs in with what, in a URL
-    r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"
+    r"ma-[\w.]{22}-[\w.]{22}-[\w.~+/=-]++"  # API keys
+    r"|(?<![\w-])eyJ[\w-]{8,}+\.[\w-]++\.?+[\w-]*+"  # participant tokens
+    r"|\b(?:sk|pk|rk)-[\w-]{8,}+"  # providers' keys
+    r"|\bmpa_[\w-]{8,}+"  # access tokens
+    r"|(?<=://)[^/@\s'\"]++(?=@)"  # who logs in with what, in a URL
+    r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}+"
 )
 _PLAIN_HEADERS = frozenset({"host", "anthropic-version", "content-type", "user-agent"})
 _SECRET_NAMES = re.compile(r"(?i)(key|token|secret|password)$")

@@ -11,8 +11,8 @@ _TRUE: Final = frozenset({"true", "yes", "on", "t", "y", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "f", "n", "0"})
 _NULLS: Final = frozenset({"null", "Null", "NULL", "~"})
 _CORE_FLAGS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,300}|0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,300}+|0o[0-7]{1,300}+|0x[0-9a-fA-F]{1,300}+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]++|[0-9]++(\.[0-9]*+)?+)([eE][-+]?[0-9]++)?+")
 _ENDLESS = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _MAX_SHOWN = 40
 

@@ -180,6 +180,7 @@ async def bench(
             connection.transport.abort()
         await asyncio.sleep(0.05)
         await gateway.pool.close()
+        await loop.run_in_executor(None, gateway.inspector.close)
         spool.close()
         owners.close()
 

@@ -104,7 +104,7 @@ def test_names_are_cut_before_they_are_stored(tmp_path: Path) -> None:
         return sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
 
     async def test(running: Bench) -> None:
-        asked = json.dumps({"model": long}).encode()
+        asked = json.dumps({"model": long[:900]}).encode()  # as long as a model's name in a request may be
         assert (await running.ask(request(asked))).startswith(b"HTTP/1.1 200 ")
         event = await running.event()
         names = (event.model_requested, event.model_served, event.service_tier, event.provider_request_id, event.error)

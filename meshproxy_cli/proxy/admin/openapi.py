@@ -17,7 +17,7 @@ from starlette.routing import Route
 from meshproxy_cli.proxy.admin.rest import ENDPOINTS
 from meshproxy_cli.proxy.admin.rest.endpoint import Endpoint
 
-_PARAMETER = re.compile(r"\{(\w+)\}")
+_PARAMETER = re.compile(r"\{(\w++)\}")
 _REF = "#/components/schemas/{name}"
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _DESCRIPTION = """\

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.proxy.core.header_rules import HOP_BY_HOP, fold, is_fixed
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
-_REFERENCE = re.compile(r"(?:env|keyring|file):\S+")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")  # RFC 9110, token
+_REFERENCE = re.compile(r"(?:env|keyring|file):\S++")
 #: What says where a request ends, or belongs to one connection, is the proxy's own business.
 _RESERVED = frozenset(name.decode() for name in HOP_BY_HOP) | {"content-length", "expect", "trailer"}
 _FOR_CREDENTIALS = frozenset({

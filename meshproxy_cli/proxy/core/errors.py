@@ -50,6 +50,10 @@ class RefusedError(Exception):
         super().__init__(refusal.code)
         self.refusal = refusal
 
+    def __reduce__(self) -> tuple[type["RefusedError"], tuple[object, ...]]:
+        """Say how it is passed on to another process."""
+        return RefusedError, (self.refusal,)
+
 
 class UnknownIdError(RefusedError):
     """The refusal of ids that this machine has not seen; another one may have."""
@@ -57,6 +61,10 @@ class UnknownIdError(RefusedError):
     def __init__(self, refusal: Refusal, idents: tuple[str, ...]) -> None:
         super().__init__(refusal)
         self.idents = idents
+
+    def __reduce__(self) -> tuple[type["UnknownIdError"], tuple[object, ...]]:
+        """Say how it is passed on to another process."""
+        return UnknownIdError, (self.refusal, self.idents)
 
 
 def refuse(status: int, code: str, message: str, *, retry: bool = False, new_token: bool = False) -> RefusedError:

@@ -128,9 +128,10 @@ _TABLE: dict[Protocol, dict[str, Endpoint]] = {
     "openai": {endpoint.path: endpoint for endpoint in _OPENAI},
     "anthropic": {endpoint.path: endpoint for endpoint in _ANTHROPIC},
 }
-_ID = re.compile(r"[0-9A-Za-z._:@~-]+(?:/[0-9A-Za-z._:@~-]+){0,3}")
-_WITH_ID = re.compile(r"(/v1/(?:models|messages/batches)/)(.+?)(/results|/cancel)?")
-_BASE = re.compile(r"(?:/rooms/([^/]+))?(?:/(openai)(?=/v1(?:/|$)|/?$|/api/hello$)|/(anthropic)(?=/|$))?(/.*|$)")
+_ID = re.compile(r"[0-9A-Za-z._:@~-]++(?:/[0-9A-Za-z._:@~-]++){0,3}+")
+_PARENTS = ("/v1/models/", "/v1/messages/batches/")
+_ACTIONS = ("/results", "/cancel")
+_BASE = re.compile(r"(?:/rooms/([^/]++))?(?:/(openai)(?=/v1(?:/|$)|/?$|/api/hello$)|/(anthropic)(?=/|$))?(/.*+|$)")
 _WITHOUT_ROOM = ("/v1/", "/openai/")
 _PROBE_METHODS = _GET
 _PROBES = frozenset({"", "/", "/v1", "/v1/", "/api/hello", "/v1/api/hello"})
@@ -197,11 +198,12 @@ def _inside(method: bytes, protocol: Protocol, room: str | None, rest: str) -> R
     table = _TABLE[protocol]
     endpoint, ident = table.get(rest), ""
     if endpoint is None or "{" in rest:
-        found = _WITH_ID.fullmatch(rest)
-        if found is None or not _ID.fullmatch(unquote(found[2])):
+        parent = next((one for one in _PARENTS if rest.startswith(one)), "")
+        action = next((one for one in _ACTIONS if rest.endswith(one)), "")
+        ident = rest[len(parent) : len(rest) - len(action)]
+        if not parent or not _ID.fullmatch(unquote(ident)):
             return _not_offered(protocol, rest)
-        ident = found[2]
-        endpoint = table.get(f"{found[1]}{{id}}{found[3] or ''}")
+        endpoint = table.get(f"{parent}{{id}}{action}")
     if endpoint is None:
         return _not_offered(protocol, rest)
     if method not in endpoint.methods:

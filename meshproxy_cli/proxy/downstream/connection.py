@@ -276,7 +276,7 @@ class ClientConnection(asyncio.Protocol):
         self._phase = _BODY
         self._since = monotonic()
         if head.length == CHUNKED:
-            self._need, self._chunks = 0, ChunkedReader()
+            self._need, self._chunks = 0, ChunkedReader(bounded=True)
         else:
             self._need, self._chunks = head.length, None
         if not handler.begin() or self._handler is not handler:

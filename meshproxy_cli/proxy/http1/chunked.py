@@ -1,12 +1,16 @@
 """Follow a chunked body (RFC 9112, 7.1) through the bytes of a connection, strictly: where it ends, what it holds."""
 
 import enum
+import math
 import re
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t -~\x80-\xff]*)?")
-_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8}+)(?:[ \t]*+;[\t -~\x80-\xff]*+)?+")
+_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+")
 _MAX_LINE = 4096
 _MAX_TRAILERS = 16 * 1024
+_FREE_CHUNKS = 4096  # that may be of any size
+_SLICE = 16 * 1024
+_USUAL_CHUNK = 32  # bytes that more chunks than these have at least, taken together
 
 
 class MalformedChunkError(Exception):
@@ -24,17 +28,29 @@ class _State(enum.Enum):
 # Looked up for every chunk: an enumeration's members are not cheap to reach.
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = _State
 _USUAL_LINE = 12  # bytes that a chunk's first line has at most, where it has no extensions
-_MOST_SIZES = 4096
+_REMEMBERED_LINE = 3  # bytes of a line whose size is remembered: so few that nobody can fill the memory with others
 _sizes: dict[bytes, int] = {}  # of lines that were looked at before
 
 
 class ChunkedReader:
     """Takes a chunked body in any pieces; memory is bounded by one line. `trailers` are the lines after the last."""
 
-    __slots__ = ("_need", "_partial", "_state", "_trailer_bytes", "between_chunks", "done", "trailers", "trailers_at")
+    __slots__ = (
+        "_chunks_left",
+        "_need",
+        "_partial",
+        "_state",
+        "_trailer_bytes",
+        "between_chunks",
+        "done",
+        "trailers",
+        "trailers_at",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, bounded: bool = False) -> None:
+        """`bounded`: refuse a body of very many very small chunks, each of which takes as long as a large one."""
         self._state = _SIZE
+        self._chunks_left: float = _FREE_CHUNKS if bounded else math.inf
         self._need = 0
         self._partial = b""
         self._trailer_bytes = 0
@@ -48,16 +64,32 @@ class ChunkedReader:
 
         Raises `MalformedChunkError`. Bytes past the return value come after the message.
         """
-        position = 0
         end = len(data)
         if self._state is _TRAILERS:
             self.trailers_at = 0
-        if self.between_chunks:
-            position = _whole_chunks(data, end, pieces)
-            if position == end:
-                return end
+        if len(data) <= _SLICE or self._chunks_left == math.inf:
+            return self._feed(data, pieces)
+        whole = 0
+        for start in range(0, end, _SLICE):  # so that what is refused is refused early
+            known = self.trailers_at
+            whole += self._feed(data[start : start + _SLICE], pieces)
+            if known < 0 <= self.trailers_at:
+                self.trailers_at += start
+            if self.done:
+                break
+        return whole
+
+    def _feed(self, data: bytes, pieces: list[bytes]) -> int:
+        position, end = 0, len(data)
         while position < end and self._state is not _DONE:
-            if self._state is _DATA:
+            if self._state is _SIZE and not self._partial:
+                before = len(pieces)
+                position = _whole_chunks(data, position, end, pieces)
+                self._chunks_left -= len(pieces) - before
+                if position == end:
+                    break
+                position = self._read_line(data, position)
+            elif self._state is _DATA:
                 stop = min(end, position + self._need)
                 pieces.append(data[position:stop])
                 self._need -= stop - position
@@ -70,6 +102,9 @@ class ChunkedReader:
             else:
                 position = self._read_line(data, position)
         self.between_chunks = self._state is _SIZE and not self._partial
+        self._chunks_left += position / _USUAL_CHUNK
+        if self._chunks_left < 0:
+            raise MalformedChunkError("the body has too many small chunks")
         return position
 
     def _read_line(self, data: bytes, position: int) -> int:
@@ -108,6 +143,7 @@ class ChunkedReader:
 
     def _take_size(self, line: bytes) -> None:
         self._need = _size(line)
+        self._chunks_left -= 1
         self._state = _DATA if self._need else _TRAILERS
 
     def _take_trailer(self, line: bytes) -> None:
@@ -122,7 +158,7 @@ def _size(line: bytes) -> int:
     if found is None:
         raise MalformedChunkError("a chunk size is malformed")
     size = int(found[1], 16)
-    if len(line) <= _USUAL_LINE and len(_sizes) < _MOST_SIZES:
+    if len(line) <= _REMEMBERED_LINE:
         _sizes[line] = size
     return size
 
@@ -139,9 +175,8 @@ def whole_chunk(data: bytes) -> bytes | None:
     return data[stop + 2 : -2]
 
 
-def _whole_chunks(data: bytes, end: int, pieces: list[bytes]) -> int:
-    """Take the whole chunks that `data` begins with, but for the last one of a body; return where they end."""
-    position = 0
+def _whole_chunks(data: bytes, position: int, end: int, pieces: list[bytes]) -> int:
+    """Take the whole chunks that begin at `position`, but for the last one of a body; return where they end."""
     while position < end:
         stop = data.find(b"\r\n", position, position + _USUAL_LINE + 2)
         size = _sizes.get(data[position:stop], 0) if stop > 0 else 0

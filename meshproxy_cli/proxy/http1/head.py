@@ -13,18 +13,20 @@ import httptools
 MAX_HEAD_BYTES = 64 * 1024
 CHUNKED = -1
 
-_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_FIELDS = re.compile(rb"(?:" + _TOKEN + rb":[\t -~\x80-\xff]*\r\n)*\r\n")
-_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]{1,16384}) HTTP/1\.([01])\r\n")
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff]*))?\r\n")
+_MAX_LINES = 256  # of headers: agents send about twenty
+# Possessive throughout: what comes before anybody is known must be read once.
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_FIELDS = re.compile(rb"(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+\r\n")
+_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}+) ([!-~]{1,16384}+) HTTP/1\.([01])\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff]*+))?+\r\n")
 # Headers of an answer that mean something here.
 _KNOWN = re.compile(
     rb"\r\n(connection|content-(?:length|type|encoding)|transfer-encoding|(?:x-)?request-id|sec-websocket-extensions)"
-    rb":([^\r\n]*)",
+    rb":([^\r\n]*+)",
     re.IGNORECASE,
 )
-_HOST = re.compile(rb"(?:[0-9A-Za-z._~%-]+|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{1,5})?")
-_LENGTH = re.compile(rb"[0-9]{1,15}")
+_HOST = re.compile(rb"(?:[0-9A-Za-z._~%-]++|\[[0-9A-Fa-f:.%]++\])(?::[0-9]{1,5}+)?+")
+_LENGTH = re.compile(rb"[0-9]{1,15}+")
 _BARE_LF = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 _ONCE = frozenset({
     b"content-length", b"transfer-encoding", b"host", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key",
@@ -171,6 +173,8 @@ def check_partial_head(data: bytes, seen: int = 0) -> None:
 def _check_fields(block: bytes, start: int) -> None:
     if len(block) > MAX_HEAD_BYTES:
         raise MalformedHeadError("the header block is larger than 64 KiB")
+    if block.count(b"\n") > _MAX_LINES:
+        raise MalformedHeadError(f"the header block has more than {_MAX_LINES} lines")
     if _FIELDS.fullmatch(block, start) is None:
         raise MalformedHeadError("a header line is malformed")
 

@@ -170,6 +170,7 @@ class Worker:
         for server in self._servers:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), 2)
+        await self._loop.run_in_executor(None, gateway.inspector.close)
         await self._loop.run_in_executor(None, self._janitor.stop)
         await self._loop.run_in_executor(None, self._limiter.stop)
         if self._lookup is not None:

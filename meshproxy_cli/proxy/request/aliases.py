@@ -9,7 +9,7 @@ from meshproxy_cli.proxy.request.json_body import Document, DocumentError, Raw, 
 
 Places = Mapping[str, "Places"]  # objects that may name a model, by the member that they are
 
-_BEFORE_VALUE: Final = re.compile(rb'[\s{,]*"(?:[^"\\]|\\.)*"\s*:\s*')
+_BEFORE_VALUE: Final = re.compile(rb'[\s{,]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:\s*+')
 _SESSION: Final[Places] = {"audio": {"input": {"transcription": {}}}, "input_audio_transcription": {}}
 _MESSAGE: Final[Places] = {**_SESSION, "response": _SESSION, "session": _SESSION}
 

@@ -12,8 +12,8 @@ from meshproxy_cli.proxy.config.server import Provider
 from meshproxy_cli.proxy.config.targets import Target
 from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.proxy.core.routes import Reply
-from meshproxy_cli.proxy.http1.chunked import chunk
 from meshproxy_cli.proxy.http1.head import AnswerHead
+from meshproxy_cli.proxy.http1.pieces import Piece
 from meshproxy_cli.proxy.request.authorization import Ask
 from meshproxy_cli.proxy.request.gateway import Gateway
 from meshproxy_cli.proxy.request.prepared import Prepared
@@ -37,7 +37,8 @@ class AuthorizedRequest(Protocol):
 
     prepared: Prepared
     ask: Ask
-    body: bytes
+    pieces: list[Piece]  # of the body
+    changed: bool  # whether they are another body than the client's
     trailers: list[bytes]
 
     def answered(self, connection: UpstreamConnection, head: AnswerHead) -> None:
@@ -78,7 +79,7 @@ class Attempts:
         targets = provider.targets
         self._targets: Sequence[Target] = targets if len(targets) == 1 else gateway.sticky.targets(provider, caller)
         self._place = 0
-        self._parts: list[bytes] = []
+        self._parts: list[Piece] = []
         self._connection: UpstreamConnection | None = None
         self._retried = False
         self._waiting = True  # for a connection or an answer; False once there is one, or nobody listens
@@ -94,18 +95,20 @@ class Attempts:
         else:
             self.upstream_ready(connection)
 
-    def _request_parts(self, target: Target) -> list[bytes]:
+    def _request_parts(self, target: Target) -> list[Piece]:
         request, prepared = self._request, self._request.prepared
-        head, body = prepared.head, request.body
+        head, pieces = prepared.head, request.pieces
+        size = sum(map(len, pieces))
         if prepared.websocket:
             return [self._head(target) + upgrade_lines(head) + b"\r\n"]
         if request.trailers and (trailers := trailer_lines(request.trailers, target)):
             start = self._head(target) + b"transfer-encoding: chunked\r\n\r\n"
-            return [start, chunk(body), b"0\r\n", trailers, b"\r\n"]
-        if not (body or head.length or head.method in _HAVE_BODIES):
+            end = (b"0\r\n", trailers, b"\r\n")
+            return [start, b"%x\r\n" % size, *pieces, b"\r\n", *end] if size else [start, *end]
+        if not (size or head.length or head.method in _HAVE_BODIES):
             return [self._head(target) + b"\r\n"]
-        start = b"%bcontent-length: %d\r\n\r\n" % (self._head(target), len(body))
-        return [start + body] if len(body) <= _JOINED_BYTES else [start, body]
+        start = b"%bcontent-length: %d\r\n\r\n" % (self._head(target), size)
+        return [b"".join((start, *pieces))] if size <= _JOINED_BYTES else [start, *pieces]
 
     def _head(self, target: Target) -> bytes:
         """Return the head that goes upstream, up to the lines that say where the body ends."""
@@ -113,13 +116,13 @@ class Attempts:
         route = prepared.route
         if ask.target is not None:
             return request_head(replace(prepared.head, target=ask.target), target, route.path)
-        if ask.body is None and not ask.hides_usage:
+        if not self._request.changed and not ask.hides_usage:
             if prepared.sent is None or prepared.sent[0] is not target:
                 without = _ACCEPT_ENCODING if route.endpoint.reply in _READ_HERE else frozenset()
                 prepared.sent = target, request_head(prepared.head, target, route.path, without=without)
             return prepared.sent[1]
         without = _ACCEPT_ENCODING if ask.hides_usage else frozenset()
-        if ask.body is not None:
+        if self._request.changed:
             without |= _CONTENT_ENCODING
         return request_head(prepared.head, target, route.path, without=without)
 

@@ -22,6 +22,7 @@ _CACHE_SIZE = 10_000
 _MAX_TOKEN_BYTES = 16 * 1024
 _MAX_SESSION = 200
 _LONGEST_SHOWN = 50
+_MAX_OFFERS = 10  # subprotocols of a websocket in which a credential is looked for
 _AGENT_STOPS = str.maketrans("/ (;", "    ")
 
 _NO_CREDENTIAL = (
@@ -213,7 +214,7 @@ def credentials(head: RequestHead) -> list[bytes]:
 
 
 def _from_subprotocols(value: bytes) -> list[bytes]:
-    offers = [offer.strip() for offer in value.split(b",")]
+    offers = [offer.strip() for offer in value.split(b",", _MAX_OFFERS)[:_MAX_OFFERS]]
     return [
         offer[len(prefix) :] for offer in offers for prefix in CREDENTIAL_PROTOCOLS if offer.lower().startswith(prefix)
     ]

@@ -19,7 +19,15 @@ from meshproxy_cli.proxy.request.body import (
     form_fields,
     with_form_field,
 )
-from meshproxy_cli.proxy.request.json_body import Document, DocumentError, read_document
+from meshproxy_cli.proxy.request.json_body import (
+    MAX_NAMES,
+    MAX_NAMES_OFF_LOOP,
+    Document,
+    DocumentError,
+    NameBudget,
+    NameBudgetError,
+    read_document,
+)
 from meshproxy_cli.proxy.request.survey import (
     MOST_OBJECTS,
     MOST_OBJECTS_OF_BATCH,
@@ -41,9 +49,31 @@ _USUAL_QUERIES = frozenset({b"", b"beta=true"})
 _CHOOSES = re.compile(
     "model|fallback|engine|deployment|preset|provider|route|plugin|tool|prompt|previous_|conversation|container|file_id"
 )
+_MAX_QUERY_FIELDS = 100
 _OF_THE_WEBSOCKET = frozenset({None, "auto", "none"})  # conversations that Realtime keeps for this websocket alone
 _FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
-_JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;|$)", re.IGNORECASE)
+_JSON_TYPE = re.compile(rb"application/json[ \t]*+(?:;|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much of a body is read in one go: what is more is to be read elsewhere. None: without limit.
+
+    `restricted` is the size for callers and rooms to whom only some models are open: theirs are read with more care.
+    """
+
+    names: int
+    size: int | None = None
+    restricted: int | None = None
+
+
+#: About ten milliseconds, which other requests wait.
+ON_LOOP = Effort(MAX_NAMES, 1024 * 1024, 128 * 1024)
+OFF_LOOP = Effort(MAX_NAMES_OFF_LOOP)
+
+
+class TooMuchForLoopError(Exception):
+    """A body that takes longer to read than other requests may wait."""
 
 
 @dataclass(slots=True)
@@ -80,8 +110,13 @@ class Authoriser:
         owns: Callable[[Caller, str], bool],
         largest_expanded: int,
         knows: Callable[[str], bool] = lambda _: True,
+        effort: Effort = OFF_LOOP,
     ) -> None:
-        """Take `owns`: whether an id is the caller's room's; and `knows`: whether this machine has seen it at all."""
+        """Take `owns`: whether an id is the caller's room's; and `knows`: whether this machine has seen it at all.
+
+        Beyond `effort`, `ask` and `event` raise `TooMuchForLoopError`.
+        """
+        self._effort = effort
         self._owns = owns
         self._knows = knows
         self._largest = largest_expanded
@@ -97,11 +132,11 @@ class Authoriser:
                 case Body.JSON | Body.BATCH if head.value(b"content-type").lower().startswith(_FORMS):
                     raise refuse(415, "unsupported_media_type", "Room Proxy: this endpoint takes application/json.")
                 case Body.JSON if head.method == b"POST":
-                    return self._json(caller, route, room, self._plain(head, body))
+                    return self._json(caller, route, room, self._plain(caller, room, head, body))
                 case Body.BATCH if head.method == b"POST":
-                    return self._batch(caller, route.protocol, room, self._plain(head, body))
+                    return self._batch(caller, route.protocol, room, self._plain(caller, room, head, body))
                 case Body.MULTIPART | Body.JSON_OR_MULTIPART:
-                    return self._form(caller, route, room, head, self._plain(head, body))
+                    return self._form(caller, route, room, head, self._plain(caller, room, head, body))
                 case Body.QUERY:
                     return self._query(caller, room, head.target)
                 case _:
@@ -111,6 +146,7 @@ class Authoriser:
         except UnknownCodingError as problem:
             raise refuse(415, "unsupported_encoding", f"Room Proxy: {problem}.") from None
         except (BodyError, DocumentError) as problem:
+            self._pass_on(problem)
             raise refuse(400, "invalid_body", f"Room Proxy: {problem}.") from None
 
     def event(
@@ -121,8 +157,9 @@ class Authoriser:
         `named`: the model that the websocket was opened for, "" where each event names its own. `realtime`: items and
         responses are of the websocket's own session.
         """
+        self._check_size(caller, room, len(message))
         try:
-            document = read_document(message)
+            document = self._read(message)
             kind = document.text("type") or ""
             parts = [document, document.child("response"), document.child("session")]
             models = [model for part in parts if part is not None and (model := part.text("model"))]
@@ -136,20 +173,48 @@ class Authoriser:
             self._check_owners(caller, previous)
             self._check_whole(caller, room, "openai", message, realtime=realtime, responses=not realtime)
         except DocumentError as problem:
+            self._pass_on(problem)
             raise refuse(400, "invalid_event", f"Room Proxy: {problem}.") from None
         stored = not any(part is not None and part.is_false("store") for part in parts)
         return ClientEvent(model=models[0] if models else "", creates=creates, stored=stored)
 
-    def _plain(self, head: RequestHead, body: bytes) -> bytes:
-        codings = head.by_name.get(b"content-encoding")
-        return body if codings is None else expand(body, head.values(b"content-encoding"), self._largest)
+    def _plain(self, caller: Caller, room: Room | None, head: RequestHead, body: bytes) -> bytes:
+        if b"content-encoding" not in head.by_name:
+            self._check_size(caller, room, len(body))
+            return body
+        limit = self._most(caller, room)
+        codings = head.values(b"content-encoding")
+        if limit is None or limit >= self._largest:
+            return expand(body, codings, self._largest)
+        try:
+            return expand(body, codings, limit)
+        except BodyTooLargeError:
+            raise TooMuchForLoopError from None
+
+    def _most(self, caller: Caller, room: Room | None) -> int | None:
+        """Return how large a plain body may be that is read here and now."""
+        open_to_all = caller.models is None and (room is None or not room.models)
+        return self._effort.size if open_to_all else self._effort.restricted
+
+    def _check_size(self, caller: Caller, room: Room | None, size: int) -> None:
+        most = self._most(caller, room)
+        if most is not None and size > most:
+            raise TooMuchForLoopError
+
+    def _read(self, body: bytes) -> Document:
+        return read_document(body, NameBudget(self._effort.names))
+
+    def _pass_on(self, problem: Exception) -> None:
+        """Have a body with very many names read elsewhere."""
+        if isinstance(problem, NameBudgetError) and self._effort is not OFF_LOOP:
+            raise TooMuchForLoopError from None
 
     def _json(self, caller: Caller, route: ProviderRoute, room: Room | None, body: bytes) -> Ask:
-        document = read_document(body)
+        document = self._read(body)
         named = document.text("model")
         if route.endpoint.path.startswith(_REALTIME):
             plain = body if room is None else with_real_models(body, room.aliases)
-            ask = self._session(caller, room, read_document(plain))
+            ask = self._session(caller, room, self._read(plain))
             self._check_whole(caller, room, "openai", plain, realtime=True)
             ask.body = None if plain == body else plain
             return ask
@@ -207,7 +272,7 @@ class Authoriser:
         return ask
 
     def _batch(self, caller: Caller, protocol: Protocol, room: Room | None, body: bytes) -> Ask:
-        document = read_document(body)
+        document = self._read(body)
         entries = document.children("requests")
         params = [entry.child("params") for entry in entries]
         named = [None if one is None else one.text("model") for one in params]
@@ -232,6 +297,8 @@ class Authoriser:
     ) -> None:
         """Check every model that a body names, and everything that it refers to."""
         if _is_limited(caller, room, protocol) or not refers_to_nothing(body, responses=responses):
+            if self._effort.restricted is not None and len(body) > self._effort.restricted:
+                raise TooMuchForLoopError
             found = survey_body(body, realtime=realtime, responses=responses, objects=objects)
             self._check_found(caller, room, protocol, found)
 
@@ -361,7 +428,11 @@ def _transcribers(session: Document) -> list[str]:
 
 def _query_value(target: bytes, name: str) -> str | None:
     _, _, query = target.partition(b"?")
-    values = [value for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if key == name]
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+    except ValueError:
+        raise DocumentError(f"the query has more than {_MAX_QUERY_FIELDS} fields") from None
+    values = [value for key, value in pairs if key == name]
     if len(values) > 1:
         raise DocumentError(f"the query names '{name}' twice")
     return values[0] if values else None

@@ -7,14 +7,19 @@ import brotli
 import zstandard
 
 _MAX_LAYERS = 3
-_MOST_PARTS = 10_000
+_MOST_PARTS = 1000
+_MAX_PART_HEAD = 4096
+_MAX_PART_FIELDS = 20  # headers of a part, and parameters of one
 _STEP = 64 * 1024
-_PARAMETER = rb'[ \t]*;[ \t]*[0-9A-Za-z_-]+=(?:"[^"\\\r\n]*"|[^\s";,]+)'
-_FORM = re.compile(rb"multipart/form-data((?:" + _PARAMETER + rb")+)[ \t]*;?[ \t]*", re.IGNORECASE)
-_BOUNDARY = re.compile(rb';[ \t]*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.IGNORECASE)
-_NAME = re.compile(rb';\s*name\*?=(?:"([^"\\\r\n]*)"|([^\s"\\;]+))', re.IGNORECASE)
-_NAME_EXTENDED = re.compile(rb";\s*name\*", re.IGNORECASE)
-_FILENAME = re.compile(rb";\s*filename\*?=", re.IGNORECASE)
+_MAX_RATIO = 100  # of expanded bytes to sent ones: text of agents seldom reaches 20
+_FREE_EXPANSION = 1024 * 1024  # that any body may have, however small: it takes a millisecond or two
+# Possessive throughout: no part of a client's bytes is read twice.
+_PARAMETER = rb'[ \t]*+;[ \t]*+[0-9A-Za-z_-]++=(?:"[^"\\\r\n]*+"|[^\s";,]++)'
+_FORM = re.compile(rb"multipart/form-data((?:" + _PARAMETER + rb")++)[ \t]*+(?:;[ \t]*+)?+", re.IGNORECASE)
+_BOUNDARY = re.compile(rb';[ \t]*+boundary=(?:"([^"]{1,70}+)"|([^\s";,]{1,70}+))', re.IGNORECASE)
+_NAME = re.compile(rb';\s*+name\*?+=(?:"([^"\\\r\n]*+)"|([^\s"\\;]++))', re.IGNORECASE)
+_NAME_EXTENDED = re.compile(rb";\s*+name\*", re.IGNORECASE)
+_FILENAME = re.compile(rb";\s*+filename\*?+=", re.IGNORECASE)
 _GZIP_WINDOW = 31
 
 
@@ -31,28 +36,59 @@ class UnknownCodingError(BodyError):
 
 
 def expand(body: bytes, codings: bytes, limit: int) -> bytes:
-    """Return `body` with its `Content-Encoding` undone, at most `limit` bytes. Raises `BodyError`."""
+    """Return `body` with its `Content-Encoding` undone, at most `limit` bytes. Raises `BodyError`.
+
+    All layers together may expand to `limit` bytes, and to a hundred times what was sent.
+    """
+    if codings.count(b",") > _MAX_LAYERS * 4:
+        raise UnknownCodingError("the Content-Encoding names too many codings")
     layers = [coding.strip().lower() for coding in codings.split(b",") if coding.strip()]
     if len(layers) > _MAX_LAYERS:
         raise UnknownCodingError("the body is encoded more than three times")
+    budget = _Budget(limit, max(_FREE_EXPANSION, len(body) * _MAX_RATIO))
     for layer in reversed(layers):
         if layer == b"identity":
             continue
         decode = _DECODERS.get(layer)
         if decode is None:
-            name = layer.decode("latin-1")
+            name = layer[:40].decode("latin-1")
             raise UnknownCodingError(f"the Content-Encoding '{name}' is not known; gzip, deflate, br and zstd are")
         try:
-            body = decode(body, limit)
+            body = decode(body, budget)
         except (zlib.error, brotli.error, zstandard.ZstdError):
             raise BodyError(f"the body is not valid {layer.decode()}") from None
     return body
 
 
-def _inflate(body: bytes, limit: int, window: int) -> bytes:
+class _Budget:
+    """Bytes that may still come out of a body: of each layer at most `limit`, of all together what `ratio` allows."""
+
+    def __init__(self, limit: int, ratio: int) -> None:
+        self._limit = limit
+        self._ratio = ratio
+
+    @property
+    def left(self) -> int:
+        """Return the size that the next layer may have."""
+        return min(self._limit, self._ratio)
+
+    def take(self, size: int) -> None:
+        """Count a whole layer. Raises `BodyTooLargeError`."""
+        self.check(size)
+        self._ratio -= size
+
+    def check(self, size: int) -> None:
+        """Raise `BodyTooLargeError` if a layer of `size` bytes is too large."""
+        if size > self._limit:
+            raise BodyTooLargeError(f"the body expands to more than {self._limit // 2**20} MiB")
+        if size > self._ratio:
+            raise BodyTooLargeError(f"the body expands to more than {_MAX_RATIO} times its size")
+
+
+def _inflate(body: bytes, budget: _Budget, window: int) -> bytes:
     decoder = zlib.decompressobj(window)
-    data = decoder.decompress(body, limit + 1)
-    _check(len(data), limit)
+    data = decoder.decompress(body, budget.left + 1)
+    budget.take(len(data))
     if not decoder.eof:
         raise BodyError("the compressed body is cut short")
     if decoder.unused_data:
@@ -60,18 +96,18 @@ def _inflate(body: bytes, limit: int, window: int) -> bytes:
     return data
 
 
-def _gzip(body: bytes, limit: int) -> bytes:
-    return _inflate(body, limit, _GZIP_WINDOW)
+def _gzip(body: bytes, budget: _Budget) -> bytes:
+    return _inflate(body, budget, _GZIP_WINDOW)
 
 
-def _deflate(body: bytes, limit: int) -> bytes:
+def _deflate(body: bytes, budget: _Budget) -> bytes:
     try:
-        return _inflate(body, limit, zlib.MAX_WBITS)
+        return _inflate(body, budget, zlib.MAX_WBITS)
     except zlib.error:
-        return _inflate(body, limit, -zlib.MAX_WBITS)  # as many senders mean it
+        return _inflate(body, budget, -zlib.MAX_WBITS)  # as many senders mean it
 
 
-def _brotli(body: bytes, limit: int) -> bytes:
+def _brotli(body: bytes, budget: _Budget) -> bytes:
     decoder = brotli.Decompressor()
     parts = [decoder.process(body, output_buffer_limit=_STEP)]
     size = len(parts[0])
@@ -81,20 +117,16 @@ def _brotli(body: bytes, limit: int) -> bytes:
             raise BodyError("the compressed body is cut short")
         parts.append(part)
         size += len(part)
-        _check(size, limit)
+        budget.check(size)
+    budget.take(size)
     return b"".join(parts)
 
 
-def _zstd(body: bytes, limit: int) -> bytes:
+def _zstd(body: bytes, budget: _Budget) -> bytes:
     reader = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(body, read_across_frames=True)
-    data = reader.read(limit + 1)
-    _check(len(data), limit)
+    data = reader.read(budget.left + 1)
+    budget.take(len(data))
     return data
-
-
-def _check(size: int, limit: int) -> None:
-    if size > limit:
-        raise BodyTooLargeError(f"the body expands to more than {limit // 2**20} MiB")
 
 
 _DECODERS = {b"gzip": _gzip, b"x-gzip": _gzip, b"deflate": _deflate, b"br": _brotli, b"zstd": _zstd}
@@ -159,6 +191,8 @@ def _parts(body: bytes, delimiter: bytes) -> list[tuple[bytes, bytes]]:
                 raise BodyError("the form goes on after its end")
             return parts
         head, separator, value = part.lstrip(b" \t").partition(b"\r\n\r\n")
+        if len(head) > _MAX_PART_HEAD or max(map(head.count, (b"\n", b";"))) > _MAX_PART_FIELDS:
+            raise BodyError("a part of the form has too long a head")
         if not head.startswith(b"\r\n"):
             raise BodyError("a line of the form begins with its boundary and goes on")
         disposition = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-disposition:")]

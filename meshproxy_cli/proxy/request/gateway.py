@@ -16,7 +16,8 @@ from meshproxy_cli.proxy.metrics.counters import Metrics
 from meshproxy_cli.proxy.ownership.lookup import OwnerLookup
 from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.proxy.request.authentication import Authenticator
-from meshproxy_cli.proxy.request.authorization import Authoriser
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, Authoriser
+from meshproxy_cli.proxy.request.inspector import Inspector
 from meshproxy_cli.proxy.upstream.pool import Pool
 from meshproxy_cli.proxy.upstream.session_affinity import StickySessions
 from meshproxy_cli.proxy.usage.reading import Reading
@@ -54,7 +55,8 @@ class Gateway:
         self.generation = 0  # of what heads were judged by: the directory and the configuration
         self.authenticator = Authenticator(self.directory)
         self.authenticator.strict_rooms = config.strict_rooms
-        self.authoriser = Authoriser(owners.owns, config.limits.largest_expanded, owners.knows)
+        self.inspector = Inspector(loop, owners)
+        self.authoriser = self._authoriser()
         self.routes = Routes()
         self.sticky = StickySessions()
         self.metrics = Metrics()
@@ -80,8 +82,11 @@ class Gateway:
         self.limits = config.limits
         self.authenticator.strict_rooms = config.strict_rooms
         self.authenticator.use(self.directory)  # it must not remember whom it let into which room
-        self.authoriser = Authoriser(self.owners.owns, config.limits.largest_expanded, self.owners.knows)
+        self.authoriser = self._authoriser()
         self.pool.use_only(target.address for provider in config.providers for target in provider.targets)
+
+    def _authoriser(self) -> Authoriser:
+        return Authoriser(self.owners.owns, self.limits.largest_expanded, self.owners.knows, ON_LOOP)
 
     def use_directory(self, directory: Directory) -> None:
         """Go by this directory from now on."""

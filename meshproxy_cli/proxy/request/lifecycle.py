@@ -6,6 +6,7 @@ Only this module records and ends a request.
 """
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from time import perf_counter, time
@@ -28,13 +29,16 @@ from meshproxy_cli.proxy.core.ids import as_uuid, new_request_id
 from meshproxy_cli.proxy.core.routes import Reply
 from meshproxy_cli.proxy.events.entry import Entry
 from meshproxy_cli.proxy.http1.head import AnswerHead
+from meshproxy_cli.proxy.http1.pieces import Piece, append
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
 from meshproxy_cli.proxy.request.attempts import MAX_HEAD_BYTES, Attempts
-from meshproxy_cli.proxy.request.authorization import Ask
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, Ask, TooMuchForLoopError
 from meshproxy_cli.proxy.request.detached_response import DetachedResponse
 from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.request.inspector import Outcome as Inspection
+from meshproxy_cli.proxy.request.inspector import RequestJob
 from meshproxy_cli.proxy.request.narrowing import transform_for
 from meshproxy_cli.proxy.request.prepared import Prepared, Standing
 from meshproxy_cli.proxy.request.relay import Relay
@@ -45,6 +49,7 @@ from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import Outcome
 
 _KEPT_FOR_STRANGERS = 4 * 1024 * 1024
+_READ_ON_LOOP = ON_LOOP.size or 0
 _UNKNOWN_KEY = "token_unknown_key"
 _RESPONSE = Reply.RESPONSE
 _NO_IDS: frozenset[str] = frozenset()
@@ -62,9 +67,9 @@ class Exchange:
     """A request and its answer; a `Handler`."""
 
     __slots__ = (
-        "_admission", "_attempts", "_begun", "_gateway", "_looked_up", "_pending", "_pieces", "_refusal", "_relay",
-        "_size", "_standing", "_started_at", "ask", "body", "caller", "client", "closes", "head", "prepared",
-        "provider", "request_id", "route", "trailers",
+        "_admission", "_attempts", "_begun", "_gateway", "_looked_up", "_pending", "_refusal", "_relay",
+        "_size", "_standing", "_started_at", "ask", "caller", "changed", "client", "closes", "head", "pieces",
+        "prepared", "provider", "request_id", "route", "trailers",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, client: TunnelingClient, prepared: Prepared) -> None:
@@ -78,9 +83,9 @@ class Exchange:
         self.caller: Caller | None = None
         self.ask = _NO_ASK
         self.provider: Provider | None = None
-        self.body = b""
+        self.pieces: list[Piece] = []  # of the body
+        self.changed = False  # whether they are another body than the client's
         self.trailers: list[bytes] = []
-        self._pieces: list[bytes] = []
         self._attempts: Attempts | None = None  # while there is no answer
         self._relay: Relay | None = None  # from the answer's head on
         self._standing: Standing | None = None
@@ -113,7 +118,7 @@ class Exchange:
     def body_piece(self, data: bytes) -> bool:
         self._size += len(data)
         if self._refusal is None or (self.wants_more and self._size <= _KEPT_FOR_STRANGERS):
-            self._pieces.append(data)
+            append(self.pieces, data)
         if self._size > self._gateway.limits.largest_body:
             self._refuse_size()
             return False
@@ -168,22 +173,62 @@ class Exchange:
         gateway, standing, route = self._gateway, self._standing, self.route
         if standing is None:
             raise TypeError("a request without a caller")
-        if self._pieces:
-            self.body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self._pieces = []
         try:
             self._check_credential_endpoint(standing.caller)
-            self.ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, self.body)
-            if route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
-                self._answer_here(CODEX_MODELS)
+            if self._size > _READ_ON_LOOP:
+                self._inspect(standing)
                 return
-            self.provider = standing.provider
+            body = bytes(self.pieces[0]) if len(self.pieces) == 1 else b"".join(self.pieces)
+            self.pieces = [body] if body else []
+            ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, body)
+        except TooMuchForLoopError:
+            self._inspect(standing)
+        except RefusedError as problem:
+            self._forbidden(standing, problem)
+        else:
+            self._permitted(standing, ask, [] if ask.body is None else [ask.body])
+
+    def _inspect(self, standing: Standing) -> None:
+        """Have the body read off the event loop."""
+        limit = self._gateway.limits.largest_expanded
+        job = RequestJob(standing.caller, self.route, standing.room, self.head, limit)
+        closing = self.client.transport.is_closing
+        self._gateway.inspector.submit(job, self.pieces, self._inspected, lambda: not closing())
+
+    def _inspected(self, outcome: Inspection | RefusedError) -> None:
+        standing = self._standing
+        if self.client.transport.is_closing() or standing is None:
+            return
+        if isinstance(outcome, RefusedError):
+            self._forbidden(standing, outcome)
+        elif isinstance(outcome.found, Ask):
+            self._permitted(standing, outcome.found, outcome.pieces)
+
+    def _permitted(self, standing: Standing, ask: Ask, changed: Sequence[bytes]) -> None:
+        """Go on with what is asked for; `changed` are the pieces of the body if it is another than the client's."""
+        self.ask = ask
+        if self.route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
+            self._answer_here(CODEX_MODELS)
+            return
+        self.provider = standing.provider
+        try:
             if self.provider is None:
                 self.provider = standing.provider = self._provider_for(standing)
         except RefusedError as problem:
-            if self._looks_up(problem):
-                return
+            self._forbidden(standing, problem)
+            return
+        if changed:
+            self.pieces = list(changed)
+            self.changed = True
+        self._admit(standing)
+
+    def _forbidden(self, standing: Standing, problem: RefusedError) -> None:
+        if not self._looks_up(problem):
             self._refusal = problem.refusal  # which is told once the limits have counted the request
+            self._admit(standing)
+
+    def _admit(self, standing: Standing) -> None:
+        gateway, route = self._gateway, self.route
         # Each turn of a websocket is admitted on its own; a handshake that is refused counts like a request.
         if is_free(route.endpoint.path) or (self.prepared.websocket and self._refusal is None):
             self._admitted(ADMITTED)
@@ -259,8 +304,6 @@ class Exchange:
         provider, caller = self.provider, self.caller
         if provider is None or caller is None:
             raise TypeError("a request without a provider or a caller")
-        if self.ask.body is not None:
-            self.body = self.ask.body
         self._attempts = Attempts(self._gateway, self, provider, caller)
         self._attempts.start()
 
@@ -268,7 +311,7 @@ class Exchange:
 
     def answered(self, connection: UpstreamConnection, head: AnswerHead) -> None:
         self._attempts = None
-        self.body = b""  # nothing will be sent again
+        self.pieces = []  # nothing will be sent again
         relay = Relay(self, connection, head, self._transform_for)
         if relay.head_size > MAX_HEAD_BYTES:
             connection.drop()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.core.caller import Caller
     from meshproxy_cli.store.records import Room
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+([0-9]++)[ \t]*+\r\n", re.IGNORECASE)
 _LONGEST_LENGTH = 15
 
 

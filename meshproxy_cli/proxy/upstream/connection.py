@@ -7,6 +7,7 @@ from typing import Protocol, cast
 
 from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError, whole_chunk
 from meshproxy_cli.proxy.http1.head import CHUNKED, MAX_HEAD_BYTES, AnswerHead, MalformedHeadError, read_answer_head
+from meshproxy_cli.proxy.http1.pieces import Piece
 from meshproxy_cli.proxy.upstream.forwarded_headers import returned_trailers
 
 _SWITCHING = 101
@@ -105,7 +106,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether what has come of a chunked answer ends with a whole chunk."""
         return self._chunks is not None and self._chunks.between_chunks
 
-    def send(self, sink: Sink, parts: Sequence[bytes], *, head_only: bool = False) -> None:
+    def send(self, sink: Sink, parts: Sequence[Piece], *, head_only: bool = False) -> None:
         """Send a whole request; the answer comes to `sink`. `head_only`: the answer to HEAD has no body."""
         self._sink = sink
         self._phase = _HEAD
@@ -124,6 +125,10 @@ class UpstreamConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes as they are, once switched to another protocol."""
         self.transport.write(data)
+
+    def write_all(self, pieces: Sequence[Piece]) -> None:
+        """Do the same with bytes in pieces."""
+        self.transport.writelines(pieces)
 
     def drop(self) -> None:
         """End the connection now; the sink hears nothing more."""
@@ -222,7 +227,7 @@ class UpstreamConnection(asyncio.Protocol):
         elif head.length is None:
             self._phase, self._keep = _UNTIL_CLOSE, False
         elif head.length == CHUNKED:
-            self._phase, self._chunks = _CHUNKED, ChunkedReader()
+            self._phase, self._chunks = _CHUNKED, ChunkedReader(bounded=True)
         else:
             self._phase, self._need = _COUNTED, head.length
         sink.answer_started(head)

@@ -33,7 +33,7 @@ class AnthropicDialect:
         rb'"type": ?"[a-z_]++", ?"(?:text|partial_json|thinking)": ?"(' + TEXT + rb')"\} *+\} *+' + BLANK_LINE
     )
     text = re.compile(
-        rb'(?:_delta"\s*,\s*"(?:text|partial_json|thinking|content)|"completion)"\s*:\s*"(' + TEXT + rb')"'
+        rb'(?:_delta"\s*+,\s*+"(?:text|partial_json|thinking|content)|"completion)"\s*+:\s*+"(' + TEXT + rb')"'
     )
     markers = re.compile(rb'"usage"|"error"|"container"|"message_stop"|"fallback"|"completion"')
 

@@ -1,5 +1,6 @@
 """Content codings, taken off a copy of the answer for its meter; the client gets the bytes as they came."""
 
+import itertools
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -12,6 +13,10 @@ _PIECE = 64 * 1024
 _ZSTD_PIECE = 256
 """Bytes of zstd input at a time: it has no limit on output, and four bytes can stand for 128 KiB."""
 _MOST_DECODED = 1 << 28
+_MAX_RATIO = 50  # of decoded bytes to those that came
+_FREE_DECODED = 1 << 20
+_INPUT_PIECE = 4096  # so that what is left of it is quickly copied
+_MAX_MEMBERS = 1000  # of a gzip body
 _MOST_CODINGS = 4
 
 Decoder = Callable[[bytes], Iterator[bytes]]
@@ -22,13 +27,17 @@ class DecodingMeter:
 
     def __init__(self, meter: Meter, content_encoding: bytes) -> None:
         self._meter = meter
-        self._room = _MOST_DECODED
+        self._room = _FREE_DECODED
+        self._came = 0
         self._decoders = _decoders(content_encoding)
         self._broken = self._decoders is None
 
     def feed(self, data: bytes) -> None:
         if self._broken:
             return
+        room = min(_MOST_DECODED, _FREE_DECODED + (self._came + len(data)) * _MAX_RATIO)
+        self._room += room - min(_MOST_DECODED, _FREE_DECODED + self._came * _MAX_RATIO)
+        self._came += len(data)
         try:
             for piece in _through(self._decoders or [], data):
                 self._room -= len(piece)
@@ -82,13 +91,18 @@ def _deflate() -> Decoder:
 
 def _zlib_decoder(window: int) -> Decoder:
     state = [zlib.decompressobj(window)]
+    members = itertools.count(1)
 
     def decode(data: bytes) -> Iterator[bytes]:
-        while data:
-            if state[0].eof:  # gzip allows several members, one after the other
-                state[0] = zlib.decompressobj(window)
-            yield state[0].decompress(data, _PIECE)
-            data = state[0].unconsumed_tail or state[0].unused_data
+        for start in range(0, len(data), _INPUT_PIECE):
+            piece = data[start : start + _INPUT_PIECE]
+            while piece:
+                if state[0].eof:  # gzip allows several members, one after the other
+                    if next(members) > _MAX_MEMBERS:
+                        raise ValueError("too many members")
+                    state[0] = zlib.decompressobj(window)
+                yield state[0].decompress(piece, _PIECE)
+                piece = state[0].unconsumed_tail or state[0].unused_data
 
     return decode
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,10 +20,11 @@ BLANK_LINE = rb"\r?\n\r?\n"
 _DOCUMENT = msgspec.json.Decoder()
 _NOTHING = msgspec.Raw()
 _LENIENT = json.JSONDecoder()
-_USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
-_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
-_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
-_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,60})"')
+_USAGE = re.compile(rb'"usage"\s*+:\s*+(?=\{)')
+_MODEL = re.compile(rb'"model"\s*+:\s*+"([^"\\]{1,200}+)"')
+_ID = re.compile(rb'"id"\s*+:\s*+"([^"\\]{1,200}+)"')
+_USAGES_TRIED = 8  # from the end of a clipped document, where the real one is
+_TYPE = re.compile(rb'"type"\s*+:\s*+"([a-z_.]{1,60}+)"')
 
 
 class _Outline(msgspec.Struct, gc=False):
@@ -38,8 +40,22 @@ class _Outline(msgspec.Struct, gc=False):
     container: msgspec.Raw = _NOTHING
 
 
-_MEMBERS = _Outline.__struct_fields__
+class _LargeEvent(_Outline, gc=False):
+    """The members of an event that matter, for one too large to read whole."""
+
+    code: msgspec.Raw = _NOTHING
+    response: msgspec.Raw = _NOTHING
+    message: msgspec.Raw = _NOTHING
+    delta: msgspec.Raw = _NOTHING
+    content_block: msgspec.Raw = _NOTHING
+    stop_reason: msgspec.Raw = _NOTHING
+
+
 _OUTLINE = msgspec.json.Decoder(_Outline)
+_LARGE = msgspec.json.Decoder(_LargeEvent)
+_LARGE_BYTES = 512 * 1024  # of a document; the largest that is read with all that is in it
+_LARGE_MEMBER = 64 * 1024
+_CONTAINERS = frozenset({"response", "message"})
 
 
 class Dialect(Protocol):
@@ -111,7 +127,7 @@ def unfinished(found: Findings, known: TokenCounts, text_bytes: int) -> dict[str
 def parse(data: bytes) -> Json:
     """Return the JSON object in these bytes, or an empty one for anything else."""
     try:
-        value = _DOCUMENT.decode(data)
+        value = _DOCUMENT.decode(data) if len(data) <= _LARGE_BYTES else _members(_LARGE.decode(data))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -120,10 +136,23 @@ def parse(data: bytes) -> Json:
 def parse_outline(data: bytes) -> Json | None:
     """Return the members that matter of an answer that is one JSON object, None for anything else."""
     try:
-        found = _OUTLINE.decode(data)
-        return {name: _DOCUMENT.decode(raw) for name in _MEMBERS if (raw := getattr(found, name)) is not _NOTHING}
+        return _members(_OUTLINE.decode(data))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def _members(found: _Outline) -> dict[str, Any]:
+    """Return the members that are there; of a large one only what matters in it, or nothing."""
+    members: dict[str, Any] = {}
+    for name in found.__struct_fields__:
+        raw = getattr(found, name)
+        if raw is _NOTHING:
+            continue
+        if memoryview(raw).nbytes <= _LARGE_MEMBER:
+            members[name] = _DOCUMENT.decode(raw)
+        elif name in _CONTAINERS:
+            members[name] = _members(_OUTLINE.decode(raw))
+    return members
 
 
 def parse_clipped(data: bytes) -> Json:
@@ -134,12 +163,18 @@ def parse_clipped(data: bytes) -> Json:
     for name, pattern in (("model", _MODEL), ("id", _ID)):
         if match := pattern.search(data):
             found[name] = match[1].decode(errors="replace")
-    for match in reversed(list(_USAGE.finditer(data))):
-        try:
-            found["usage"] = _LENIENT.raw_decode(data[match.end() :].decode(errors="replace"))[0]
-        except (ValueError, RecursionError):
+    at = len(data)
+    for _ in range(_USAGES_TRIED):
+        at = data.rfind(b'"usage"', 0, at)
+        if at < 0:
+            break
+        match = _USAGE.match(data, at)
+        if match is None:
             continue
-        break
+        text = data[match.end() : match.end() + _LARGE_MEMBER].decode(errors="replace")
+        with suppress(ValueError, RecursionError):
+            found["usage"] = _LENIENT.raw_decode(text)[0]
+            break
     return found
 
 

@@ -46,10 +46,10 @@ class OpenAIDialect:
     """Collects the numbers of one answer of OpenAI's API."""
 
     plain = re.compile(
-        rb'event: [a-z_.]++\r?\ndata: \{"type": ?"[a-z_.]+\.delta", ?'
+        rb'event: [a-z_.]++\r?\ndata: \{"type": ?"[a-z_.]{1,80}\.delta", ?'
         rb'(?:"(?!delta")[a-z_]++": ?(?:"[^"\\\n]*+"|\d++), ?)*+"delta": ?"(' + TEXT + rb')"[^\r\n]*+' + BLANK_LINE
     )
-    text = re.compile(rb'"delta"\s*:\s*"(' + TEXT + rb')"')
+    text = re.compile(rb'"delta"\s*+:\s*+"(' + TEXT + rb')"')
     markers = re.compile(rb'"usage"|"error"|"response"|"item"')
 
     def __init__(self) -> None:
@@ -141,8 +141,8 @@ class ChatDialect(OpenAIDialect):
         rb'\[\{"index": ?\d++, ?"function": ?\{"arguments": ?"(' + TEXT + rb')"\}\}\])\}(?:, ?"[a-z_]++": ?null)*+\}\]'
         rb'(?:, ?"[a-z_]++": ?(?:"[^"\\\n]*+"|null))*+\}' + BLANK_LINE
     )
-    text = re.compile(rb'"(?:content|arguments|refusal|reasoning_content|reasoning)"\s*:\s*"(' + TEXT + rb')"')
-    markers = re.compile(rb'"usage"\s*:\s*\{|"error"|\[DONE\]')
+    text = re.compile(rb'"(?:content|arguments|refusal|reasoning_content|reasoning)"\s*+:\s*+"(' + TEXT + rb')"')
+    markers = re.compile(rb'"usage"\s*+:\s*+\{|"error"|\[DONE\]')
 
     def read_event(self, data: bytes) -> None:
         found = self._found

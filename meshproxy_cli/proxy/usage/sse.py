@@ -11,6 +11,10 @@ from meshproxy_cli.proxy.usage.reading import Reading
 
 _BLANK_LINES = (b"\n\n", b"\n\r\n")
 _LONGEST_BLANK_LINE = 3
+_FREE_EVENTS = 4096  # that may be of any size
+_USUAL_EVENT = 32  # bytes that more events than these have at least, taken together
+_MAX_LINES = 4096  # of one event
+_NOTHING = re.compile(rb"(?::[^\n]*+\n|\r?+\n)++")  # comments and blank lines
 _NEXT_BLANK_LINE = re.compile(rb"\n\r?\n")
 
 
@@ -23,6 +27,7 @@ class StreamMeter:
         self._held = Held()
         self._text_bytes = 0
         self._first = True
+        self._events_left: float = _FREE_EVENTS  # beyond plain ones; a stream of very many small ones is not metered
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""
@@ -35,7 +40,8 @@ class StreamMeter:
         """Say what is known, now that the body is over or broken off."""
         if self._held:
             self._scan_held(len(self._held))
-        return self._dialect.reading(self._text_bytes)
+        reading = self._dialect.reading(self._text_bytes)
+        return Reading(metered=False, model=reading.model) if self._events_left < 0 else reading
 
     def _feed_part(self, data: bytes) -> None:
         held = self._held
@@ -56,7 +62,8 @@ class StreamMeter:
 
     def _scan(self, block: bytes) -> None:
         at, end = 0, len(block)
-        while at < end:
+        self._events_left += end / _USUAL_EVENT
+        while at < end and self._events_left >= 0:
             match = None if self._first else self._plain(block, at)
             if match is None:
                 at = self._read_event(block, at)
@@ -67,6 +74,9 @@ class StreamMeter:
 
     def _read_event(self, block: bytes, start: int) -> int:
         """Read the event that starts there; return where the next one does."""
+        if nothing := _NOTHING.match(block, start):
+            return nothing.end()
+        self._events_left -= 1
         boundary = _NEXT_BLANK_LINE.search(block, start)
         end = boundary.end() if boundary else len(block)
         data = _data_of(block[start:end])
@@ -80,5 +90,7 @@ class StreamMeter:
 
 def _data_of(event: bytes) -> bytes:
     """Return an event's data lines, joined; comments and other fields left out."""
+    if event.count(b"\n") > _MAX_LINES:
+        return b""
     lines = event.replace(b"\r\n", b"\n").split(b"\n")
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))

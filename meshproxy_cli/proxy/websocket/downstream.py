@@ -18,6 +18,11 @@ class Downstream:
         """Whether the messages can still be told apart; what can't be read goes through all the same."""
         return self._reader is not None
 
+    @property
+    def wanted(self) -> int:
+        """Bytes that are still to come of the frame that has begun."""
+        return 0 if self._reader is None else self._reader.wanted
+
     def read(self, data: bytes) -> list[Message]:
         """Return the messages that are whole now."""
         if self._reader is None:

@@ -3,7 +3,10 @@
 import enum
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from meshproxy_cli.proxy.http1.pieces import Piece, append
 
 _SHORT = 125
 _MEDIUM = 126
@@ -12,7 +15,8 @@ _FIN = 0x80
 _MASKED = 0x80
 _RESERVED = 0x70
 _FIRST_CONTROL = 0x8
-_FRAGMENT_BYTES = 128  # that a fragment takes in memory besides its payload
+_LARGE = 256 * 1024
+_FRAGMENT_BYTES = 128  # that a fragment counts besides its payload: each takes as long as so many bytes
 
 
 class Opcode(enum.IntEnum):
@@ -42,12 +46,12 @@ class MessageTooLargeError(FrameError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame: `raw` as it came, `payload` without its mask."""
+    """A frame, in pieces: `raw` as it came, `payload` without its mask."""
 
     opcode: Opcode
     final: bool
-    raw: bytes
-    payload: bytes
+    raw: Sequence[bytes]
+    payload: Sequence[bytes]
 
     @property
     def control(self) -> bool:
@@ -57,11 +61,33 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message, or one control frame: `raw` is all of its frames as they came."""
+    """A whole message, or one control frame: `raw` is all of its frames as they came.
+
+    What is large is left in pieces: joining them takes time.
+    """
 
     opcode: Opcode
-    raw: bytes
-    payload: bytes
+    raw_pieces: Sequence[Piece]
+    payload_pieces: Sequence[Piece]
+
+    @property
+    def raw(self) -> bytes:
+        """Return the frames in one piece."""
+        return _joined(self.raw_pieces)
+
+    @property
+    def payload(self) -> bytes:
+        """Return what it says in one piece."""
+        return _joined(self.payload_pieces)
+
+    @property
+    def size(self) -> int:
+        """Size of the payload."""
+        return sum(map(len, self.payload_pieces))
+
+
+def _joined(pieces: Sequence[Piece]) -> bytes:
+    return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
 
 class FrameReader:
@@ -73,26 +99,45 @@ class FrameReader:
         self._pieces: list[bytes] = []
         self._held = 0
         self._wanted = 2  # bytes without which nothing new can be said
+        self._large: _LargeFrame | None = None  # whose payload is taken as it comes
 
     @property
     def held(self) -> int:
         """Size of the part of a frame that has come."""
-        return self._held
+        return self._held if self._large is None else self._large.came
+
+    @property
+    def wanted(self) -> int:
+        """Bytes that are still to come of the frame that has begun."""
+        return self._wanted - self._held if self._large is None else self._large.left
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that are whole now. Raises `FrameError`."""
+        frames: list[Frame] = []
+        if self._large is not None:
+            rest = self._large.add(data)
+            if self._large.left:
+                return []
+            frames.append(self._large.frame())
+            self._large = None
+            data = rest
         self._pieces.append(data)
         self._held += len(data)
         if self._held < self._wanted:
-            return []
+            return frames
         buffer = b"".join(self._pieces)
-        frames: list[Frame] = []
         start = 0
         while True:
             header = self._header(buffer, start)
             if header is None:
                 break
             end = start + header.size + header.length
+            if len(buffer) < end and header.length > _LARGE:
+                self._large = _LargeFrame(header, buffer[start : start + header.size], masked=self._masked)
+                self._large.add(buffer[start + header.size :])
+                start = len(buffer)
+                self._wanted = 2
+                break
             if len(buffer) < end:
                 self._wanted = end - start
                 break
@@ -136,7 +181,7 @@ class FrameReader:
         payload = buffer[begin:end]
         if self._masked and payload:
             payload = _unmask(payload, buffer[begin - 4 : begin])
-        return Frame(header.opcode, header.final, buffer[start:end], payload)
+        return Frame(header.opcode, header.final, (buffer[start:end],), (payload,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +192,33 @@ class _Header:
     length: int
 
 
+class _LargeFrame:
+    """A frame whose payload is unmasked piece by piece, so that no step takes long."""
+
+    def __init__(self, header: _Header, raw: bytes, *, masked: bool) -> None:
+        self._header = header
+        self._mask = raw[-4:] if masked else b""
+        self._raw = [raw]
+        self._payload: list[bytes] = []
+        self.left = header.length
+        self.came = len(raw)
+
+    def add(self, data: bytes) -> bytes:
+        """Take what belongs to the frame; return the rest."""
+        taken, rest = data[: self.left], data[self.left :]
+        if taken:
+            turn = (self._header.length - self.left) % 4
+            self._raw.append(taken)
+            self._payload.append(_unmask(taken, self._mask[turn:] + self._mask[:turn]) if self._mask else taken)
+            self.left -= len(taken)
+            self.came += len(taken)
+        return rest
+
+    def frame(self) -> Frame:
+        """Return the whole frame."""
+        return Frame(self._header.opcode, self._header.final, self._raw, self._payload)
+
+
 class MessageReader:
     """Puts frames together to messages."""
 
@@ -154,14 +226,19 @@ class MessageReader:
         self._frames = FrameReader(masked=masked, limit=limit)
         self._limit = limit
         self._opcode: Opcode | None = None
-        self._raw: list[bytes] = []
-        self._payload: list[bytes] = []
+        self._raw: list[Piece] = []
+        self._payload: list[Piece] = []
         self._size = 0
 
     @property
     def held(self) -> int:
         """Size of the part of a frame that has come."""
         return self._frames.held
+
+    @property
+    def wanted(self) -> int:
+        """Bytes that are still to come of the frame that has begun."""
+        return self._frames.wanted
 
     @property
     def inside_message(self) -> bool:
@@ -183,14 +260,16 @@ class MessageReader:
             raise FrameError("the fragments of a message are out of order")
         if self._opcode is None:
             self._opcode = frame.opcode
-        self._raw.append(frame.raw)
-        self._payload.append(frame.payload)
-        self._size += len(frame.payload) + _FRAGMENT_BYTES * (not frame.final)
+        for piece in frame.raw:
+            append(self._raw, piece)
+        for piece in frame.payload:
+            append(self._payload, piece)
+        self._size += sum(map(len, frame.payload)) + _FRAGMENT_BYTES * (not frame.final)
         if self._size > self._limit:
             raise MessageTooLargeError
         if not frame.final:
             return None
-        whole = Message(self._opcode, b"".join(self._raw), b"".join(self._payload))
+        whole = Message(self._opcode, self._raw, self._payload)
         self._opcode, self._raw, self._payload, self._size = None, [], [], 0
         return whole
 

@@ -304,3 +304,16 @@ def test_a_store_that_is_away_is_said(site: Site, tmp_path: Path, maria: TestCli
     answer = site.client(site.admin).get("/accounts/projects")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
     assert site.client().get("/readyz").status_code == 200
+
+
+def test_a_cookie_is_read_without_the_quadratic_reader(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unquote(_: str) -> str:
+        raise AssertionError("quadratic in Python 3.11")
+
+    client = log_in(site, site.admin)
+    monkeypatch.setattr("http.cookies._unquote", unquote)
+    quoted = 'meshproxy_session="' + "\\\\" * 20_000 + '"'
+    assert site.client().get("/dashboard", headers={"cookie": quoted}, follow_redirects=False).status_code == 303
+    mine = client.cookies["meshproxy_session"]
+    among = {"cookie": f'other="a\\"b"; ; meshproxy_session={mine};x'}
+    assert site.client().get("/dashboard", headers=among, follow_redirects=False).status_code == 200

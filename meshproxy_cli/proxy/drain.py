@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from meshproxy_cli.proxy.guard import AnswerHead
+from meshproxy_cli.proxy.unexpected import report
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.gateway import Gateway
@@ -50,6 +51,10 @@ class Drain:
     def answer_broken(self, reason: str) -> None:
         del reason
         self._finish()
+
+    def failed(self, problem: Exception) -> None:
+        report(problem, self._relay.request_id)
+        self._gateway.drains.discard(self)
 
     def answer_started(self, head: AnswerHead) -> None:
         """Take nothing: the answer has started long ago."""

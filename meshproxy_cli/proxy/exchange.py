@@ -4,6 +4,7 @@ head read → authenticate → body read → authorise → limits → forward (`
 """
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from time import perf_counter, time
@@ -18,7 +19,16 @@ from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
 from meshproxy_cli.proxy.ownerlookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.prepared import Prepared, Standing
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError, UnknownIdError, answer, reader_of, render, too_large
+from meshproxy_cli.proxy.refusal import (
+    Reader,
+    Refusal,
+    RefusedError,
+    UnknownIdError,
+    answer,
+    reader_of,
+    render,
+    too_large,
+)
 from meshproxy_cli.proxy.rewrite import switch_head
 from meshproxy_cli.proxy.routes import Reply
 from meshproxy_cli.proxy.tunnel.websocket import Tunnel
@@ -32,9 +42,9 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.listener import ClientConnection
     from meshproxy_cli.proxy.upstream import UpstreamConnection
 
-_KEPT_FOR_STRANGERS = 4 * 1024 * 1024
 _UNKNOWN_KEY = "token_unknown_key"
 _RESPONSE = Reply.RESPONSE
+_INTERNAL_ERROR = 500
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +52,8 @@ class Exchange:
     """A request and its answer; a `Handler`."""
 
     __slots__ = (
-        "_admission", "_begun", "_gateway", "_looked_up", "_pending", "_refusal", "_size", "_standing", "_started_at",
+        "_admission", "_begun", "_complete", "_gateway", "_key_pending", "_looked_up", "_pending", "_refusal", "_size",
+        "_standing", "_started_at",
         "ask", "caller", "client", "closes", "forwarder", "head", "pieces", "prepared", "provider", "request_id",
         "route", "trailers", "websocket",
     )  # fmt: skip
@@ -70,16 +81,31 @@ class Exchange:
         self._admission: Admission = ADMITTED
         self._pending: Pending | None = None
         self._looked_up = False
+        self._key_pending = False  # whether the token's key is looked up; nothing is read from the socket meanwhile
+        self._complete = False  # whether the whole body is here
 
     # The request comes in
 
     @property
     def wants_more(self) -> bool:
-        return self._refusal is None or self._refusal.code == _UNKNOWN_KEY
+        return self._refusal is None
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads an error of ours."""
+        return reader_of(self.head, self.route, stream=self.ask.stream)
+
+    @property
+    def answered(self) -> bool:
+        """Whether part of an answer is out."""
+        relay = None if self.forwarder is None else self.forwarder.relay
+        return relay is not None and relay.begun
 
     def begin(self) -> bool:
         self._gateway.exchanges.add(self)
         self._authenticate()
+        if self._refusal is not None and self._refusal.code == _UNKNOWN_KEY:
+            self._look_up_key()
         if self.head.length > self._gateway.limits.largest_body:
             self._refuse_size()
             return False
@@ -91,7 +117,7 @@ class Exchange:
 
     def body_piece(self, data: bytes) -> bool:
         self._size += len(data)
-        if self._refusal is None or (self.wants_more and self._size <= _KEPT_FOR_STRANGERS):
+        if self._refusal is None:
             self.pieces.append(data)
         if self._size > self._gateway.limits.largest_body:
             self._refuse_size()
@@ -100,13 +126,14 @@ class Exchange:
 
     def body_complete(self, trailers: list[bytes]) -> None:
         self.trailers = trailers
+        self._complete = True
+        if self._key_pending:
+            return
         standing = self._standing
         if standing is not None and (standing.generation != self._gateway.generation or time() >= standing.until):
             self._authenticate()  # the body took its time
         if self._refusal is None:
             self._authorise()
-        elif self.wants_more:
-            self._gateway.refresh_directory(self._authenticate_again)
         else:
             self.refuse(self._refusal)
 
@@ -124,18 +151,37 @@ class Exchange:
         self._standing = standing
         self.caller = standing.caller
 
+    def _look_up_key(self) -> None:
+        """Read the directory anew, since the key may have been made a moment ago.
+
+        Until then nothing more is read from the socket: what a stranger sends stays in the kernel, but for one read.
+        """
+        self._refusal = None
+        self._key_pending = True
+        self.client.transport.pause_reading()
+        self._gateway.refresh_directory(lambda: self._guarded(self._authenticate_again))
+
     def _authenticate_again(self) -> None:
-        """Look once more, now that the directory is fresh: the key may have been made a moment ago."""
-        if self.client.transport.is_closing():
+        if self.client.transport.is_closing() or not self._key_pending:
             return
+        self._key_pending = False
+        self.client.transport.resume_reading()
         self._authenticate()
         if self._refusal is not None:
+            self.pieces = []
+        if not self._complete:
+            return
+        if self._refusal is not None:
             self.refuse(self._refusal)
-        elif self._size > _KEPT_FOR_STRANGERS:
-            message = "Room Proxy: this API key became known a moment ago; send the request again."
-            self.refuse(Refusal(status=503, code="try_again", message=message, retry=True))
         else:
             self._authorise()
+
+    def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
+        """Take a step in a callback: what it raises ends this request, as in `ClientConnection.fail`."""
+        try:
+            step(*arguments)
+        except Exception as problem:  # noqa: BLE001 (whatever it is)
+            self.client.fail(self, problem)
 
     def _refuse_size(self) -> None:
         self.closes = True
@@ -171,7 +217,9 @@ class Exchange:
         )
         if isinstance(verdict, Future):
             self._pending = verdict
-            verdict.add_done_callback(lambda done: gateway.loop.call_soon_threadsafe(self._decided, done))
+            verdict.add_done_callback(
+                lambda done: gateway.loop.call_soon_threadsafe(self._guarded, self._decided, done)
+            )
         else:
             self._admitted(verdict)
 
@@ -182,7 +230,7 @@ class Exchange:
             self.refuse(problem.refusal)
         else:
             self._looked_up = True
-            lookup.ask(problem.ident, self._found)
+            lookup.ask(problem.ident, lambda found: self._guarded(self._found, found))
 
     def _found(self, found: Found) -> None:
         if self.client.transport.is_closing():
@@ -214,8 +262,7 @@ class Exchange:
 
     def refuse(self, refusal: Refusal, outcome: Outcome = Outcome.REFUSED) -> None:
         """Answer in the provider's place."""
-        reader = reader_of(self.head, self.route, stream=self.ask.stream)
-        status, data = render(refusal, reader, self.request_id, close=self.closes)
+        status, data = render(refusal, self.reader, self.request_id, close=self.closes)
         self._gateway.metrics.refused(refusal.code)
         what = {"status": refusal.status, "endpoint": self.route.endpoint.path}
         _log.debug("refused: %s", refusal.code, extra={"request_id": self.request_id, "fields": what})
@@ -265,6 +312,18 @@ class Exchange:
             self._pending = None
         if self.forwarder is not None:
             self.forwarder.client_gone()
+
+    def break_off(self) -> None:
+        """End whatever runs, after an error that nobody foresaw."""
+        self._gateway.exchanges.discard(self)
+        self._key_pending = False
+        if self._pending is not None:
+            self._gateway.limiter.abandon(self._pending)
+            self._pending = None
+        if self.forwarder is not None:
+            self.forwarder.break_off()
+        if self.caller is not None:
+            self.record(_INTERNAL_ERROR, Outcome.REFUSED, "internal_error", None)
 
     def from_client(self, data: bytes) -> None:
         """Take nothing: only a `Tunnel` switches its connection."""

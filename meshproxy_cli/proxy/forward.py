@@ -110,6 +110,10 @@ class Forwarder:
         self.touched = monotonic()
         connection.send(self.relay, self._parts, head_only=self._exchange.head.method == b"HEAD")
 
+    def failed(self, problem: Exception) -> None:
+        """End the request: taking a new connection raised what nobody foresaw."""
+        self._exchange.client.fail(self._exchange, problem)
+
     def upstream_failed(self, reason: str) -> None:
         if self._waiting:
             self._try_again(f"it can't be reached: {reason}")
@@ -219,6 +223,11 @@ class Forwarder:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.drop()
+
+    def break_off(self) -> None:
+        """End the provider's request, and record nothing."""
+        self._waiting = False
+        self.drop()
 
     def client_gone(self) -> None:
         """End the provider's request, or let a `Drain` read its end: nobody listens any more."""

@@ -1,6 +1,7 @@
 """What the connections of one worker share, and how a request finds its handler."""
 
 import asyncio
+import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from meshproxy_cli.proxy.refusal import Refusal, refuse
 from meshproxy_cli.proxy.routes import AppRoute, BadRoute, NoRoute, ProbeRoute, Protocol, ProviderRoute, Reply, Routes
 from meshproxy_cli.proxy.sticky import StickySessions
 from meshproxy_cli.proxy.transforms import Collector, Transform, UsageChunkFilter
+from meshproxy_cli.proxy.unexpected import report
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.records import Room
 
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.tunnel.websocket import Tunnel
 
 _SWEEP_S = 0.5
+
+
+class _Swept(typing.Protocol):
+    def sweep(self, now: float) -> None: ...
 
 
 class Gateway:
@@ -192,15 +198,12 @@ class Gateway:
 
     def _sweep(self) -> None:
         now = self.loop.time()
-        for connection in tuple(self.connections):
-            connection.sweep(now)
-        for exchange in tuple(self.exchanges):
-            exchange.sweep(now)
-        for tunnel in tuple(self.tunnels):
-            tunnel.sweep(now)
-        for drain in tuple(self.drains):
-            drain.sweep(now)
-        self.pool.sweep(now)
+        swept: tuple[_Swept, ...] = (*self.connections, *self.exchanges, *self.tunnels, *self.drains, self.pool)
+        for one in swept:
+            try:
+                one.sweep(now)
+            except Exception as problem:  # noqa: BLE001 (the others are to be looked at all the same)
+                report(problem, getattr(one, "request_id", ""))
         self.start_sweeping()
 
 

@@ -2,9 +2,21 @@
 
 from typing import Protocol
 
+from meshproxy_cli.proxy.refusal import Reader
+
 
 class Handler(Protocol):
     """What deals with one request, from its head to the end of its answer."""
+
+    request_id: str
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads an error of ours."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether part of an answer is out, so that no other answer can be given."""
 
     @property
     def wants_more(self) -> bool:
@@ -24,6 +36,9 @@ class Handler(Protocol):
 
     def client_gone(self) -> None:
         """End whatever runs: nobody listens any more."""
+
+    def break_off(self) -> None:
+        """End whatever runs: a step raised what nobody foresaw. The client is the caller's business."""
 
     def from_client(self, data: bytes) -> None:
         """Take bytes of the client after `ClientConnection.switch`."""

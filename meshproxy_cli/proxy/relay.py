@@ -60,6 +60,19 @@ class Relay:
         given = known.get(b"x-request-id") or known.get(b"request-id")
         return given[:200].decode("latin-1") if given else ""
 
+    @property
+    def request_id(self) -> str:
+        """The id of the request that is answered."""
+        return self._exchange.request_id
+
+    @property
+    def begun(self) -> bool:
+        """Whether part of the answer is out."""
+        return self.status != 0 and not self._pending
+
+    def failed(self, problem: Exception) -> None:
+        self._exchange.client.fail(self._exchange, problem)
+
     def answer_started(self, head: AnswerHead) -> None:
         exchange = self._exchange
         if self._forwarder.declines(head):

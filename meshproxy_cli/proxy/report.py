@@ -9,6 +9,7 @@ from meshproxy_cli.proxy.metrics import TTFB_BUCKETS_S
 from meshproxy_cli.proxy.observers import histogram
 from meshproxy_cli.proxy.shipper import Shipper
 from meshproxy_cli.proxy.spool import Spool, segments
+from meshproxy_cli.proxy.unexpected import counts
 from meshproxy_cli.proxy.web.services import Metric, MetricKind, Sample
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def metric_families(gateway: "Gateway", ledger: Ledger, spool: Spool) -> tuple[M
         Metric("requests_total", MetricKind.COUNTER, "Requests of authenticated callers.", requests),
         Metric("refusals_total", MetricKind.COUNTER, "Requests that the proxy refused, by code.", refusals),
         Metric("retries_total", MetricKind.COUNTER, "Requests that were sent once more.", retries),
+        _counter("unexpected_errors_total", "Errors that no code of the proxy foresaw: bugs.", counts.total()),
         _gauge("active_requests", "Requests under way.", len(gateway.exchanges)),
         _gauge("client_connections", "Open connections of clients.", len(gateway.connections)),
         _gauge("idle_provider_connections", "Provider connections kept for later.", gateway.pool.idle_count),

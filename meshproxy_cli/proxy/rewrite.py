@@ -26,7 +26,10 @@ _NOT_RETURNED = re.compile(
 _USUAL_OPTIONS = HOP_BY_HOP | {b"close"}  # what a Connection header names beyond them is dropped as well
 # Websocket subprotocols that carry a credential, since browsers can set no header.
 CREDENTIAL_PROTOCOLS = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-token.")
+_MAX_FIELDS = 7 * 1024  # bytes of header lines that come back: with ours a head stays below 8 KiB
+_LONGEST_REASON = 100
 _DECIDED_SIZE = 4096
+_LONGEST_DECIDED = 100  # bytes of a name whose decision is remembered
 _decided: dict[bytes, bool] = {}
 
 
@@ -35,7 +38,7 @@ def _forwarded(name: bytes) -> bool:
     known = _decided.get(name)
     if known is None:
         known = name not in _NOT_FORWARDED and not name.startswith(_NOT_FORWARDED_PREFIXES)
-        if len(_decided) < _DECIDED_SIZE:
+        if len(_decided) < _DECIDED_SIZE and len(name) <= _LONGEST_DECIDED:
             _decided[name] = known
     return known
 
@@ -83,9 +86,25 @@ def answer_head(head: AnswerHead, request_id: bytes, framing: bytes, *, close: b
     fields = _NOT_RETURNED.sub(b"", head.fields)
     if b"connection" in head.known and (named := set(_listed(head.known[b"connection"])) - _USUAL_OPTIONS):
         fields = b"".join(line for line in fields.splitlines(keepends=True) if _name(line) not in named)
+    if len(fields) > _MAX_FIELDS:
+        fields = _shortened(fields)
+    reason = head.reason[:_LONGEST_REASON]
     return b"HTTP/1.1 %d %b\r\n%bmeshproxy-request-id: %b\r\n%b%b\r\n" % (
-        head.status, head.reason, fields, request_id, b"connection: close\r\n" if close else b"", framing,
+        head.status, reason, fields, request_id, b"connection: close\r\n" if close else b"", framing,
     )  # fmt: skip
+
+
+def _shortened(fields: bytes) -> bytes:
+    """Return header lines without the longest of them, so that a load balancer takes the head."""
+    lines = fields.splitlines(keepends=True)
+    size = len(fields)
+    dropped = set()
+    for number in sorted(range(len(lines)), key=lambda at: len(lines[at]), reverse=True):
+        if size <= _MAX_FIELDS:
+            break
+        size -= len(lines[number])
+        dropped.add(number)
+    return b"".join(line for number, line in enumerate(lines) if number not in dropped)
 
 
 def _name(line: bytes) -> bytes:

@@ -29,7 +29,7 @@ from meshproxy_cli.proxy.tunnel.turns import Turns
 from meshproxy_cli.store.events import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from meshproxy_cli.proxy.exchange import Exchange
     from meshproxy_cli.proxy.gateway import Gateway
@@ -67,7 +67,10 @@ class Tunnel:
         self._answered_goodbye = False
         self._over = False
         self._touched = gateway.loop.time()
-        self._agent = reader_of(exchange.head, exchange.route, stream=True).agent
+        self.request_id = exchange.request_id
+        self.reader = reader_of(exchange.head, exchange.route, stream=True)
+        self.answered = True  # with the switch
+        self._agent = self.reader.agent
         gateway.tunnels.add(self)
 
     @property
@@ -83,6 +86,13 @@ class Tunnel:
 
     def body_complete(self, trailers: list[bytes]) -> None:
         """Take no notice: the request that became this tunnel is over."""
+
+    def break_off(self) -> None:
+        """Close both sides after an error that nobody foresaw."""
+        self._end(_INTERNAL, "internal error", Outcome.REFUSED)
+
+    def failed(self, problem: Exception) -> None:
+        self._client.fail(self, problem)
 
     # From the client
 
@@ -150,8 +160,15 @@ class Tunnel:
             return False
         self._looked_up, self._looking_up = problem.ident, True
         self._waiting.appendleft(message)
-        lookup.ask(problem.ident, self._found)
+        lookup.ask(problem.ident, lambda found: self._guarded(self._found, found))
         return True
+
+    def _guarded(self, step: "Callable[..., None]", *arguments: object) -> None:
+        """Take a step in a callback: what it raises ends this websocket, as in `ClientConnection.fail`."""
+        try:
+            step(*arguments)
+        except Exception as problem:  # noqa: BLE001 (whatever it is)
+            self._client.fail(self, problem)
 
     def _found(self, found: Found) -> None:
         self._looking_up = False
@@ -168,7 +185,9 @@ class Tunnel:
         if isinstance(verdict, Future):
             self._pending = verdict
             loop = self._gateway.loop
-            verdict.add_done_callback(lambda done: loop.call_soon_threadsafe(self._decided, done, turn, raw))
+            verdict.add_done_callback(
+                lambda done: loop.call_soon_threadsafe(self._guarded, self._decided, done, turn, raw)
+            )
         else:
             self._admitted(verdict, turn, raw)
 

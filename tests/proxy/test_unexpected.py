@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshproxy_cli.proxy import unexpected
-from meshproxy_cli.proxy.authorise import Authoriser
+from meshproxy_cli.proxy.request.authorization import Authoriser
 from meshproxy_cli.proxy.signature import signed_by
 from meshproxy_cli.store.records import SigningKey
 from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem

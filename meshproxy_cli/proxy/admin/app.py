@@ -7,11 +7,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.web import dashboard, health, metrics, openapi
-from meshproxy_cli.proxy.web.dashboard.pages import error_page
-from meshproxy_cli.proxy.web.problems import Problem, answer_problem
-from meshproxy_cli.proxy.web.rest import ENDPOINTS
-from meshproxy_cli.proxy.web.services import WebServices
+from meshproxy_cli.proxy.admin import dashboard, health, metrics, openapi
+from meshproxy_cli.proxy.admin.dashboard.pages import error_page
+from meshproxy_cli.proxy.admin.problems import Problem, answer_problem
+from meshproxy_cli.proxy.admin.rest import ENDPOINTS
+from meshproxy_cli.proxy.admin.services import WebServices
 
 
 async def _root(_: Request) -> Response:

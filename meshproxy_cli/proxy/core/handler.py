@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from meshproxy_cli.proxy.refusal import Reader
+from meshproxy_cli.proxy.core.errors import Reader
 
 
 class Handler(Protocol):

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from meshproxy_cli.proxy.chunked import LAST_CHUNK, chunk
-from meshproxy_cli.proxy.guard import RequestHead
-from meshproxy_cli.proxy.ids import new_request_id
-from meshproxy_cli.proxy.local import INTERNAL_ERROR
-from meshproxy_cli.proxy.refusal import MAX_OWN_HEAD, Reader, Refusal, reason_phrase, render
+from meshproxy_cli.proxy.core.errors import MAX_OWN_HEAD, Reader, Refusal, reason_phrase, render
+from meshproxy_cli.proxy.core.ids import new_request_id
+from meshproxy_cli.proxy.downstream.static_answers import INTERNAL_ERROR
+from meshproxy_cli.proxy.http1.chunked import LAST_CHUNK, chunk
+from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.unexpected import report
 
 if TYPE_CHECKING:

@@ -11,12 +11,18 @@ import struct
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from meshproxy_cli.proxy.chunked import ChunkedReader, MalformedChunkError
-from meshproxy_cli.proxy.exchange import Exchange
-from meshproxy_cli.proxy.guard import CHUNKED, MalformedHeadError, RequestHead, check_partial_head, read_request_head
-from meshproxy_cli.proxy.ids import new_request_id
-from meshproxy_cli.proxy.local import INTERNAL_ERROR, LocalAnswer
-from meshproxy_cli.proxy.refusal import Reader, Refusal, render
+from meshproxy_cli.proxy.core.errors import Reader, Refusal, render
+from meshproxy_cli.proxy.core.ids import new_request_id
+from meshproxy_cli.proxy.downstream.static_answers import INTERNAL_ERROR, LocalAnswer
+from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError
+from meshproxy_cli.proxy.http1.head import (
+    CHUNKED,
+    MalformedHeadError,
+    RequestHead,
+    check_partial_head,
+    read_request_head,
+)
+from meshproxy_cli.proxy.request.lifecycle import Exchange
 from meshproxy_cli.proxy.unexpected import report
 
 if TYPE_CHECKING:

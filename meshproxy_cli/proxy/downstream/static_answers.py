@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING, Self
 
-from meshproxy_cli.proxy.guard import RequestHead
-from meshproxy_cli.proxy.ids import new_request_id
-from meshproxy_cli.proxy.refusal import Reader, Refusal, answer, reader_astray, render
-from meshproxy_cli.proxy.routes import Protocol
+from meshproxy_cli.proxy.core.errors import Reader, Refusal, answer, reader_astray, render
+from meshproxy_cli.proxy.core.ids import new_request_id
+from meshproxy_cli.proxy.core.routes import Protocol
+from meshproxy_cli.proxy.http1.head import RequestHead
 
 if TYPE_CHECKING:
-    from meshproxy_cli.proxy.gateway import Gateway
-    from meshproxy_cli.proxy.handler import Handler
-    from meshproxy_cli.proxy.listener import ClientConnection
+    from meshproxy_cli.proxy.core.handler import Handler
+    from meshproxy_cli.proxy.downstream.connection import ClientConnection
+    from meshproxy_cli.proxy.request.gateway import Gateway
 
 INTERNAL_ERROR = Refusal(
     status=500,

@@ -4,13 +4,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.ledger import Ledger
-from meshproxy_cli.proxy.metrics import TTFB_BUCKETS_S
-from meshproxy_cli.proxy.observers import histogram
-from meshproxy_cli.proxy.shipper import Shipper
-from meshproxy_cli.proxy.spool import Spool, segments
+from meshproxy_cli.proxy.admin.services import Metric, MetricKind, Sample
+from meshproxy_cli.proxy.events.observers import histogram
+from meshproxy_cli.proxy.events.recorder import Ledger
+from meshproxy_cli.proxy.events.shipper import Shipper
+from meshproxy_cli.proxy.events.spool import Spool, segments
+from meshproxy_cli.proxy.metrics.counters import TTFB_BUCKETS_S
 from meshproxy_cli.proxy.unexpected import counts
-from meshproxy_cli.proxy.web.services import Metric, MetricKind, Sample
 
 if TYPE_CHECKING:
     from meshproxy_cli.proxy.request.gateway import Gateway

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from meshproxy_cli.proxy.bounded import BoundedCache
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.directory import Directory
-from meshproxy_cli.proxy.guard import RequestHead
-from meshproxy_cli.proxy.refusal import RefusedError, refuse
-from meshproxy_cli.proxy.rewrite import CREDENTIAL_PROTOCOLS
-from meshproxy_cli.proxy.routes import ProviderRoute
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.directory import Directory
+from meshproxy_cli.proxy.core.errors import RefusedError, refuse
+from meshproxy_cli.proxy.core.routes import ProviderRoute
+from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.signature import signed_by
+from meshproxy_cli.proxy.upstream.forwarded_headers import CREDENTIAL_PROTOCOLS
 from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem
 from meshproxy_cli.tokens.participant import check_times, decode_unverified, verify
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.guard import AnswerHead
+from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.unexpected import report
 
 if TYPE_CHECKING:

@@ -28,11 +28,9 @@ from meshproxy_cli.proxy.metrics.counters import Metrics
 from meshproxy_cli.proxy.ownership.lookup import OwnerLookup
 from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.proxy.providers import DIALECTS
-from meshproxy_cli.proxy.refusal import Refusal, refuse
-from meshproxy_cli.proxy.routes import AppRoute, BadRoute, NoRoute, ProbeRoute, Protocol, ProviderRoute, Reply, Routes
-from meshproxy_cli.proxy.sticky import StickySessions
-from meshproxy_cli.proxy.transforms import Collector, Transform, UsageChunkFilter
+from meshproxy_cli.proxy.request.transforms import Collector, Transform, UsageChunkFilter
 from meshproxy_cli.proxy.unexpected import report
+from meshproxy_cli.proxy.upstream.session_affinity import StickySessions
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.records import Room
 

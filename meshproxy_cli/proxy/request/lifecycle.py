@@ -10,15 +10,7 @@ from datetime import UTC, datetime
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.core.errors import Refusal, RefusedError, UnknownIdError, answer, reader_of, render, too_large
-from meshproxy_cli.proxy.core.ids import as_uuid, new_request_id
-from meshproxy_cli.proxy.core.routes import Reply
-from meshproxy_cli.proxy.events.entry import Entry
-from meshproxy_cli.proxy.http1.head import AnswerHead
-from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending, is_free
-from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
-from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
-from meshproxy_cli.proxy.refusal import (
+from meshproxy_cli.proxy.core.errors import (
     Reader,
     Refusal,
     RefusedError,
@@ -28,9 +20,14 @@ from meshproxy_cli.proxy.refusal import (
     render,
     too_large,
 )
-from meshproxy_cli.proxy.rewrite import switch_head
-from meshproxy_cli.proxy.routes import Reply
-from meshproxy_cli.proxy.tunnel.websocket import Tunnel
+from meshproxy_cli.proxy.core.ids import as_uuid, new_request_id
+from meshproxy_cli.proxy.core.routes import Reply
+from meshproxy_cli.proxy.events.entry import Entry
+from meshproxy_cli.proxy.http1.head import AnswerHead
+from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending, is_free
+from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
+from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
+from meshproxy_cli.proxy.upstream.forwarded_headers import switch_head
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.proxy.websocket.tunnel import Tunnel
 from meshproxy_cli.store.events import Outcome

@@ -6,9 +6,9 @@ Encrypted reasoning is bound to the provider's account, so a session must not ch
 from collections.abc import Sequence
 
 from meshproxy_cli.proxy.bounded import BoundedCache
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.config import Provider
-from meshproxy_cli.proxy.target import Target
+from meshproxy_cli.proxy.config.server import Provider
+from meshproxy_cli.proxy.config.targets import Target
+from meshproxy_cli.proxy.core.caller import Caller
 
 _MOST_BYTES = 32 * 1024 * 1024
 _ENTRY_BYTES = 500

@@ -13,6 +13,7 @@ from meshproxy_cli.tokens.jws import Json
 ROLES: Final = ("user", "agent", "tool")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _GRANTS_READ = ("role", "api", "room")
+_LATEST: Final = 2**53  # seconds: beyond it not every JSON number is exact, and `math` and floats overflow
 
 
 class TokenProblem(enum.StrEnum):
@@ -89,6 +90,11 @@ def read_claims(payload: Mapping[str, Json]) -> ParticipantToken:
     )
 
 
+def read_key_id(payload: Mapping[str, Json]) -> str:
+    """Read the id of the API key that a payload names, and nothing else; raise `TokenError` (malformed)."""
+    return _id(payload, "kid")
+
+
 def _read_grants(value: Json) -> Mapping[str, Json]:
     if not isinstance(value, list):
         raise _malformed("it has no list of grants")
@@ -144,7 +150,7 @@ def _time(payload: Mapping[str, Json], name: str) -> int | None:
     value = payload.get(name)
     if value is None and name not in payload:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LATEST <= value <= _LATEST:
         raise _malformed(f"its {name!r} is not a time in Unix seconds")
     return math.floor(value)
 

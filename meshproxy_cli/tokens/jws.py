@@ -63,7 +63,8 @@ def split(token: str) -> SignedToken:
 def _check_header(header: Mapping[str, Json]) -> None:
     if header.get("alg") != ALGORITHM:
         raise AlgorithmError("participant tokens are signed with HS256")
-    if str(header.get("typ", "JWT")).upper() != "JWT":
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.upper() != "JWT":
         raise MalformedTokenError("its header says that it is no JWT")
     if "crit" in header or "b64" in header:
         raise MalformedTokenError("its header asks for extensions that participant tokens do not have")

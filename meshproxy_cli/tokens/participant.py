@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from meshproxy_cli.tokens import jws
 from meshproxy_cli.tokens.apikey import ApiKey, strong_enough
-from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem, read_claims
+from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem, read_claims, read_key_id
 from meshproxy_cli.tokens.jws import Json
 from meshproxy_cli.tokens.tokenspec import TokenSpec
 
@@ -76,20 +76,33 @@ def mint(
     return token
 
 
-def verify(token: str, find_key: Callable[[str], SigningSecret | None], *, now: int) -> ParticipantToken:
+def _signed_by(_token: str, signed: jws.SignedToken, secret: str) -> bool:
+    return signed.signed_by(secret)
+
+
+def verify(
+    token: str,
+    find_key: Callable[[str], SigningSecret | None],
+    *,
+    now: int,
+    signed_by: Callable[[str, jws.SignedToken, str], bool] = _signed_by,
+) -> ParticipantToken:
     """Check a token in every respect but what it is used for; raise `TokenError` with the reason.
 
-    `find_key` gets the id that the token names. Whether the room and the model fit is for the caller to say.
+    `find_key` gets the id that the token names. `signed_by` compares the signature with a secret. Nothing else of the
+    payload is read before that. Whether the room and the model fit is for the caller to say.
     """
     signed = _split(token)
-    claims = read_claims(signed.payload)
-    if signed.header.get("kid", claims.key_id) != claims.key_id:
+    key_id = read_key_id(signed.payload)
+    named = signed.header.get("kid", key_id)
+    if not isinstance(named, str) or named.lower() != key_id:
         raise TokenError(TokenProblem.MALFORMED, "this is no participant token: it names two API keys")
-    key = find_key(claims.key_id)
+    key = find_key(key_id)
     if key is None or not strong_enough(key.secret):
         raise TokenError(TokenProblem.UNKNOWN_KEY, "the token was signed with an API key that is not known here")
-    if not signed.signed_by(key.secret):
+    if not signed_by(token, signed, key.secret):
         raise TokenError(TokenProblem.BAD_SIGNATURE, "the token's signature is not that of the API key it names")
+    claims = read_claims(signed.payload)
     _check_key(claims, key)
     check_times(claims, now=now)
     return claims

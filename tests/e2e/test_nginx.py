@@ -1,5 +1,6 @@
 """The nginx configuration of `deploy/`, in front of a real Room Proxy."""
 
+import base64
 import hashlib
 import http.client
 import json
@@ -183,3 +184,45 @@ def test_what_was_sent_is_never_sent_again(tmp_path: Path, token: str) -> None:
     assert answer.status == 502
     assert answer.headers["Content-Type"] == "application/json"
     assert "load balancer" in answer.json()["error"]["message"]
+
+
+def get(nginx: Nginx, path: str) -> Answer:
+    connection = http.client.HTTPSConnection("localhost", nginx.port, context=nginx.tls(), timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()
+
+
+def test_a_get_that_was_sent_is_not_sent_again_and_counts_against_no_server(
+    tmp_path: Path, room_proxy: RoomProxy
+) -> None:
+    good = urlsplit(room_proxy.url).port or 0
+    with Breaking().running() as one, running_nginx(tmp_path, [one.port, one.port, good]) as nginx:
+        for number in range(1, 25):
+            before = one.requests
+            answer = get(nginx, "/healthz?ping")
+            assert one.requests - before <= 1
+            assert answer.status == (502 if one.requests > before else 200), number
+
+
+def test_a_get_passes_over_machines_that_are_down(tmp_path: Path, room_proxy: RoomProxy) -> None:
+    good = urlsplit(room_proxy.url).port or 0
+    with socket.socket() as down, socket.socket() as other:
+        ports = []
+        for one in (down, other):
+            one.bind(("127.0.0.1", 0))
+            ports.append(one.getsockname()[1])
+        with running_nginx(tmp_path, [*ports, good]) as nginx:
+            assert {get(nginx, "/healthz").status for _ in range(10)} == {200}
+
+
+def test_no_attacker_takes_the_servers_from_others(nginx: Nginx, token: str) -> None:
+    huge = base64.urlsafe_b64encode(b'{"exp":' + b"9" * 400 + b"}").decode().rstrip("=")
+    forged = f"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{huge}.AAAA"
+    for number in range(10):
+        assert get(nginx, "/dashboard?" + '"' * 7000).status == 303
+        assert post(nginx, forged, large(1)).status == 401
+        assert post(nginx, token, large(1), session=f"victim-{number}").status == 200

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.admin import dashboard, health, metrics, openapi
+from meshproxy_cli.proxy.admin.dashboard.pages import error_page
 from meshproxy_cli.proxy.admin.problems import Problem, answer_problem
 from meshproxy_cli.proxy.admin.rest import ENDPOINTS
 from meshproxy_cli.proxy.admin.services import WebServices
@@ -30,6 +31,13 @@ async def _answer_http(request: Request, problem: Exception) -> Response:
     )
 
 
+async def _answer_unexpected(request: Request, problem: Exception) -> Response:
+    """Answer 500 in the form of what was asked; Starlette raises the error once more, for the log."""
+    if not request.scope["path"].startswith("/dashboard"):
+        return await answer_problem(request, problem)
+    return error_page(request, None, Problem(500, "internal_error", "The server failed; its log has the reason."))
+
+
 def create_app(services: WebServices) -> Starlette:
     """Return the application. It keeps no state but `services`, and never touches the store on the event loop."""
     app = Starlette(
@@ -45,7 +53,7 @@ def create_app(services: WebServices) -> Starlette:
             Problem: answer_problem,
             MeshproxyError: answer_problem,
             HTTPException: _answer_http,
-            Exception: answer_problem,
+            Exception: _answer_unexpected,
         },
     )
     app.state.services = services

@@ -189,6 +189,10 @@ def _status(refusal: Refusal, reader: Reader) -> int:
     return refusal.status
 
 
+#: Bytes of the largest head that an answer of ours has: load balancers take 8 KiB for a server's failure beyond it.
+MAX_OWN_HEAD = 8 * 1024
+
+
 def answer(
     status: int,
     body: bytes,
@@ -210,6 +214,8 @@ def answer(
     if close:
         lines.append("connection: close")
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    if len(head) > MAX_OWN_HEAD:
+        raise ValueError("the head of an answer is too large")
     return head if head_only else head + body
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Protocol
 
+from meshproxy_cli.proxy.core.errors import Reader
+
 
 class Client(Protocol):
     """The client's connection, as those see it who answer a request."""
@@ -20,6 +22,9 @@ class Client(Protocol):
 
     def abort(self, *, reset: bool = False) -> None:
         """End the connection at once, so that the client sees that the answer is not whole."""
+
+    def fail(self, handler: "Handler", problem: Exception) -> "Handler | None":
+        """Answer 500 in place of a handler that raised; return what reads the rest of its request, if any."""
 
 
 class Sweepable(Protocol):
@@ -59,6 +64,16 @@ class UnreadAnswer(Sweepable, Protocol):
 class Handler(Protocol):
     """What deals with one request, from its head to the end of its answer."""
 
+    request_id: str
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads an error of ours."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether part of an answer is out, so that no other answer can be given."""
+
     @property
     def wants_more(self) -> bool:
         """Whether the client, who asks first (`Expect: 100-continue`), shall send the body."""
@@ -77,6 +92,9 @@ class Handler(Protocol):
 
     def client_gone(self) -> None:
         """End whatever runs: nobody listens any more."""
+
+    def break_off(self) -> None:
+        """End whatever runs: a step raised what nobody foresaw. The client is the caller's business."""
 
     def from_client(self, data: bytes) -> None:
         """Take bytes of the client after its connection became a tunnel."""

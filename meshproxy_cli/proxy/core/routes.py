@@ -6,10 +6,11 @@ characters are checked). Paths: MeshAgent's Room Proxy.
 
 import enum
 import re
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
+
+from meshproxy_cli.proxy.core.bounded_cache import BoundedCache
 
 Protocol = Literal["openai", "anthropic"]
 
@@ -136,14 +137,15 @@ _WITHOUT_ROOM = ("/v1/", "/openai/")
 _PROBE_METHODS = _GET
 _PROBES = frozenset({"", "/", "/v1", "/v1/", "/api/hello", "/v1/api/hello"})
 _AMBIGUOUS = re.compile(r"//|\\|%2f|%5c|%00|(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-_CACHE_SIZE = 2048
+_CACHE_BYTES = 4 * 1024 * 1024
+_ENTRY_BYTES = 500
 
 
 class Routes:
     """Matches targets, remembering the latest ones."""
 
     def __init__(self) -> None:
-        self._cache: OrderedDict[tuple[bytes, bytes], Route] = OrderedDict()
+        self._cache: BoundedCache[tuple[bytes, bytes], Route] = BoundedCache(_CACHE_BYTES)
 
     def match(self, method: bytes, path: bytes) -> Route:
         """Return the route of a request's path (the target up to its `?`)."""
@@ -151,9 +153,7 @@ class Routes:
         route = self._cache.get(key)
         if route is None:
             route = match(method, path)
-            self._cache[key] = route
-            if len(self._cache) > _CACHE_SIZE:
-                self._cache.popitem(last=False)
+            self._cache.put(key, route, _ENTRY_BYTES + 6 * len(path))
         return route
 
 

@@ -4,22 +4,24 @@ One task per request; bodies are collected, since everything here is small. Noth
 """
 
 import asyncio
-import logging
 from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from meshproxy_cli.proxy.core.errors import Reader, Refusal, reason_phrase, render
+from meshproxy_cli.proxy.core.errors import MAX_OWN_HEAD, Reader, Refusal, reason_phrase, render
 from meshproxy_cli.proxy.core.handler import Client
 from meshproxy_cli.proxy.core.ids import new_request_id
+from meshproxy_cli.proxy.core.unexpected import report
 from meshproxy_cli.proxy.core.web_app import App, Message
+from meshproxy_cli.proxy.downstream.static_answers import INTERNAL_ERROR
 from meshproxy_cli.proxy.http1.chunked import LAST_CHUNK, chunk
 from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.request.gateway import Gateway
 
 _LARGEST_BODY = 1024 * 1024
+_TOO_LARGE = Refusal(status=413, code="request_too_large", message="Room Proxy: a request may have 1 MiB at most here.")
 _BODYLESS = frozenset({204, 304})
-_log = logging.getLogger(__name__)
+_KEPT_BODY = 64 * 1024 + 1  # one more than `endpoint.MAX_BODY`: the application sees what is too large
 
 
 class AppExchange:
@@ -43,20 +45,31 @@ class AppExchange:
         self.request_id = new_request_id()
 
     @property
+    def reader(self) -> Reader:
+        """Who reads an error of ours."""
+        return Reader(protocol="openai", method=self._head.method)
+
+    @property
+    def answered(self) -> bool:
+        """Whether part of an answer is out."""
+        return self._started or self._over
+
+    @property
     def wants_more(self) -> bool:
         return True
 
     def begin(self) -> bool:
         if self._head.length > _LARGEST_BODY:
-            self._refuse(413, "request_too_large", "a request may have 1 MiB at most here")
+            self._refuse(_TOO_LARGE)
             return False
         return True
 
     def body_piece(self, data: bytes) -> bool:
-        self._pieces.append(data)
+        if self._size < _KEPT_BODY:
+            self._pieces.append(data[: _KEPT_BODY - self._size])
         self._size += len(data)
         if self._size > _LARGEST_BODY:
-            self._refuse(413, "request_too_large", "a request may have 1 MiB at most here")
+            self._refuse(_TOO_LARGE)
             return False
         return True
 
@@ -82,20 +95,24 @@ class AppExchange:
         if self._task is not None:
             self._task.cancel()
 
+    def break_off(self) -> None:
+        """End what runs."""
+        self.client_gone()
+
     def from_client(self, data: bytes) -> None:
         """Take nothing: the application has no websockets."""
 
     async def _run(self, app: App) -> None:
         try:
             await app(self._scope(), self._receive, self._send)
-        except Exception:  # noqa: BLE001 (whatever it is, this request ends and the others go on)
-            _log.exception("the web application failed", extra={"request_id": self.request_id})
+        except Exception as problem:  # noqa: BLE001 (see `ClientConnection.fail`)
+            report(problem, self.request_id)
         if self._over or self._gone.is_set():
             return
         if self._started:
             self._client.abort()
         else:
-            self._refuse(500, "internal_error", "the web application failed; the server's log has more")
+            self._refuse(INTERNAL_ERROR)
 
     def _scope(self) -> MutableMapping[str, Any]:
         path, _, query = self._head.target.partition(b"?")
@@ -138,7 +155,6 @@ class AppExchange:
             self._body(message.get("body", b""), more=message.get("more_body", False))
 
     def _start(self, message: Message) -> None:
-        self._started = True
         status = message["status"]
         headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", [])]
         if status in _BODYLESS:
@@ -153,7 +169,11 @@ class AppExchange:
             headers.append((b"connection", b"close"))
         lines = [name + b": " + value for name, value in headers]
         start = f"HTTP/1.1 {status} {reason_phrase(status)}".encode()
-        self._client.send(b"\r\n".join([start, *lines]) + b"\r\n\r\n")
+        block = b"\r\n".join([start, *lines]) + b"\r\n\r\n"
+        if len(block) > MAX_OWN_HEAD:
+            raise ValueError("the head of an answer is too large")
+        self._started = True
+        self._client.send(block)
 
     def _body(self, data: bytes, *, more: bool) -> None:
         if self._head.method == b"HEAD":
@@ -167,9 +187,8 @@ class AppExchange:
             self._over = True
             self._client.finish(keep=not self._closes)
 
-    def _refuse(self, status: int, code: str, reason: str) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         self._over = True
-        refusal = Refusal(status=status, code=code, message=f"Room Proxy: {reason}.")
-        _, data = render(refusal, Reader(protocol="openai"), self.request_id, close=True)
+        _, data = render(refusal, self.reader, self.request_id, close=True)
         self._client.send(data)
         self._client.finish(keep=False)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 from meshproxy_cli.proxy.core.errors import Reader, Refusal, render
 from meshproxy_cli.proxy.core.ids import new_request_id
+from meshproxy_cli.proxy.core.unexpected import report
 from meshproxy_cli.proxy.downstream.dispatcher import dispatch
+from meshproxy_cli.proxy.downstream.static_answers import INTERNAL_ERROR, LocalAnswer
 from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError
 from meshproxy_cli.proxy.http1.head import (
     CHUNKED,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _PIPELINED_BYTES = 64 * 1024
 _WRITE_BUFFER_BYTES = 64 * 1024
 _CLOSING_S = 2.0
+_REMEMBERED_HEAD = 8 * 1024  # bytes of a head that an idle connection keeps, to compare the next one with
 _RESET = struct.pack("ii", 1, 0)  # linger for no time
 
 
@@ -60,6 +63,7 @@ class ClientConnection(asyncio.Protocol):
         "_congested",
         "_gateway",
         "_handler",
+        "_head",
         "_keep",
         "_last",
         "_need",
@@ -77,6 +81,7 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = b""
         self._seen = 0  # how much of the buffer was looked through for the end of a head
         self._handler: Handler | None = None
+        self._head: RequestHead | None = None  # of the request that is under way
         self._last: Prepared | None = None  # the latest head for a provider
         self._chunks: ChunkedReader | None = None
         self._need = 0
@@ -103,24 +108,40 @@ class ClientConnection(asyncio.Protocol):
         handler, self._handler = self._handler, None
         self._phase = _CLOSING
         if handler is not None:
-            handler.client_gone()
+            try:
+                handler.client_gone()
+            except Exception as problem:  # noqa: BLE001 (see `fail`)
+                report(problem, handler.request_id)
 
     def eof_received(self) -> None:
         """Close: a client that stops sending is gone, whatever it still waits for."""
 
     def pause_writing(self) -> None:
         self._congested = True
-        if self._handler is not None:
-            self._handler.client_congested(congested=True)
+        self._tell_congested()
 
     def resume_writing(self) -> None:
         self._congested = False
         if self._handler is not None:
-            self._handler.client_congested(congested=False)
+            self._tell_congested()
         else:
             self._next()
 
+    def _tell_congested(self) -> None:
+        handler = self._handler
+        if handler is not None:
+            try:
+                handler.client_congested(congested=self._congested)
+            except Exception as problem:  # noqa: BLE001 (see `fail`)
+                self.fail(handler, problem)
+
     def data_received(self, data: bytes) -> None:
+        try:
+            self._received(data)
+        except Exception as problem:  # noqa: BLE001 (see `fail`)
+            self._crash(problem)
+
+    def _received(self, data: bytes) -> None:
         phase = self._phase
         if phase is _HEAD:
             last, held = self._last, self._buffer
@@ -189,6 +210,56 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
             self.transport.resume_reading()
 
+    def fail(self, handler: "Handler", problem: Exception) -> "Handler | None":
+        """Answer 500 in place of a handler of which a step raised; return what reads the rest of its request, if any.
+
+        This is the boundary for whatever nobody foresaw: each callback that runs a handler's code leads here.
+        """
+        report(problem, handler.request_id)
+        if self._handler is not handler or self.transport.is_closing():
+            return None
+        answered, tunnel = handler.answered, self._phase is _TUNNEL
+        head = self._head
+        self._break_off(handler)
+        if tunnel or answered or head is None:
+            if not tunnel:
+                self.abort(reset=True)
+            return None
+        self._handler = instead = LocalAnswer.in_place_of(self._gateway, self, head, handler)
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        if self._phase is _ANSWER:
+            instead.body_complete([])
+        return instead
+
+    def _break_off(self, handler: "Handler") -> None:
+        self._handler = None
+        try:
+            handler.break_off()
+        except Exception as problem:  # noqa: BLE001 (it is broken: only the first error matters)
+            report(problem, handler.request_id)
+            if self._phase is _TUNNEL:
+                self.abort()
+
+    def _crash(self, problem: Exception) -> None:
+        """Answer 500 and close: an error outside of a handler, after which it is unknown where a request begins."""
+        handler = self._handler
+        if handler is not None and self._phase is _TUNNEL:
+            self.fail(handler, problem)
+            return
+        report(problem, self.request_id)
+        if self.transport.is_closing():
+            return
+        reader = Reader(protocol="openai")
+        answered = self._phase is _ANSWER
+        if handler is not None:
+            reader, answered = handler.reader, handler.answered
+            self._break_off(handler)
+        if answered:
+            self.abort(reset=True)
+        else:
+            self._answer_last(INTERNAL_ERROR, reader)
+
     def abort(self, *, reset: bool = False) -> None:
         """End the connection at once: the client must see that the answer is not whole.
 
@@ -247,7 +318,10 @@ class ClientConnection(asyncio.Protocol):
         if self._phase is _HEAD and not self._congested and not self.transport.is_closing():
             self.transport.resume_reading()
             if self._buffer:
-                self._read_head(self._buffer)
+                try:
+                    self._read_head(self._buffer)
+                except Exception as problem:  # noqa: BLE001 (see `fail`)
+                    self._crash(problem)
 
     def _read_head(self, data: bytes) -> None:
         seen = self._seen
@@ -267,11 +341,12 @@ class ClientConnection(asyncio.Protocol):
         self._buffer, self._seen = b"", 0
         handler = dispatch(self._gateway, self, head, block)
         if isinstance(handler, Exchange):
-            self._last = handler.prepared
+            self._last = handler.prepared if len(block) <= _REMEMBERED_HEAD else None
         self._begin(handler, head, head.keeps_alive, data[end + 4 :])
 
     def _begin(self, handler: "Handler", head: RequestHead, keep: bool, rest: bytes) -> None:  # noqa: FBT001 (once)
         self._handler = handler
+        self._head = head
         self._keep = keep
         self._phase = _BODY
         self._since = monotonic()
@@ -279,13 +354,20 @@ class ClientConnection(asyncio.Protocol):
             self._need, self._chunks = 0, ChunkedReader(bounded=True)
         else:
             self._need, self._chunks = head.length, None
-        if not handler.begin() or self._handler is not handler:
+        try:
+            begun = handler.begin()
+        except Exception as problem:  # noqa: BLE001 (see `fail`)
+            instead = self.fail(handler, problem)
+            if instead is None:
+                return
+            handler = instead
+            begun = handler.begin()
+        if not begun or self._handler is not handler:
             return
         if self._chunks is None and self._need == len(rest):  # all of it is here, as it mostly is
             self._need = 0
-            if not rest or (handler.body_piece(rest) and self._handler is handler):
-                self._phase = _ANSWER
-                handler.body_complete([])
+            if not rest or self._take(rest):
+                self._complete(b"", [])
         elif self._need == 0 and self._chunks is None:
             self._complete(rest, [])
         elif rest:
@@ -324,13 +406,22 @@ class ClientConnection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> bool:
         handler = self._handler
-        return handler is not None and handler.body_piece(data) and self._handler is handler
+        if handler is None:
+            return False
+        try:
+            return handler.body_piece(data) and self._handler is handler
+        except Exception as problem:  # noqa: BLE001 (see `fail`)
+            return self.fail(handler, problem) is not None
 
     def _complete(self, rest: bytes, trailers: list[bytes]) -> None:
         self._phase = _ANSWER
         self._buffer = rest
-        if self._handler is not None:
-            self._handler.body_complete(trailers)
+        handler = self._handler
+        if handler is not None:
+            try:
+                handler.body_complete(trailers)
+            except Exception as problem:  # noqa: BLE001 (see `fail`)
+                self.fail(handler, problem)
 
     def _refuse(self, message: str) -> None:
         """Answer 400 and close: where the next request begins is not known any more."""
@@ -340,7 +431,10 @@ class ClientConnection(asyncio.Protocol):
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.client_gone()
-        _, data = render(refusal, Reader(protocol="openai"), new_request_id(), close=True)
+        self._answer_last(refusal, Reader(protocol="openai"))
+
+    def _answer_last(self, refusal: Refusal, reader: Reader) -> None:
+        _, data = render(refusal, reader, new_request_id(), close=True)
         self._gateway.metrics.refused(refusal.code)
         self.transport.write(data)
         self._need = 1  # whatever still comes is not to reset the connection before the answer is read

@@ -2,18 +2,35 @@
 
 from typing import Self
 
-from meshproxy_cli.proxy.core.errors import Refusal, answer, reader_astray, render
-from meshproxy_cli.proxy.core.handler import Client
+from meshproxy_cli.proxy.core.errors import Reader, Refusal, answer, reader_astray, render
+from meshproxy_cli.proxy.core.handler import Client, Handler
 from meshproxy_cli.proxy.core.ids import new_request_id
 from meshproxy_cli.proxy.core.routes import Protocol
 from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.request.gateway import Gateway
 
+INTERNAL_ERROR = Refusal(
+    status=500,
+    code="internal_error",
+    message="Room Proxy: an unexpected error in the proxy. Its admin finds the request id in the server's log.",
+)
+
 
 class LocalAnswer:
     """A `Handler` that reads the request to its end and then answers 200 without a body, or refuses."""
 
-    __slots__ = ("_client", "_close", "_gateway", "_head", "_protocol", "_refusal", "_size")
+    __slots__ = (
+        "_client",
+        "_close",
+        "_gateway",
+        "_head",
+        "_protocol",
+        "_reader",
+        "_refusal",
+        "_size",
+        "answered",
+        "request_id",
+    )
 
     def __init__(self, gateway: Gateway, client: Client, head: RequestHead) -> None:
         self._gateway = gateway
@@ -21,6 +38,9 @@ class LocalAnswer:
         self._head = head
         self._refusal: Refusal | None = None
         self._protocol: Protocol = "openai"
+        self._reader: Reader | None = None
+        self.request_id = new_request_id()
+        self.answered = False
         self._close = not head.keeps_alive
         self._size = 0
 
@@ -41,6 +61,20 @@ class LocalAnswer:
         made._protocol = protocol
         made._close = made._close or close
         return made
+
+    @classmethod
+    def in_place_of(cls, gateway: Gateway, client: Client, head: RequestHead, failed: Handler) -> Self:
+        """Return one that answers 500 for a handler that raised."""
+        made = cls(gateway, client, head)
+        made._refusal = INTERNAL_ERROR
+        made._reader = failed.reader
+        made.request_id = failed.request_id
+        return made
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads an error of ours."""
+        return self._reader or reader_astray(self._head, self._protocol)
 
     @property
     def wants_more(self) -> bool:
@@ -66,18 +100,21 @@ class LocalAnswer:
         self._answer()
 
     def _answer(self) -> None:
-        request_id = new_request_id()
+        request_id = self.request_id
+        self.answered = True
         if self._refusal is None:
             data = answer(200, b"", request_id, kind="text/plain", close=self._close)
         else:
             self._gateway.metrics.refused(self._refusal.code)
-            reader = reader_astray(self._head, self._protocol)
-            data = render(self._refusal, reader, request_id, close=self._close)[1]
+            data = render(self._refusal, self.reader, request_id, close=self._close)[1]
         self._client.send(data)
         self._client.finish(keep=not self._close)
 
     def client_congested(self, *, congested: bool) -> None:
         """Take no notice: the answer is small."""
+
+    def break_off(self) -> None:
+        """Take no notice: nothing runs."""
 
     def client_gone(self) -> None:
         """Take no notice: nothing runs."""

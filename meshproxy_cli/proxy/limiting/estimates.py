@@ -18,6 +18,7 @@ _INPUT_PRICE = 5_000_000
 _OUTPUT_PRICE = 25_000_000
 _WEIGHT = 0.1
 _MODELS = 1000
+_LONGEST_MODEL = 200
 
 
 @dataclass(slots=True)
@@ -74,6 +75,8 @@ class Estimator:
     def learn(self, estimate: Estimate, event: UsageEvent) -> None:
         """Compare an answered request with what was guessed."""
         if event.outcome is not Outcome.OK or not event.metered or not used_tokens(event):
+            return
+        if len(estimate.model) > _LONGEST_MODEL:
             return
         if len(self._tokens) > _MODELS:  # model names come from clients
             self._tokens.clear()

@@ -22,6 +22,7 @@ _LARGEST_FILE = 16 * 1024 * 1024
 LINE_BYTES = 65  # 32 hex digits of the id, a mark, 31 of the owner, a line end
 #: Marks of a line: for other machines, too, or for this one only.
 SHARED, OWN = b" ", b"-"
+_LONGEST_ROOM = 200
 _HEX = frozenset(b"0123456789abcdef")
 
 
@@ -150,7 +151,8 @@ def _hash(text: str) -> bytes:
 
 
 def _owner(caller: Caller) -> bytes:
-    return _room_hash(caller.project_id, caller.room)
+    hashed = _room_hash if len(caller.room) <= _LONGEST_ROOM else _room_hash.__wrapped__  # kept for short names only
+    return hashed(caller.project_id, caller.room)
 
 
 @functools.lru_cache(maxsize=4096)

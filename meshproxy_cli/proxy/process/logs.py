@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from meshproxy_cli.proxy.config.server import LogSettings, ServerConfig
+from meshproxy_cli.proxy.core.unexpected import report
 from meshproxy_cli.proxy.redaction import Redactor, secrets_of
 
 _OURS = "meshproxy_cli"
@@ -158,7 +159,8 @@ def uncaught_in_loop(_loop: object, context: dict[str, Any]) -> None:
     Of the context only the message and the error: what else is in it shows arguments, and these may be bodies.
     """
     request_id = getattr(context.get("protocol"), "request_id", "")
-    extra = {"request_id": request_id}
-    _log.error(
-        "%s", context.get("message", "an error that nobody caught"), exc_info=context.get("exception"), extra=extra
-    )
+    problem = context.get("exception")
+    if isinstance(problem, Exception):
+        report(problem, request_id)
+    else:
+        _log.error("%s", context.get("message", "an error that nobody caught"), extra={"request_id": request_id})

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from meshproxy_cli.proxy.core.unexpected import counts
 from meshproxy_cli.proxy.events.observers import histogram
 from meshproxy_cli.proxy.events.recorder import Ledger
 from meshproxy_cli.proxy.events.shipper import Shipper
@@ -28,6 +29,7 @@ def metric_families(gateway: Gateway, ledger: Ledger, spool: Spool) -> tuple[Met
             "unrecorded_refusals_total", "Refusals left out of the ledger as too many.", metrics.unrecorded_refusals
         ),
         Metric("retries_total", MetricKind.COUNTER, "Requests that were sent once more.", retries),
+        _counter("unexpected_errors_total", "Errors that no code of the proxy foresaw: bugs.", counts.total()),
         _gauge("active_requests", "Requests under way.", len(gateway.exchanges)),
         _gauge("client_connections", "Open connections of clients.", len(gateway.connections)),
         _gauge("idle_provider_connections", "Provider connections kept for later.", gateway.pool.idle_count),

@@ -41,8 +41,11 @@ class AuthorizedRequest(Protocol):
     changed: bool  # whether they are another body than the client's
     trailers: list[bytes]
 
-    def answered(self, connection: UpstreamConnection, head: AnswerHead) -> None:
+    def accept(self, connection: UpstreamConnection, head: AnswerHead) -> None:
         """Take the connection: this answer is the one for the client."""
+
+    def failed(self, problem: Exception) -> None:
+        """End: a step raised what nobody foresaw."""
 
     def upgraded(self, connection: UpstreamConnection, head: AnswerHead, rest: bytes) -> None:
         """Take the connection, on which the provider speaks websocket now."""
@@ -150,7 +153,7 @@ class Attempts:
             self._drop()
             self._next_target()
             return
-        self._request.answered(self._take_connection(), head)
+        self._request.accept(self._take_connection(), head)
 
     def upgraded(self, head: AnswerHead, rest: bytes) -> None:
         """Let the request become a tunnel, unless nobody asked for a switch of protocols."""
@@ -172,6 +175,9 @@ class Attempts:
             self._try_again(reason)
         else:
             self._move_on(reason, retry=True)
+
+    def failed(self, problem: Exception) -> None:
+        self._request.failed(problem)
 
     def answer_data(self, raw: bytes, pieces: Sequence[bytes], *, last: bool) -> None:
         """Take nothing: an answer with a head is somebody else's."""

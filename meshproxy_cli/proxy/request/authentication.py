@@ -5,20 +5,24 @@ import shlex
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import replace
 
+from meshproxy_cli.proxy.core.bounded_cache import BoundedCache
 from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.proxy.core.directory import Directory
 from meshproxy_cli.proxy.core.errors import RefusedError, refuse
 from meshproxy_cli.proxy.core.routes import ProviderRoute
 from meshproxy_cli.proxy.http1.head import RequestHead
+from meshproxy_cli.proxy.request.signature import signed_by
 from meshproxy_cli.proxy.upstream.forwarded_headers import CREDENTIAL_PROTOCOLS
 from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem
+from meshproxy_cli.tokens.jws import Json
 from meshproxy_cli.tokens.participant import check_times, decode_unverified, verify
 
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-_CACHE_SIZE = 10_000
+_CACHE_BYTES = 32 * 1024 * 1024  # of each cache
+_ENTRY_BYTES = 1000  # a small entry's objects, about
+_TOKEN_FACTOR = 12  # bytes of objects that a byte of a token can become: a list of short names, at worst
+_MOST_STALE = 10_000
 _MAX_TOKEN_BYTES = 16 * 1024
 _MAX_SESSION = 200
 _LONGEST_SHOWN = 50
@@ -41,8 +45,10 @@ class Authenticator:
     def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
         self._clock = clock
-        self._tokens: OrderedDict[bytes, ParticipantToken] = OrderedDict()
-        self._callers: OrderedDict[tuple[bytes, str | None, bytes, bytes], tuple[Caller, float]] = OrderedDict()
+        self._tokens: BoundedCache[bytes, ParticipantToken] = BoundedCache(_CACHE_BYTES)
+        self._callers: BoundedCache[tuple[bytes, str | None, bytes, bytes], tuple[Caller, float]] = BoundedCache(
+            _CACHE_BYTES
+        )
         self._stale: OrderedDict[bytes, float] = OrderedDict()
         self.strict_rooms = False
 
@@ -78,7 +84,8 @@ class Authenticator:
             models=token.models,
         )
         until = float("inf") if token.expires_at is None else float(token.expires_at)
-        _put(self._callers, (digest, route.room, session, agent), (caller, until))
+        size = _ENTRY_BYTES + 4 * (len(caller.room) + len(session)) + len(agent)
+        self._callers.put((digest, route.room, session, agent), (caller, until), size)
         return caller, until
 
     def knows_key(self, head: RequestHead) -> bool:
@@ -110,8 +117,11 @@ class Authenticator:
         if token is None:
             if len(text) > _MAX_TOKEN_BYTES:
                 raise TokenError(TokenProblem.MALFORMED, "this is no participant token: it is too long")
-            token = verify(text.decode("latin-1"), self._directory.key, now=now)
-            _put(self._tokens, digest, token)
+            token = verify(text.decode("latin-1"), self._directory.key, now=now, signed_by=signed_by)
+            # Of the scope only a member that is refused is read here, and small JSON can make large objects.
+            unknown: Json = {name[:_LONGEST_SHOWN]: None for name in token.unknown_llm_members[:1]}
+            token = replace(token, scope={"llm": unknown})
+            self._tokens.put(digest, token, _ENTRY_BYTES + _TOKEN_FACTOR * len(text))
         else:
             check_times(token, now=now)
         return digest, token
@@ -138,7 +148,9 @@ class Authenticator:
         digest = hashlib.sha256(subject).digest()
         first = self._stale.get(digest)
         if first is None:
-            _put(self._stale, digest, now)
+            self._stale[digest] = now
+            if len(self._stale) > _MOST_STALE:
+                self._stale.popitem(last=False)
         return first is not None and now - first > _PARALLEL_S
 
     def _room(self, token: ParticipantToken, named: str | None) -> str:
@@ -242,9 +254,3 @@ def agent_name(user_agent: bytes) -> str:
     """Return the product name that a User-Agent begins with: "codex_exec", "claude-cli", "OpenAI", …"""
     words = user_agent[:200].decode("latin-1").translate(_AGENT_STOPS).split(maxsplit=1)
     return words[0] if words else ""
-
-
-def _put(cache: "OrderedDict[_Key, _Value]", key: _Key, value: _Value) -> None:
-    cache[key] = value
-    if len(cache) > _CACHE_SIZE:
-        cache.popitem(last=False)

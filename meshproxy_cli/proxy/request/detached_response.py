@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from meshproxy_cli.proxy.core.unexpected import report
 from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.request.gateway import Gateway
 from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
@@ -54,6 +55,10 @@ class DetachedResponse:
     def answer_broken(self, reason: str) -> None:
         del reason
         self._finish()
+
+    def failed(self, problem: Exception) -> None:
+        report(problem)
+        self._gateway.drains.discard(self)
 
     def answer_started(self, head: AnswerHead) -> None:
         """Take nothing: the answer has started long ago."""

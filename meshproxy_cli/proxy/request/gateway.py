@@ -7,6 +7,7 @@ from meshproxy_cli.proxy.config.server import Limits, ServerConfig
 from meshproxy_cli.proxy.core.directory import Directory
 from meshproxy_cli.proxy.core.handler import Connection, OpenTunnel, Sweepable, UnreadAnswer
 from meshproxy_cli.proxy.core.routes import Routes
+from meshproxy_cli.proxy.core.unexpected import report
 from meshproxy_cli.proxy.core.web_app import AppHost
 from meshproxy_cli.proxy.events.entry import Entry, Subject
 from meshproxy_cli.proxy.events.recorder import Ledger
@@ -120,13 +121,10 @@ class Gateway:
 
     def _sweep(self) -> None:
         now = self.loop.time()
-        for connection in tuple(self.connections):
-            connection.sweep(now)
-        for exchange in tuple(self.exchanges):
-            exchange.sweep(now)
-        for tunnel in tuple(self.tunnels):
-            tunnel.sweep(now)
-        for drain in tuple(self.drains):
-            drain.sweep(now)
-        self.pool.sweep(now)
+        swept: tuple[Sweepable, ...] = (*self.connections, *self.exchanges, *self.tunnels, *self.drains, self.pool)
+        for one in swept:
+            try:
+                one.sweep(now)
+            except Exception as problem:  # noqa: BLE001 (the others are to be looked at all the same)
+                report(problem, getattr(one, "request_id", ""))
         self.start_sweeping()

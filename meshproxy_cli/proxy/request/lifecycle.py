@@ -6,7 +6,7 @@ Only this module records and ends a request.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from time import perf_counter, time
@@ -15,6 +15,7 @@ from typing import Protocol
 from meshproxy_cli.proxy.config.server import Provider
 from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.proxy.core.errors import (
+    Reader,
     Refusal,
     RefusedError,
     UnknownIdError,
@@ -48,10 +49,10 @@ from meshproxy_cli.proxy.usage.numbers import storable
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import Outcome
 
-_KEPT_FOR_STRANGERS = 4 * 1024 * 1024
 _READ_ON_LOOP = ON_LOOP.size or 0
 _UNKNOWN_KEY = "token_unknown_key"
 _RESPONSE = Reply.RESPONSE
+_INTERNAL_ERROR = 500
 _NO_IDS: frozenset[str] = frozenset()
 _log = logging.getLogger(__name__)
 
@@ -67,9 +68,31 @@ class Exchange:
     """A request and its answer; a `Handler`."""
 
     __slots__ = (
-        "_admission", "_attempts", "_begun", "_gateway", "_looked_up", "_pending", "_refusal", "_relay",
-        "_size", "_standing", "_started_at", "ask", "caller", "changed", "client", "closes", "head", "pieces",
-        "prepared", "provider", "request_id", "route", "trailers",
+        "_admission",
+        "_attempts",
+        "_begun",
+        "_complete",
+        "_gateway",
+        "_key_pending",
+        "_looked_up",
+        "_pending",
+        "_refusal",
+        "_relay",
+        "_size",
+        "_standing",
+        "_started_at",
+        "ask",
+        "caller",
+        "changed",
+        "client",
+        "closes",
+        "head",
+        "pieces",
+        "prepared",
+        "provider",
+        "request_id",
+        "route",
+        "trailers",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, client: TunnelingClient, prepared: Prepared) -> None:
@@ -95,17 +118,31 @@ class Exchange:
         self._refusal: Refusal | None = None
         self._admission: Admission = ADMITTED
         self._pending: Pending | None = None
+        self._key_pending = False  # whether the token's key is looked up; nothing is read from the socket meanwhile
+        self._complete = False  # whether the whole body is here
         self._looked_up = _NO_IDS
 
     # The request comes in
 
     @property
     def wants_more(self) -> bool:
-        return self._refusal is None or self._refusal.code == _UNKNOWN_KEY
+        return self._refusal is None
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads an error of ours."""
+        return reader_of(self.head, self.route, stream=self.ask.stream)
+
+    @property
+    def answered(self) -> bool:
+        """Whether part of an answer is out."""
+        return self._relay is not None and self._relay.begun
 
     def begin(self) -> bool:
         self._gateway.exchanges.add(self)
         self._authenticate()
+        if self._refusal is not None and self._refusal.code == _UNKNOWN_KEY:
+            self._look_up_key()
         if self.head.length > self._gateway.limits.largest_body:
             self._refuse_size()
             return False
@@ -117,7 +154,7 @@ class Exchange:
 
     def body_piece(self, data: bytes) -> bool:
         self._size += len(data)
-        if self._refusal is None or (self.wants_more and self._size <= _KEPT_FOR_STRANGERS):
+        if self._refusal is None:
             append(self.pieces, data)
         if self._size > self._gateway.limits.largest_body:
             self._refuse_size()
@@ -126,13 +163,14 @@ class Exchange:
 
     def body_complete(self, trailers: list[bytes]) -> None:
         self.trailers = trailers
+        self._complete = True
+        if self._key_pending:
+            return
         standing = self._standing
         if standing is not None and (standing.generation != self._gateway.generation or time() >= standing.until):
             self._authenticate()  # the body took its time
         if self._refusal is None:
             self._authorise()
-        elif self.wants_more:
-            self._gateway.refresh_directory(self._authenticate_again)
         else:
             self.refuse(self._refusal)
 
@@ -150,18 +188,37 @@ class Exchange:
         self._standing = standing
         self.caller = standing.caller
 
+    def _look_up_key(self) -> None:
+        """Read the directory again, since the key may have been made a moment ago.
+
+        Until then nothing more is read from the socket: what a stranger sends stays in the kernel, but for one read.
+        """
+        self._refusal = None
+        self._key_pending = True
+        self.client.transport.pause_reading()
+        self._gateway.refresh_directory(lambda: self._guarded(self._authenticate_again))
+
     def _authenticate_again(self) -> None:
-        """Look once more, now that the directory is fresh: the key may have been made a moment ago."""
-        if self.client.transport.is_closing():
+        if self.client.transport.is_closing() or not self._key_pending:
             return
+        self._key_pending = False
+        self.client.transport.resume_reading()
         self._authenticate()
         if self._refusal is not None:
+            self.pieces = []
+        if not self._complete:
+            return
+        if self._refusal is not None:
             self.refuse(self._refusal)
-        elif self._size > _KEPT_FOR_STRANGERS:
-            message = "Room Proxy: this API key became known a moment ago; send the request again."
-            self.refuse(Refusal(status=503, code="try_again", message=message, retry=True))
         else:
             self._authorise()
+
+    def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
+        """Take a step in a callback: what it raises ends this request, as in `ClientConnection.fail`."""
+        try:
+            step(*arguments)
+        except Exception as problem:  # noqa: BLE001 (whatever it is)
+            self.client.fail(self, problem)
 
     def _refuse_size(self) -> None:
         self.closes = True
@@ -193,7 +250,9 @@ class Exchange:
         limit = self._gateway.limits.largest_expanded
         job = RequestJob(standing.caller, self.route, standing.room, self.head, limit)
         closing = self.client.transport.is_closing
-        self._gateway.inspector.submit(job, self.pieces, self._inspected, lambda: not closing())
+        self._gateway.inspector.submit(
+            job, self.pieces, lambda outcome: self._guarded(self._inspected, outcome), lambda: not closing()
+        )
 
     def _inspected(self, outcome: Inspection | RefusedError) -> None:
         standing = self._standing
@@ -238,7 +297,9 @@ class Exchange:
         )
         if isinstance(verdict, Future):
             self._pending = verdict
-            verdict.add_done_callback(lambda done: gateway.loop.call_soon_threadsafe(self._decided, done))
+            verdict.add_done_callback(
+                lambda done: gateway.loop.call_soon_threadsafe(self._guarded, self._decided, done)
+            )
         else:
             self._admitted(verdict)
 
@@ -262,7 +323,7 @@ class Exchange:
         if not self._looked_up.isdisjoint(problem.idents):
             return False
         self._looked_up = self._looked_up.union(problem.idents)
-        lookup.ask_all(problem.idents, self._found)
+        lookup.ask_all(problem.idents, lambda found: self._guarded(self._found, found))
         return True
 
     def _found(self, found: Found) -> None:
@@ -309,7 +370,7 @@ class Exchange:
 
     # What the provider answers
 
-    def answered(self, connection: UpstreamConnection, head: AnswerHead) -> None:
+    def accept(self, connection: UpstreamConnection, head: AnswerHead) -> None:
         self._attempts = None
         self.pieces = []  # nothing will be sent again
         relay = Relay(self, connection, head, self._transform_for)
@@ -367,8 +428,7 @@ class Exchange:
 
     def refuse(self, refusal: Refusal, outcome: Outcome = Outcome.REFUSED) -> None:
         """Answer in the provider's place."""
-        reader = reader_of(self.head, self.route, stream=self.ask.stream)
-        status, data = render(refusal, reader, self.request_id, close=self.closes)
+        status, data = render(refusal, self.reader, self.request_id, close=self.closes)
         self._gateway.metrics.refused(refusal.code)
         what = {"status": refusal.status, "endpoint": self.route.endpoint.path}
         _log.debug("refused: %s", refusal.code, extra={"request_id": self.request_id, "fields": what})
@@ -422,6 +482,24 @@ class Exchange:
 
     def _record_abandoned(self) -> None:
         self._record_relayed(Outcome.CLIENT_CLOSED, "client_closed")
+
+    def failed(self, problem: Exception) -> None:
+        """End: a step raised what nobody foresaw."""
+        self.client.fail(self, problem)
+
+    def break_off(self) -> None:
+        """End whatever runs, after an error that nobody foresaw."""
+        self._gateway.exchanges.discard(self)
+        self._key_pending = False
+        if self._pending is not None:
+            self._gateway.limiter.abandon(self._pending)
+            self._pending = None
+        if self._attempts is not None:
+            self._attempts.stop()
+        if self._relay is not None:
+            self._relay.drop()
+        if self.caller is not None:
+            self._record(_INTERNAL_ERROR, Outcome.REFUSED, "internal_error", None)
 
     def from_client(self, data: bytes) -> None:
         """Take nothing: only a `Tunnel` switches its connection."""

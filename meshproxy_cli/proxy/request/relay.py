@@ -44,6 +44,9 @@ class RelayedRequest(Protocol):
     def refuse(self, refusal: Refusal, outcome: Outcome) -> None:
         """Record, and answer in the provider's place: nothing went out yet."""
 
+    def failed(self, problem: Exception) -> None:
+        """End: a step raised what nobody foresaw."""
+
 
 class Relay:
     """Passes one answer of a provider to the client, as a `Sink`."""
@@ -99,6 +102,14 @@ class Relay:
         known = self._head.known
         given = known.get(b"x-request-id") or known.get(b"request-id")
         return given.decode("latin-1") if given else ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether part of the answer is out."""
+        return not self._pending
+
+    def failed(self, problem: Exception) -> None:
+        self._request.failed(problem)
 
     @property
     def head_size(self) -> int:
@@ -204,14 +215,14 @@ class Relay:
         if self._pending and not ending:  # nothing went out yet: there is room for a whole answer
             self._refuse(status, code, message, Outcome.PROVIDER_CLOSED, retry=True)
             return
-        self._drop()
+        self.drop()
         if ending:
             self._request.relayed(Outcome.PROVIDER_CLOSED, code, self._pending + ending, keep=False)
         else:
             self._request.broken_off(code, reset=self._unframed or self._head.length is None)
 
     def _refuse(self, status: int, code: str, message: str, outcome: Outcome, *, retry: bool = False) -> None:
-        self._drop()
+        self.drop()
         self._request.refuse(Refusal(status=status, code=code, message=message, retry=retry), outcome)
 
     def _takes_event(self) -> bool:
@@ -225,7 +236,8 @@ class Relay:
         connection, self._connection = self._connection, None
         return connection
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """End the provider's request."""
         connection = self.take_connection()
         if connection is not None:
             connection.drop()

@@ -32,6 +32,9 @@ class Sink(Protocol):
     def answer_broken(self, reason: str) -> None:
         """Learn that the connection ended, or that what came is no HTTP; nothing follows."""
 
+    def failed(self, problem: Exception) -> None:
+        """Learn that taking the answer raised what nobody foresaw; the connection has ended, and nothing follows."""
+
     def upgraded(self, head: AnswerHead, rest: bytes) -> None:
         """Learn that the provider switched protocols; what follows comes to `tunnel_data`."""
 
@@ -172,6 +175,9 @@ class UpstreamConnection(asyncio.Protocol):
                 self._plain(sink, data)
         except (MalformedHeadError, MalformedChunkError) as problem:
             self._fail(f"the provider's answer is malformed: {problem}")
+        except Exception as problem:  # noqa: BLE001 (see `ClientConnection.fail`)
+            self.drop()
+            sink.failed(problem)
 
     def _last_chunk(self, sink: Sink, raw: bytes, pieces: list[bytes], trailers: list[bytes]) -> None:
         self._done()
@@ -185,10 +191,13 @@ class UpstreamConnection(asyncio.Protocol):
         if sink is None:
             return
         self._sink = None
-        if self._phase is _UNTIL_CLOSE and exc is None:
-            sink.answer_data(b"", (), last=True)
-        else:
-            sink.answer_broken("the provider closed the connection" if exc is None else f"connection lost: {exc}")
+        try:
+            if self._phase is _UNTIL_CLOSE and exc is None:
+                sink.answer_data(b"", (), last=True)
+            else:
+                sink.answer_broken("the provider closed the connection" if exc is None else f"connection lost: {exc}")
+        except Exception as problem:  # noqa: BLE001 (see `ClientConnection.fail`)
+            sink.failed(problem)
 
     def _fail(self, reason: str) -> None:
         sink, self._sink = self._sink, None

@@ -13,6 +13,7 @@ CREDENTIAL_PROTOCOLS = (b"openai-insecure-api-key.", b"bearer.", b"meshagent-tok
 _UNAUTHORIZED = 401
 _CHALLENGE = re.compile(rb"^www-authenticate:", re.IGNORECASE | re.MULTILINE)
 _OUR_CHALLENGE = b'WWW-Authenticate: Bearer realm="meshproxy"\r\n'  # in the place of the provider's
+_LONGEST_REASON = 100
 
 
 def _named_by_connection(head: Head) -> frozenset[bytes]:
@@ -66,8 +67,9 @@ def answer_head(head: AnswerHead, request_id: bytes, framing: bytes, *, close: b
     if head.status == _UNAUTHORIZED and _CHALLENGE.search(head.fields):
         kept.append(_OUR_CHALLENGE)
     fields = b"".join(kept)
+    reason = head.reason[:_LONGEST_REASON]
     return b"HTTP/1.1 %d %b\r\n%bmeshproxy-request-id: %b\r\n%b%b\r\n" % (
-        head.status, head.reason, fields, request_id, b"connection: close\r\n" if close else b"", framing,
+        head.status, reason, fields, request_id, b"connection: close\r\n" if close else b"", framing,
     )  # fmt: skip
 
 

@@ -22,6 +22,9 @@ class Waiter(Protocol):
     def upstream_ready(self, connection: UpstreamConnection) -> None:
         """Take a connection that was opened for it; it gives the connection back where it has no use for it."""
 
+    def failed(self, problem: Exception) -> None:
+        """Learn that connecting, or one of the calls above, raised what nobody foresaw."""
+
     def upstream_failed(self, reason: str) -> None:
         """No connection came about."""
 
@@ -63,13 +66,19 @@ class Pool:
 
         try:
             connection = await self._connector(address, lambda: UpstreamConnection(give_back))
+            failure = "" if connection.usable else "it ended the connection at once"
         except (OSError, ValueError, MeshproxyError) as problem:  # timeouts, names that no resolver takes, bad proxies
-            waiter.upstream_failed(str(problem) or type(problem).__name__)
+            failure = str(problem) or type(problem).__name__
+        except Exception as problem:  # noqa: BLE001 (see `ClientConnection.fail`)
+            waiter.failed(problem)
             return
-        if connection.usable:
-            waiter.upstream_ready(connection)
-        else:
-            waiter.upstream_failed("it ended the connection at once")
+        try:
+            if failure:
+                waiter.upstream_failed(failure)
+            else:
+                waiter.upstream_ready(connection)
+        except Exception as problem:  # noqa: BLE001 (the same)
+            waiter.failed(problem)
 
     def _keep(self, address: Address, connection: UpstreamConnection) -> None:
         idle = self._idle.get(address)

@@ -3,21 +3,22 @@
 Encrypted reasoning is bound to the provider's account, so a session must not change it in the middle.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 from meshproxy_cli.proxy.config.server import Provider
 from meshproxy_cli.proxy.config.targets import Target
+from meshproxy_cli.proxy.core.bounded_cache import BoundedCache
 from meshproxy_cli.proxy.core.caller import Caller
 
-_MOST_SESSIONS = 50_000
+_MOST_BYTES = 32 * 1024 * 1024
+_ENTRY_BYTES = 500
 
 
 class StickySessions:
     """Remembers, for providers with several targets, the one that answered a session."""
 
     def __init__(self) -> None:
-        self._bound: OrderedDict[tuple[str, str, str, str], Target] = OrderedDict()
+        self._bound: BoundedCache[tuple[str, str, str, str], Target] = BoundedCache(_MOST_BYTES)
 
     def targets(self, provider: Provider, caller: Caller) -> Sequence[Target]:
         """Return the targets in the order in which to try them; those of the session's credential come first."""
@@ -34,10 +35,7 @@ class StickySessions:
         """Note that a target answered; the session keeps to it."""
         if len(provider.targets) > 1:
             key = _key(provider, caller)
-            self._bound[key] = target
-            self._bound.move_to_end(key)
-            if len(self._bound) > _MOST_SESSIONS:
-                self._bound.popitem(last=False)
+            self._bound.put(key, target, _ENTRY_BYTES + 4 * (len(caller.room) + len(caller.session)))
 
     def is_bound(self, provider: Provider, caller: Caller) -> bool:
         """Whether the session keeps to one target already."""

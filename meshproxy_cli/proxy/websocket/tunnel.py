@@ -5,7 +5,7 @@ authenticated again (a key may have been revoked meanwhile), its model and limit
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from http import HTTPStatus
 
@@ -102,7 +102,10 @@ class Tunnel:
         self._over = False
         self._touched = gateway.loop.time()
         self._realtime = exchange.route.endpoint.path == REALTIME
-        self._agent = reader_of(exchange.head, exchange.route, stream=True).agent
+        self.request_id = exchange.request_id
+        self.reader = reader_of(exchange.head, exchange.route, stream=True)
+        self.answered = True  # with the switch
+        self._agent = self.reader.agent
         gateway.tunnels.add(self)
 
     @property
@@ -118,6 +121,13 @@ class Tunnel:
 
     def body_complete(self, trailers: list[bytes]) -> None:
         """Take no notice: the request that became this tunnel is over."""
+
+    def break_off(self) -> None:
+        """Close both sides after an error that nobody foresaw."""
+        self._end(_INTERNAL, "internal error", Outcome.REFUSED)
+
+    def failed(self, problem: Exception) -> None:
+        self._client.fail(self, problem)
 
     # From the client
 
@@ -213,7 +223,10 @@ class Tunnel:
         self._inspecting = True
         job = EventJob(caller, room, self._exchange.ask.model, gateway.limits.largest_expanded, realtime=self._realtime)
         gateway.inspector.submit(
-            job, message.payload_pieces, lambda outcome: self._inspected(outcome, message), lambda: not self._over
+            job,
+            message.payload_pieces,
+            lambda outcome: self._guarded(self._inspected, outcome, message),
+            lambda: not self._over,
         )
 
     def _inspected(self, outcome: Inspection | RefusedError, message: Message) -> None:
@@ -254,8 +267,15 @@ class Tunnel:
         self._looked_up, self._looking_up = self._looked_up.union(problem.idents), True
         self._waiting.appendleft(message)
         self._waiting_bytes += _weight(message)
-        lookup.ask_all(problem.idents, self._found)
+        lookup.ask_all(problem.idents, lambda found: self._guarded(self._found, found))
         return True
+
+    def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
+        """Take a step in a callback: what it raises ends this websocket, as in `ClientConnection.fail`."""
+        try:
+            step(*arguments)
+        except Exception as problem:  # noqa: BLE001 (whatever it is)
+            self._client.fail(self, problem)
 
     def _found(self, found: Found) -> None:
         self._looking_up = False
@@ -272,7 +292,9 @@ class Tunnel:
         if isinstance(verdict, Future):
             self._pending = verdict
             loop = self._gateway.loop
-            verdict.add_done_callback(lambda done: loop.call_soon_threadsafe(self._decided, done, turn, raw))
+            verdict.add_done_callback(
+                lambda done: loop.call_soon_threadsafe(self._guarded, self._decided, done, turn, raw)
+            )
         else:
             self._admitted(verdict, turn, raw)
 

@@ -118,9 +118,10 @@ def test_ids_of_responses_are_noted(path: str) -> None:
 
 def test_the_memory_of_routes_is_bounded_and_by_method() -> None:
     routes = Routes()
-    for number in range(5000):
-        routes.match(b"GET", b"/rooms/r%d/openai/v1/models" % number)
-    assert len(routes._cache) <= 2048
+    for number in range(9000):
+        routes.match(b"GET", b"/rooms/r%d%b/openai/v1/models" % (number, b"x" * (number % 300)))
+    assert len(routes._cache) < 9000
+    assert routes._cache.bytes <= 4 * 2**20
     path = b"/rooms/r/openai/v1/embeddings"
     assert isinstance(routes.match(b"POST", path), ProviderRoute)
     assert isinstance(routes.match(b"GET", path), NoRoute)

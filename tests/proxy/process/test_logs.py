@@ -149,7 +149,7 @@ def test_of_what_an_event_loop_caught_only_the_error_and_the_request_are_told(lo
     uncaught_in_loop(None, context)
     uncaught_in_loop(None, {"message": "Task was destroyed"})
     first, second = log.objects()
-    assert (first["message"], first["request_id"]) == ("Fatal error", "req_7")
+    assert (first["message"], first["request_id"]) == ("unexpected error: ValueError at ?", "req_7")
     assert "ValueError: odd" in first["traceback"]
     assert "the body" not in json.dumps(first)
     assert "request_id" not in second

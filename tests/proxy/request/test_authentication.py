@@ -248,11 +248,22 @@ def test_a_token_without_model_access(known: Authenticator) -> None:
 
 
 def test_the_memory_is_bounded(known: Authenticator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshproxy_cli.proxy.request.authentication._CACHE_SIZE", 5)
-    for number in range(20):
-        known.caller(bearer(token(identity=f"p{number}"), session=f"s{number}"), route())
-    assert len(known._tokens) <= 5
-    assert len(known._callers) <= 5
+    monkeypatch.setattr(known._tokens, "_max_bytes", 1_000_000)
+    monkeypatch.setattr(known._callers, "_max_bytes", 1_000_000)
+    for number in range(200):
+        known.caller(bearer(token(identity=f"p{number}"), f"User-Agent: {number:04}{'x' * 5000}"), route())
+    assert 0 < len(known._tokens) < 200
+    assert 0 < len(known._callers) < 200
+
+
+def test_a_huge_user_agent_is_not_kept(known: Authenticator) -> None:
+    text = token()
+    for number in range(100):
+        known.caller(bearer(text, f"User-Agent: {number}{'x' * 60_000}"), route())
+    assert known._callers.bytes <= 32 * 2**20
+    for number in range(1000):
+        known._callers.put((b"", None, b"", b"%d" % number), None, 61_000)  # type: ignore[arg-type]
+    assert known._callers.bytes <= 32 * 2**20
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-from proxy.websocket.test_tunnel import Scene, code_of, play
 
 from e2e.websocket_peers import CLOSE, PING, PONG, TEXT, create, frame, masked
 from meshproxy_cli.proxy.limiting.interface import Admission
@@ -13,6 +12,7 @@ from meshproxy_cli.proxy.websocket.frames import MessageReader
 from meshproxy_cli.proxy.websocket.slices import Slices
 from meshproxy_cli.proxy.websocket.tunnel import ControlMeter, Tunnel
 from proxy.bench import until
+from proxy.websocket.test_tunnel import Scene, code_of, play
 
 MIB = 2**20
 

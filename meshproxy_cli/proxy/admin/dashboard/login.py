@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from meshproxy_cli.proxy.admin.dashboard import sessions
-from meshproxy_cli.proxy.admin.dashboard.pages import HEADERS, page, render, see_other
+from meshproxy_cli.proxy.admin.dashboard.pages import HEADERS, inside, page, render, see_other
 from meshproxy_cli.proxy.admin.dashboard.sessions import Session
 
 _STATIC = Path(__file__).parent / "static"
@@ -45,9 +45,8 @@ async def _static(request: Request) -> Response:
 
 
 def _inside(target: str) -> str:
-    """Return `target` where it is a page of the dashboard, else the first page: a login never leads elsewhere."""
-    is_ours = target == sessions.PATH or target.startswith((f"{sessions.PATH}/", f"{sessions.PATH}?"))
-    return target if is_ours and target.isprintable() and "\\" not in target else sessions.PATH
+    """Return `target` where a login may lead there, else the first page."""
+    return target if inside(target) else sessions.PATH
 
 
 ROUTES = (

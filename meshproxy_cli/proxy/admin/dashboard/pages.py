@@ -37,6 +37,7 @@ NAVIGATION = (
     ("/dashboard/access", "Access"),
 )
 
+_LONGEST_NEXT = 1000  # characters; percent-encoded twice they are nine times as many, and must fit into a head
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -78,9 +79,9 @@ def page(path: str, handler: Handler, *, method: str = "GET", admin: bool = Fals
             authorise(session.holder, admin=admin)
             return await handler(request, session)
         except Problem as problem:
-            return _error(request, session, problem)
+            return error_page(request, session, problem)
         except MeshproxyError as error:
-            return _error(request, session, problem_of(error))
+            return error_page(request, session, problem_of(error))
 
     return Route(path, handle, methods=[method])
 
@@ -103,8 +104,14 @@ def _to_login(request: Request) -> Response:
         return see_other("/dashboard/login")
     query = request.scope["query_string"].decode("latin-1")
     target = request.scope["path"] + (f"?{query}" if query else "")
-    return see_other(f"/dashboard/login?{urlencode({'next': target})}")
+    return see_other(f"/dashboard/login?{urlencode({'next': target})}" if inside(target) else "/dashboard/login")
 
 
-def _error(request: Request, session: Session | None, problem: Problem) -> Response:
+def inside(target: str) -> bool:
+    """Whether a login may lead to `target`: a page of the dashboard whose address is short."""
+    is_ours = target == sessions.PATH or target.startswith((f"{sessions.PATH}/", f"{sessions.PATH}?"))
+    return is_ours and len(target) <= _LONGEST_NEXT and target.isascii() and target.isprintable() and "\\" not in target
+
+
+def error_page(request: Request, session: Session | None, problem: Problem) -> Response:
     return render(request, "error.html", session=session, status=problem.status, problem=problem)

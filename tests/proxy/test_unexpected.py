@@ -46,7 +46,7 @@ ODD = ["9" * 400, "-" + "9" * 400, "1e999", "NaN", "Infinity", '"\\ud800"', "[" 
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "sub", "kid", "grants", "version", "session"])
 @pytest.mark.parametrize("value", ODD)
-@pytest.mark.parametrize("secret", [KEY.secret, "another secret of some length"])
+@pytest.mark.parametrize("secret", [KEY.secret, "another secret of some length"], ids=["right", "wrong"])
 def test_odd_claims_are_refused(name: str, value: str, secret: str) -> None:
     with pytest.raises(TokenError) as caught:
         verify(signed(claims(**{name: value}), secret), lambda _: KNOWN, now=0, signed_by=signed_by)

@@ -5,7 +5,7 @@
                                 headers = {authorization = "Bearer env:NAME", …}
     [rooms]                     strict = false        only rooms that an admin created
     [limits]                    max_body_mib = 32, idle_timeout_s = 600, connect_timeout_s = 10, keep_alive_s = 120
-    [usage]                     prices = "PATH"; keep_days = 90    single events; sums stay for ever
+    [usage]                     prices = "PATH"; keep_days = 400   single events; sums stay for ever
                                 on_disconnect = "cancel" | "drain"; drain_seconds = 60; drain_most = 64
     [metrics]                   open = false          /metrics without a token
     [log]                       format = "people" | "json"; level = "info"; access = false

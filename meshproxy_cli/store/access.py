@@ -3,14 +3,17 @@
 import hashlib
 import secrets
 import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
 
 from meshproxy_cli.errors import NotFoundError
 from meshproxy_cli.store.database import from_micros, now_micros, to_micros
 from meshproxy_cli.store.records import AccessToken, AuditEntry, Role
-from meshproxy_cli.store.schema import access_tokens, audit_log
+from meshproxy_cli.store.schema import access_tokens, audit_log, ended_sessions, notices
 from meshproxy_cli.store.session import StoreSession
 
 if TYPE_CHECKING:
@@ -72,6 +75,29 @@ class Access(StoreSession):
                 noted = sa.update(access_tokens).where(access_tokens.c.id == row.id).values(last_used_at=now)
                 connection.execute(noted)
         return _token(row)
+
+    def end_session(self, session_id: str, expires_at: datetime) -> None:
+        """Make a dashboard session invalid at once, for all workers and replicas; ending it twice is no error."""
+        with self.database.write() as connection:
+            connection.execute(sa.delete(ended_sessions).where(ended_sessions.c.expires_at < now_micros()))
+            self._insert_once(connection, ended_sessions, id=session_id, expires_at=to_micros(expires_at))
+
+    def session_ended(self, session_id: str) -> bool:
+        """Return whether that dashboard session was ended."""
+        with self.database.read() as connection:
+            this = ended_sessions.c.id == session_id
+            return connection.execute(sa.select(ended_sessions.c.id).where(this)).first() is not None
+
+    def announce(self, name: str, now: datetime) -> datetime:
+        """Return when `name` was first announced, which is `now` if it was not yet."""
+        with self.database.write() as connection:
+            self._insert_once(connection, notices, name=name, at=to_micros(now))
+            this = notices.c.name == name
+            return from_micros(connection.execute(sa.select(notices.c.at).where(this)).scalar_one())
+
+    def _insert_once(self, connection: Connection, table: sa.Table, **values: object) -> None:
+        insert = postgresql.insert if self.database.is_postgresql else sqlite.insert
+        connection.execute(insert(table).values(**values).on_conflict_do_nothing())
 
     def audit(self, entry: AuditEntry) -> None:
         """Write an entry of its own; changes made through `acting_as` have theirs already."""

@@ -104,6 +104,14 @@ class AccessStore(Protocol):
     def check_access_token(self, text: str) -> AccessToken | None:
         """Return the unrevoked token with that text, or None; notes its use."""
 
+    def end_session(self, session_id: str, expires_at: datetime) -> None:
+        """Make a dashboard session invalid at once, everywhere."""
+
+    def session_ended(self, session_id: str) -> bool: ...
+
+    def announce(self, name: str, now: datetime) -> datetime:
+        """Return when `name` was first announced, which is `now` if it was not yet."""
+
     def audit(self, entry: AuditEntry) -> None: ...
 
     def audit_entries(self, *, limit: int = 100) -> tuple[AuditEntry, ...]:

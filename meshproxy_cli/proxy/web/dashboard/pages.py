@@ -15,6 +15,7 @@ from meshproxy_cli.proxy.web.access import authorise, in_store, services_of
 from meshproxy_cli.proxy.web.dashboard import figures, sessions
 from meshproxy_cli.proxy.web.dashboard.sessions import Session
 from meshproxy_cli.proxy.web.problems import Problem, problem_of
+from meshproxy_cli.proxy.web.rest.endpoint import storable
 from meshproxy_cli.store.records import Project
 
 Handler = Callable[[Request, Session], Awaitable[Response]]
@@ -76,11 +77,12 @@ def page(path: str, handler: Handler, *, method: str = "GET", admin: bool = Fals
             if session is None:
                 return _to_login(request)
             authorise(session.holder, admin=admin)
+            storable((request.path_params, dict(request.query_params)))
             return await handler(request, session)
         except Problem as problem:
-            return _error(request, session, problem)
+            return error_page(request, session, problem)
         except MeshproxyError as error:
-            return _error(request, session, problem_of(error))
+            return error_page(request, session, problem_of(error))
 
     return Route(path, handle, methods=[method])
 
@@ -106,5 +108,6 @@ def _to_login(request: Request) -> Response:
     return see_other(f"/dashboard/login?{urlencode({'next': target})}")
 
 
-def _error(request: Request, session: Session | None, problem: Problem) -> Response:
+def error_page(request: Request, session: Session | None, problem: Problem) -> Response:
+    """Return the page for a request that is refused."""
     return render(request, "error.html", session=session, status=problem.status, problem=problem)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from fixtures.webserver import Site, event, make_site
-from meshproxy_cli.proxy.web import dashboard
-from meshproxy_cli.proxy.web.rest import ENDPOINTS
+from meshproxy_cli.proxy.admin import dashboard
+from meshproxy_cli.proxy.admin.rest import ENDPOINTS
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.records import Role
-from proxy.web.pages import csrf, log_in
+from proxy.admin.pages import csrf, log_in
 
 NASTY = (
     *("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from meshproxy_cli.proxy.web.problems import Problem
+from meshproxy_cli.proxy.admin.problems import Problem
 from meshproxy_cli.store.records import GroupBy, UsageQuery
 from meshproxy_cli.store.wire import time_from_text
 

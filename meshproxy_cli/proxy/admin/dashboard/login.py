@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from meshproxy_cli.proxy.web.dashboard import sessions
-from meshproxy_cli.proxy.web.dashboard.pages import HEADERS, error_page, page, render, see_other
-from meshproxy_cli.proxy.web.dashboard.sessions import Session
-from meshproxy_cli.proxy.web.problems import Problem
+from meshproxy_cli.proxy.admin.dashboard import sessions
+from meshproxy_cli.proxy.admin.dashboard.pages import HEADERS, error_page, page, render, see_other
+from meshproxy_cli.proxy.admin.dashboard.sessions import Session
+from meshproxy_cli.proxy.admin.problems import Problem
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {"dashboard.css": "text/css", "dashboard.js": "text/javascript", "icon.svg": "image/svg+xml"}

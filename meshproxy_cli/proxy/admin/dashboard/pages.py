@@ -11,11 +11,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.web.access import authorise, in_store, services_of
-from meshproxy_cli.proxy.web.dashboard import figures, sessions
-from meshproxy_cli.proxy.web.dashboard.sessions import Session
-from meshproxy_cli.proxy.web.problems import Problem, problem_of
-from meshproxy_cli.proxy.web.rest.endpoint import storable
+from meshproxy_cli.proxy.admin.access import authorise, in_store, services_of
+from meshproxy_cli.proxy.admin.dashboard import figures, sessions
+from meshproxy_cli.proxy.admin.dashboard.sessions import Session
+from meshproxy_cli.proxy.admin.problems import Problem, problem_of
+from meshproxy_cli.proxy.admin.rest.endpoint import storable
 from meshproxy_cli.store.records import Project
 
 Handler = Callable[[Request, Session], Awaitable[Response]]

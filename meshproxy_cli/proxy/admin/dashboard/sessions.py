@@ -19,9 +19,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from meshproxy_cli.proxy.web.access import Holder, in_store, origin_of, services_of
-from meshproxy_cli.proxy.web.problems import Problem
-from meshproxy_cli.proxy.web.rest.endpoint import read_bytes, storable
+from meshproxy_cli.proxy.admin.access import Holder, in_store, origin_of, services_of
+from meshproxy_cli.proxy.admin.problems import Problem
+from meshproxy_cli.proxy.admin.rest.endpoint import read_bytes, storable
 from meshproxy_cli.store.base import Store
 from meshproxy_cli.store.records import AccessToken
 

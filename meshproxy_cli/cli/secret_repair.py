@@ -13,7 +13,7 @@ def repair() -> None:
 
     - `meshproxy secret repair`
     """
-    path = context.paths().secrets_file
+    path = context.paths().current_secrets_file
     done = repair_file(path)
     if done is None:
         output.success(f"nothing is wrong with {path}")

@@ -7,7 +7,7 @@ from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
 from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError, OsKeyring
-from meshproxy_cli.settings.secretfile import Place, SecretsFileError, damaged, read_document
+from meshproxy_cli.settings.secretfile import Place, SecretsFileError, damaged, read_current, read_document
 from meshproxy_cli.settings.secrets import KeyringMode
 
 _SERVICE = "meshproxy: doctor"
@@ -17,7 +17,7 @@ _FOR_THIS_SHELL = f'export {API_KEY_VARIABLE}="$(meshproxy api-key create laptop
 
 def secrets_file(scene: Scene) -> Outcome:
     """Read the file that lists the secrets, which nobody else may be able to."""
-    path = scene.paths.secrets_file
+    path = scene.paths.current_secrets_file
     try:
         document = read_document(path)
     except SecretsFileError as problem:
@@ -29,6 +29,12 @@ def secrets_file(scene: Scene) -> Outcome:
         if path.is_dir():
             return bad(problem.message, f"mv {quoted(path)} {quoted(path)}.old")
         return bad(problem.message, f'sudo chown "$(id -u)" {quoted(path)}')
+    if path == scene.paths.former_secrets_file and path.exists():
+        target = scene.paths.secrets_file
+        return doubtful(
+            f"{path} is stored beside the database, whose master key it can hold",
+            f"mkdir -p -m 700 {quoted(target.parent)} && mv {quoted(path)} {quoted(target)}",
+        )
     return good(f"{path}: {len(document.records)} secrets" if path.exists() else "no secret is kept yet")
 
 
@@ -61,7 +67,8 @@ def _unusable(scene: Scene, problem: str) -> Outcome:
     needed = (bool(_in_keyring(scene)) and not by_variable) or scene.secrets.mode is KeyringMode.OS
     if not needed:
         return doubtful(
-            f"{problem}: secrets are kept in {scene.paths.secrets_file} (mode 0600)", "export MESHPROXY_KEYRING=file"
+            f"{problem}: secrets are kept in {scene.paths.current_secrets_file} (mode 0600)",
+            "export MESHPROXY_KEYRING=file",
         )
     if scene.secrets.mode is KeyringMode.OS and not _in_keyring(scene):
         return bad(f"{problem}, and MESHPROXY_KEYRING=os wants one", "unset MESHPROXY_KEYRING")
@@ -77,7 +84,7 @@ def _in_keyring(scene: Scene) -> tuple[str, ...]:
 
 
 def _keeps(scene: Scene) -> Outcome:
-    backend = OsKeyring(time_limit_s=_LIMIT_S, remembered=lambda: read_document(scene.paths.secrets_file).backend)
+    backend = OsKeyring(time_limit_s=_LIMIT_S, remembered=lambda: read_current(scene.paths).backend)
     try:
         backend.set(_SERVICE, "probe", uuid4().hex)
         backend.delete(_SERVICE, "probe")

@@ -19,7 +19,7 @@ from meshproxy_cli.doctor.redact import secrets_of
 from meshproxy_cli.errors import CredentialError, MeshproxyError, UnavailableError
 from meshproxy_cli.settings.credentials import Credential, active_api_key, find_room_token
 from meshproxy_cli.settings.paths import Paths
-from meshproxy_cli.settings.secretfile import SecretsFileError, read_document
+from meshproxy_cli.settings.secretfile import SecretsFileError, read_current
 from meshproxy_cli.settings.secrets import SecretStore, open_secrets
 from meshproxy_cli.settings.servers import Server, Settings, load_settings
 from meshproxy_cli.tokens.apikey import ApiKey
@@ -119,7 +119,7 @@ class Scene:
 
     def _in_file(self) -> tuple[str | None, ...]:
         try:
-            return tuple(record.value for record in read_document(self.paths.secrets_file).records.values())
+            return tuple(record.value for record in read_current(self.paths).records.values())
         except SecretsFileError:
             return ()
 

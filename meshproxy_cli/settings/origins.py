@@ -68,8 +68,8 @@ def _known_by_itself(server: Server, value: str, paths: Paths) -> str:
 
 def _directories(paths: Paths) -> Iterator[Value]:
     origin = "MESHPROXY_HOME" if paths.home else _DEFAULT
-    for name in ("settings_file", "server_file", "secrets_file", "database"):
-        yield Value(f"paths.{name}", str(getattr(paths, name)), origin)
+    for name in ("settings_file", "server_file", "current_secrets_file", "database"):
+        yield Value(f"paths.{name.removeprefix('current_')}", str(getattr(paths, name)), origin)
 
 
 def _variables(environ: Mapping[str, str]) -> Iterator[Value]:

@@ -40,8 +40,27 @@ class Paths:
 
     @property
     def secrets_file(self) -> Path:
-        """Names and places of secrets, and the values of those that no OS keyring took (mode 0600)."""
+        """Names and places of secrets, and the values of those that no OS keyring took (mode 0600).
+
+        Not in the data directory: a copy or backup of the database must not hold the master key that opens it.
+        """
+        return self.secrets_dir / "secrets.json"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """The directory of the secrets file alone, which nobody else can enter."""
+        return (self.home or self.config_dir) / "secrets"
+
+    @property
+    def former_secrets_file(self) -> Path:
+        """Where 0.1.0 kept the secrets file: beside the database. Read until it is moved."""
         return self.data_dir / "secrets.json"
+
+    @property
+    def current_secrets_file(self) -> Path:
+        """The secrets file to read: the former one if only that exists."""
+        is_moved = self.secrets_file.exists() or not self.former_secrets_file.exists()
+        return self.secrets_file if is_moved else self.former_secrets_file
 
     @property
     def receipts_dir(self) -> Path:

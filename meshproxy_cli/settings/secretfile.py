@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from meshproxy_cli.errors import CredentialError
-from meshproxy_cli.settings.atomic import write_atomic
+from meshproxy_cli.settings.atomic import locked, write_atomic
+from meshproxy_cli.settings.paths import Paths
 
 _VERSION = 1
 _PRIVATE_DIR = 0o700
@@ -84,6 +85,27 @@ def write_document(path: Path, document: Document) -> None:
     write_atomic(path, json.dumps(content, indent=1).encode() + b"\n", mode=_PRIVATE_FILE)
     if os.name != "nt" and path.parent.stat().st_mode & _OF_OTHERS:
         path.parent.chmod(_PRIVATE_DIR)
+
+
+def read_current(paths: Paths) -> Document:
+    """Return what the secrets file says, wherever it is; no lock is needed. Raises `SecretsFileError`."""
+    path = paths.current_secrets_file
+    document = read_document(path)
+    # Another process may have moved it between the two lines above.
+    return document if path.exists() else read_document(paths.secrets_file)
+
+
+def move_former_file(paths: Paths) -> None:
+    """Move the secrets file from beside the database, where 0.1.0 kept it; call with the lock of the new place held.
+
+    The new file is complete before the old one goes, and one that can't be read stays where it is.
+    """
+    former, target = paths.former_secrets_file, paths.secrets_file
+    if target.exists() or not former.exists():
+        return
+    with locked(former):
+        write_document(target, read_document(former))
+        former.unlink()
 
 
 def _optional(record: Record) -> dict[str, str | bool]:

@@ -4,8 +4,8 @@ Names: `api-key/<server>`, `token/<server>/<room>`, `access-token/<server>`, `pr
 `MESHPROXY_KEYRING` is `os`, `file` or `auto` (default: the keyring, and the file where that can't be used).
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,15 @@ from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.atomic import locked
 from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError, OsKeyring
 from meshproxy_cli.settings.paths import Paths
-from meshproxy_cli.settings.secretfile import Document, Place, Record, read_document, write_document
+from meshproxy_cli.settings.secretfile import (
+    Document,
+    Place,
+    Record,
+    move_former_file,
+    read_current,
+    read_document,
+    write_document,
+)
 
 MAX_VALUE = 1280  # Windows Credential Manager takes 2,560 bytes of UTF-16
 TIME_LIMIT_S = 3.0
@@ -59,13 +67,10 @@ class SecretStore:
     `warn` is called with one line whenever a secret is written to the file although the keyring was wanted.
     """
 
-    def __init__(
-        self, path: Path, mode: KeyringMode, keyring: OsKeyring, home: Path | None, warn: Callable[[str], None]
-    ) -> None:
-        self._path = path
+    def __init__(self, paths: Paths, mode: KeyringMode, keyring: OsKeyring, warn: Callable[[str], None]) -> None:
+        self._paths = paths
         self._mode = mode
         self._keyring = keyring
-        self._home = home
         self._warn = warn
 
     @property
@@ -76,18 +81,18 @@ class SecretStore:
     @property
     def path(self) -> Path:
         """The secrets file."""
-        return self._path
+        return self._paths.current_secrets_file
 
     def get(self, name: str) -> str | None:
         """Return a secret's value, or None where there is none of that name."""
-        record = read_document(self._path).records.get(name)
+        record = read_current(self._paths).records.get(name)
         return None if record is None else self._value(name, record)
 
     def set(self, name: str, value: str) -> Place:
         """Keep a secret and return where; an unchanged one is not written again."""
         _check(name, value)
         with self._lock():
-            document = read_document(self._path)
+            document = read_document(self.path)
             record = document.records.get(name)
             if record is not None and self._unchanged(name, record, value):
                 return record.place
@@ -96,24 +101,24 @@ class SecretStore:
     def delete(self, name: str) -> bool:
         """Remove a secret; return whether there was one. One that can't be removed stays listed."""
         with self._lock():
-            document = read_document(self._path)
+            document = read_document(self.path)
             record = document.records.get(name)
             if record is None:
                 return False
             if record.place is Place.OS or record.stale:
                 self._reachable(name).delete(self._service(name), name)
-            write_document(self._path, document.drop(name))
+            write_document(self.path, document.drop(name))
             return True
 
     def names(self) -> tuple[SecretEntry, ...]:
         """Return what is kept and where, in order of names; the keyring is not asked."""
-        records = read_document(self._path).records
+        records = read_current(self._paths).records
         return tuple(SecretEntry(name, records[name].place, self._service(name)) for name in sorted(records))
 
     def move(self, name: str, to: Place) -> bool:
         """Move a secret; return whether it had to be. Its old place is emptied once the new one gave it back."""
         with self._lock():
-            document = read_document(self._path)
+            document = read_document(self.path)
             record = document.records.get(name)
             if record is None or (record.place is to and not record.stale):
                 return False
@@ -137,8 +142,11 @@ class SecretStore:
             return KeyringStatus(problem.state, self._keyring.backend_name, problem.message)
         return KeyringStatus(KeyringState.USABLE, self._keyring.backend_name)
 
-    def _lock(self) -> AbstractContextManager[None]:
-        return locked(self._path)
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with locked(self._paths.secrets_file):
+            move_former_file(self._paths)
+            yield
 
     def _value(self, name: str, record: Record) -> str | None:
         if record.place is Place.FILE:
@@ -170,7 +178,7 @@ class SecretStore:
             except KeyringUnusableError as problem:
                 if self._mode is KeyringMode.OS:
                     raise
-                self._warn(f"{problem.message}: the secret {name} is kept unencrypted in {self._path} (mode 0600)")
+                self._warn(f"{problem.message}: the secret {name} is kept unencrypted in {self.path} (mode 0600)")
             else:
                 return Place.OS
         self._to_file(document, name, value)
@@ -185,32 +193,32 @@ class SecretStore:
             )
         if name not in document.records:
             # Listed first: a crash in between must not leave an item in the keyring that `logout` knows nothing of.
-            write_document(self._path, document.put(name, Record(Place.OS)))
+            write_document(self.path, document.put(name, Record(Place.OS)))
         try:
             self._keyring.set(self._service(name), name, value)
         except KeyringUnusableError:
             if name not in document.records:
-                write_document(self._path, document)
+                write_document(self.path, document)
             raise
         document = replace(document, backend=self._keyring.backend_name)
-        write_document(self._path, document.put(name, Record(Place.OS)))
+        write_document(self.path, document.put(name, Record(Place.OS)))
 
     def _to_file(self, document: Document, name: str, value: str) -> None:
         record = document.records.get(name)
         stale = record is not None and (record.place is Place.OS or record.stale)
-        write_document(self._path, document.put(name, Record(Place.FILE, value, stale=stale)))
+        write_document(self.path, document.put(name, Record(Place.FILE, value, stale=stale)))
 
     def _forget_stale(self, name: str) -> None:
         self._reachable(name).delete(self._service(name), name)
-        document = read_document(self._path)
-        write_document(self._path, document.put(name, replace(document.records[name], stale=False)))
+        document = read_document(self.path)
+        write_document(self.path, document.put(name, replace(document.records[name], stale=False)))
 
     def _service(self, name: str) -> str:
         """Return the name under which a person finds the item in their keyring program."""
         kind, _, rest = name.partition("/")
         about = f" ({rest})" if rest else ""
         # One user's items under different MESHPROXY_HOME never meet.
-        where = f" [{self._home}]" if self._home else ""
+        where = f" [{self._paths.home}]" if self._paths.home else ""
         return f"meshproxy: {_TITLES.get(kind, kind)}{about}{where}"
 
 
@@ -219,8 +227,8 @@ def open_secrets(
 ) -> SecretStore:
     """Return this user's secrets. Nothing is read or imported before the first use. Raises `UsageError`."""
     mode = _mode(environ.get("MESHPROXY_KEYRING", "") or KeyringMode.AUTO)
-    keyring = OsKeyring(time_limit_s=_time_limit(environ), remembered=lambda: read_document(paths.secrets_file).backend)
-    return SecretStore(paths.secrets_file, mode, keyring, paths.home, warn)
+    keyring = OsKeyring(time_limit_s=_time_limit(environ), remembered=lambda: read_current(paths).backend)
+    return SecretStore(paths, mode, keyring, warn)
 
 
 def _mode(text: str) -> KeyringMode:

@@ -7,10 +7,12 @@ from meshproxy_cli.store.engine.session import StoreSession
 from meshproxy_cli.store.parts.access_tokens import AccessTokens
 from meshproxy_cli.store.parts.audit import Audit
 from meshproxy_cli.store.parts.changes import Changes
+from meshproxy_cli.store.parts.dashboard_sessions import DashboardSessions
 from meshproxy_cli.store.parts.events import Events
 from meshproxy_cli.store.parts.keys import Keys
 from meshproxy_cli.store.parts.leases import Leases
 from meshproxy_cli.store.parts.limits import Limits
+from meshproxy_cli.store.parts.notices import Notices
 from meshproxy_cli.store.parts.owners import AnswerOwners
 from meshproxy_cli.store.parts.projects import Projects
 from meshproxy_cli.store.parts.rooms import Rooms
@@ -37,6 +39,8 @@ class Store:
     owners: AnswerOwners
     access_tokens: AccessTokens
     audit: Audit
+    dashboard_sessions: DashboardSessions
+    notices: Notices
     changes: Changes
 
     @classmethod
@@ -54,6 +58,8 @@ class Store:
             owners=AnswerOwners(session),
             access_tokens=AccessTokens(session),
             audit=Audit(session),
+            dashboard_sessions=DashboardSessions(session),
+            notices=Notices(session),
             changes=Changes(session),
         )
 

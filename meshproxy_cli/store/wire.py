@@ -20,6 +20,7 @@ from meshproxy_cli.store.records import UsageReport, UsageRow, UsageTotals
 
 T = TypeVar("T")
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
 _TOTALS = tuple(field.name for field in fields(UsageTotals))
 
 
@@ -54,9 +55,16 @@ def time_to_text(moment: datetime) -> str:
 
 
 def time_from_text(text: str) -> datetime:
-    """Read an ISO 8601 time or date; without an offset it is UTC. Raise `ValueError` otherwise."""
+    """Read an ISO 8601 time or date; without an offset it is UTC. Raise `ValueError` otherwise.
+
+    Years outside 1970 to 9998 are refused too: no usage is from then, and arithmetic with them can overflow.
+    """
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:  # as UTC it can be in another year
+        raise ValueError(f"a year from {_FIRST_YEAR} to {_LAST_YEAR} was expected")
+    return moment
 
 
 def event_to_row(event: UsageEvent) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def test_the_keyring_is_never_asked(run: InProcess, tmp_path: Path) -> None:
     """A keyring may ask its person to unlock it: here it holds the access token, and is left alone."""
     run("server", "add", "team", "http://127.0.0.1:1")
     run("server", "use", "team")
-    secrets = run.state / "data" / "secrets.json"
+    secrets = run.state / "secrets" / "secrets.json"
     secrets.parent.mkdir(parents=True, mode=0o700)
     secrets.write_text('{"version": 1, "backend": null, "secrets": {"access-token/team": {"place": "os"}}}')
     secrets.chmod(0o600)

@@ -16,7 +16,7 @@ def test_everything_goes_from_both_places(cli: Cli, secret_service: SecretServic
     assert secret_service.lookup(in_keyring, "provider/openai") == KEY
     assert "removed 2 secrets" in cli("logout", environ=secret_service.environ).stderr
     assert secret_service.lookup(in_keyring, "provider/openai") is None
-    assert KEY not in (cli.home.state / "data" / "secrets.json").read_text()
+    assert KEY not in (cli.home.state / "secrets" / "secrets.json").read_text()
     assert names(cli) == []
     assert "nothing was kept" in cli("logout").stderr
 

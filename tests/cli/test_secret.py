@@ -49,7 +49,7 @@ def test_move_to_the_keyring_and_back(provider: Cli, secret_service: SecretServi
     [entry] = provider("secret", "list", "--json", environ=secret_service.environ).json()["secrets"]
     assert entry["place"] == "os"
     assert secret_service.lookup(entry["keyring_name"], "provider/openai") == KEY
-    assert KEY not in (provider.home.state / "data" / "secrets.json").read_text()
+    assert KEY not in (provider.home.state / "secrets" / "secrets.json").read_text()
     back = provider("secret", "move", "--to", "file", environ=secret_service.environ).stderr
     assert "unencrypted" in back
     assert secret_service.lookup(entry["keyring_name"], "provider/openai") is None
@@ -68,7 +68,7 @@ def test_without_a_keyring_one_line_warns(cli: Cli) -> None:
     told = cli("provider", "add", "openai", "--api-key", "-", stdin=KEY, environ={"MESHPROXY_KEYRING": "auto"}).stderr
     [warning] = [line for line in told.splitlines() if line.startswith("warning: ")]
     assert "no usable OS keyring" in warning
-    assert f"provider/openai is kept unencrypted in {cli.home.state}/data/secrets.json (mode 0600)" in warning
+    assert f"provider/openai is kept unencrypted in {cli.home.state}/secrets/secrets.json (mode 0600)" in warning
 
 
 def test_a_hanging_keyring_does_not_hang_the_command(cli: Cli, secret_service: SecretService) -> None:
@@ -81,7 +81,7 @@ def test_a_hanging_keyring_does_not_hang_the_command(cli: Cli, secret_service: S
 
 
 def test_a_file_that_others_can_read_is_refused(provider: Cli) -> None:
-    path = provider.home.state / "data" / "secrets.json"
+    path = provider.home.state / "secrets" / "secrets.json"
     path.chmod(0o644)
     assert f"chmod 600 {path}" in provider("secret", "list", code=3).stderr
 

@@ -80,3 +80,12 @@ def test_keyring_is_left_alone_though_the_key_lies_there(patient: Patient, kept_
     patient.prelude = "export MESHPROXY_KEYRING=file"
     patient.environ["MESHPROXY_KEYRING"] = "auto"
     patient.is_cured("keyring")
+
+
+def test_secrets_file_is_beside_the_database(patient: Patient) -> None:
+    former = patient.home.state / "data" / "secrets.json"
+    former.parent.mkdir(exist_ok=True, mode=0o700)
+    patient.secrets_file.rename(former)
+    assert patient.doctor("--no-live").status("secrets-file") == "warning"
+    patient.doctor("--no-live", "--fix", "--yes")
+    assert patient.doctor("--no-live").status("api-key") == "ok"

@@ -70,7 +70,7 @@ class Patient:
 
     @property
     def secrets_file(self) -> Path:
-        return self.home.state / "data" / "secrets.json"
+        return self.home.state / "secrets" / "secrets.json"
 
     @property
     def codex_config(self) -> Path:
@@ -165,7 +165,7 @@ class Patient:
 def admit(proxy: RoomProxy, root: Path, room: str, agents: Agents, program: Path) -> Patient:
     """Return a new user of the server with a working setup: its settings, its key, and no agent yet."""
     home = Home(root)
-    for name in ("data/secrets.json", "state/serve.json"):
+    for name in ("secrets/secrets.json", "state/serve.json"):
         target = home.state / name
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copy2(proxy.home.state / name, target)

@@ -32,7 +32,7 @@ def ask_codex(agents: Agents, home: Home) -> str:
 def files_of(home: Home) -> dict[str, bytes]:
     """Return what lies in the agents' directories and in our settings and secrets."""
     kept = [home.directory / ".claude" / "settings.json", *sorted((home.directory / ".codex").glob("*.toml"))]
-    kept += [home.state / "config" / "settings.toml", home.state / "data" / "secrets.json"]
+    kept += [home.state / "config" / "settings.toml", home.state / "secrets" / "secrets.json"]
     return {str(path): path.read_bytes() for path in kept}
 
 

@@ -36,5 +36,5 @@ def test_without_it_the_platform_decides(tmp_path: Path, monkeypatch: pytest.Mon
     paths = Paths.from_environment({"MESHPROXY_HOME": ""})
     assert paths.home is None
     assert paths.settings_file == tmp_path / "cfg" / "meshproxy" / "settings.toml"
-    assert paths.secrets_file == tmp_path / ".local" / "share" / "meshproxy" / "secrets.json"
+    assert paths.secrets_file == tmp_path / "cfg" / "meshproxy" / "secrets" / "secrets.json"
     assert paths.runtime_file == tmp_path / ".local" / "state" / "meshproxy" / "serve.json"

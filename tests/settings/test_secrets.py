@@ -11,7 +11,7 @@ from fixtures.secret_service import SecretService
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError
 from meshproxy_cli.settings.paths import Paths
-from meshproxy_cli.settings.secretfile import Place
+from meshproxy_cli.settings.secretfile import Place, SecretsFileError
 from meshproxy_cli.settings.secrets import MAX_VALUE, SecretStore, open_secrets
 
 NAME = "api-key/local"
@@ -159,10 +159,10 @@ def test_os_without_a_keyring_is_an_error_and_leaves_nothing(tmp_path: Path) -> 
 
 def test_the_file_is_private(tmp_path: Path) -> None:
     machine = Machine(tmp_path, "file")
-    machine.paths.data_dir.mkdir(parents=True, mode=0o755)
+    machine.paths.secrets_dir.mkdir(parents=True, mode=0o755)
     machine.store().set(NAME, "s3cret")
     assert stat.S_IMODE(machine.paths.secrets_file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(machine.paths.data_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(machine.paths.secrets_dir.stat().st_mode) == 0o700
 
 
 def test_a_locked_keyring_is_told_and_nothing_is_lost(os_machine: Machine, secret_service: SecretService) -> None:
@@ -276,3 +276,39 @@ def test_wrong_variables_are_told(tmp_path: Path, environ: dict[str, str], messa
 
 def test_the_keyring_of_this_test_run_is_no_persons(tmp_path: Path) -> None:
     assert "DBUS_SESSION_BUS_ADDRESS" not in os.environ
+
+
+def test_the_file_of_0_1_0_beside_the_database_is_read_and_then_moved(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "file")
+    machine.store().set(NAME, "s3cret")
+    former, current = machine.paths.former_secrets_file, machine.paths.secrets_file
+    assert former.parent == machine.paths.database.parent
+    former.parent.mkdir(mode=0o700)
+    current.rename(former)
+    assert machine.store().get(NAME) == "s3cret"
+    assert [entry.name for entry in machine.store().names()] == [NAME]
+    assert not current.exists()
+    machine.store().set("provider/other", "more")
+    assert not former.exists()
+    assert current.stat().st_mode & 0o777 == 0o600
+    assert current.parent.stat().st_mode & 0o777 == 0o700
+    assert machine.store().get(NAME) == "s3cret"
+
+
+def test_a_damaged_file_beside_the_database_stays_where_it_is(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "file")
+    former = machine.paths.former_secrets_file
+    former.parent.mkdir(parents=True)
+    former.write_text("{")
+    former.chmod(0o600)
+    with pytest.raises(SecretsFileError, match="damaged"):
+        machine.store().set(NAME, "s3cret")
+    assert former.read_text() == "{"
+    assert not machine.paths.secrets_file.exists()
+
+
+@pytest.mark.parametrize("home", [{"MESHPROXY_HOME": "/srv/meshproxy"}, {}])
+def test_a_backup_of_the_data_directory_holds_no_secret(home: dict[str, str]) -> None:
+    paths = Paths.from_environment(home)
+    assert not paths.secrets_file.is_relative_to(paths.database.parent)
+    assert not paths.database.is_relative_to(paths.secrets_file.parent)

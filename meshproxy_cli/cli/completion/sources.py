@@ -61,9 +61,9 @@ def servers() -> Iterator[Name]:
 
 def secret_names() -> Iterator[str]:
     """Give the names of this user's secrets; the file that lists them is read, and no secret."""
-    from meshproxy_cli.settings.secretfile import read_document  # noqa: PLC0415 (for the kinds that need it)
+    from meshproxy_cli.settings.secretfile import read_current  # noqa: PLC0415 (for the kinds that need it)
 
-    yield from read_document(paths().secrets_file).records
+    yield from read_current(paths()).records
 
 
 def rooms_here() -> Iterator[Name]:
@@ -121,11 +121,11 @@ def _remote(server: Server, kind: "NameKind", room: str | None) -> Iterator[Name
 
 
 def _access_token(server: str) -> str:
-    from meshproxy_cli.settings.secretfile import read_document  # noqa: PLC0415 (other servers only)
+    from meshproxy_cli.settings.secretfile import read_current  # noqa: PLC0415 (other servers only)
 
     if given := os.environ.get("MESHAGENT_TOKEN", "").strip():
         return given
-    return read_document(paths().secrets_file).records[f"access-token/{server}"].value or ""
+    return read_current(paths()).records[f"access-token/{server}"].value or ""
 
 
 def _asked(client: "ServerClient", kind: "NameKind", room: str | None) -> Iterator[Name]:

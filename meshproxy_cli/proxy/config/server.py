@@ -9,7 +9,7 @@
                                 client_secrets = ["ROOM", …]  rooms in which realtime credentials of a provider are
                                 handed to clients, past limits and usage (/v1/realtime/client_secrets and the like)
     [limits]                    max_body_mib = 32, idle_timeout_s = 600, connect_timeout_s = 10, keep_alive_s = 120
-    [usage]                     prices = "PATH"; keep_days = 90    single events; sums stay for ever
+    [usage]                     prices = "PATH"; keep_days = 400   single events; sums stay for ever
                                 on_disconnect = "cancel" | "drain"; drain_seconds = 60; drain_most = 64
     [metrics]                   open = false          /metrics without a token
     [log]                       format = "people" | "json"; level = "info"; access = false

@@ -10,15 +10,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.store.records import UsageQuery
 from meshproxy_cli.store.store import Store
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 3600.0
+DEFAULT_KEEP_DAYS = 400
+_NOTICE = "drop-old-events"
+_NOTICE_PERIOD = timedelta(days=7)
 _OWNERS_KEPT = timedelta(days=40)  # OpenAI keeps responses for 30 days, Anthropic batches for 29
 
 
 class Retention:
-    """Prunes every hour, in a thread of its own; `keep_days` may change, None drops nothing.
+    """Prunes every hour, in a thread of its own; `keep_days` may change, None is the default.
+
+    A server without the setting, which dropped nothing before 0.2.0, announces a week ahead what it will drop first.
 
     Every machine does: whoever comes first leaves the others nothing.
     """
@@ -30,6 +36,7 @@ class Retention:
         self.keep_days = keep_days
         self._clock = clock
         self._stop = threading.Event()
+        self._warned = False
         self._thread = threading.Thread(target=self._run, name="meshproxy-retention", daemon=True)
 
     def start(self) -> None:
@@ -42,17 +49,34 @@ class Retention:
 
     def prune(self) -> int:
         """Drop what is too old and return how many events that were."""
-        days = self.keep_days
-        if days is None:
-            return 0
+        days = DEFAULT_KEEP_DAYS if self.keep_days is None else self.keep_days
+        before = self._clock() - timedelta(days=days)
         try:
-            dropped = self._store.events.prune(self._clock() - timedelta(days=days))
+            if self.keep_days is None and not self._announced(before):
+                return 0
+            dropped = self._store.events.prune(before)
         except MeshproxyError as problem:
             _log.warning("old usage events stay for now: %s", problem.message)
             return 0
         if dropped:
             _log.info("dropped %d usage events older than %d days", dropped, days)
         return dropped
+
+    def _announced(self, before: datetime) -> bool:
+        """Return whether the host was told long enough ago that old events go, and tell it while that is not so."""
+        if not self._store.events.list(UsageQuery(until=before), limit=1):
+            return False
+        now = self._clock()
+        due = self._store.notices.announce(_NOTICE, now) + _NOTICE_PERIOD
+        if now < due and not self._warned:
+            self._warned = True
+            _log.warning(
+                "usage events older than %d days will be dropped from %s on; sums stay. To keep them longer, set "
+                "keep_days under [usage] in server.toml (36500 keeps all)",
+                DEFAULT_KEEP_DAYS,
+                f"{due:%Y-%m-%d %H:%M} UTC",
+            )
+        return now >= due
 
     def prune_owners(self) -> int:
         """Forget whose old answers are and return how many that were."""

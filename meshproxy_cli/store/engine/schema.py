@@ -89,6 +89,22 @@ access_tokens = Table(
     Column("last_used_at", BigInteger),
 )
 
+# Dashboard sessions that were logged out; a row may go once the session would have expired anyway.
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+# What a server announced to its host, and when it first did.
+notices = Table(
+    "notices",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 audit_log = Table(
     "audit_log",
     metadata,

@@ -49,8 +49,62 @@ def test_login_sets_a_cookie_that_scripts_and_other_sites_cannot_use(site: Site)
 
 def test_login_over_https_sets_a_secure_cookie(tmp_path: Path) -> None:
     site = make_site(tmp_path, public_url="https://proxy.test")
-    assert "Secure" in site.client().post("/dashboard/login", data={"token": site.admin}).headers["set-cookie"]
+    answer = site.client().post("/dashboard/login", data={"token": site.admin})
+    name, _, value = answer.headers["set-cookie"].partition("=")
+    assert name == f"__Host-{sessions.COOKIE}"
+    assert {"Secure", "HttpOnly", "Path=/", "SameSite=strict"} <= set(value.split("; "))
+    assert "Domain" not in value
+    session = value.partition(";")[0]
+    assert site.client().get("/dashboard", headers={"cookie": f"{name}={session}"}).status_code == 200
+    # A cookie that plain HTTP or another host of the domain may have set is none.
+    assert site.client().get("/dashboard", headers={"cookie": f"{sessions.COOKIE}={session}"}).status_code == 303
     site.store.close()
+
+
+@pytest.mark.parametrize("public_url", ["https://proxy.test", "http://proxy.test"])
+@pytest.mark.parametrize(
+    "path", ["/", "/dashboard", "/dashboard/login", "/dashboard/static/icon.svg", "/healthz", "/no"]
+)
+def test_every_answer_says_what_browsers_may_do_with_it(tmp_path: Path, public_url: str, path: str) -> None:
+    site = make_site(tmp_path, public_url=public_url)
+    headers = site.client().get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cache-control"] == ("max-age=300" if "static" in path else "no-store")
+    assert headers.get("strict-transport-security") == ("max-age=31536000" if "https" in public_url else None)
+    site.store.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.test"},
+        {"origin": "null"},
+        {"origin": "http://testserver.evil.test"},
+        {"origin": "http://[testserver"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"},
+        {"sec-fetch-site": "same-origin", "origin": "https://evil.test"},
+        {"referer": "https://evil.test/page"},
+    ],
+)
+def test_another_site_logs_nobody_in(site: Site, headers: dict[str, str]) -> None:
+    answer = site.client().post("/dashboard/login", data={"token": site.admin}, headers=headers)
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/dashboard/", "/dashboard/usage/", "/accounts/projects/", "/healthz/", "//evil.test/"]
+)
+def test_no_redirect_is_made_from_the_host(site: Site, path: str) -> None:
+    headers = {"host": "evil.test", "x-forwarded-host": "evil.test", "x-forwarded-proto": "https"}
+    answer = site.client().get(f"http://testserver{path}", headers=headers)
+    assert answer.headers.get("location", "/dashboard") == "/dashboard"
+    assert "evil.test" not in str(answer.headers)
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "mpa_" + "x" * 43])
@@ -100,10 +154,18 @@ def test_replicas_with_the_same_key_share_logins(site: Site, tmp_path: Path) -> 
     assert other.client().get("/dashboard", headers=cookie).status_code == 303
 
 
-def test_logging_out(maria: TestClient) -> None:
+def test_logging_out_ends_the_session_on_every_server(site: Site, maria: TestClient, tmp_path: Path) -> None:
     assert maria.post("/dashboard/logout", data={"csrf": "forged"}).status_code == 403
+    kept = {"cookie": f"{sessions.COOKIE}={maria.cookies[sessions.COOKIE]}"}
+    other = log_in(site, site.admin)
+    assert site.client().get("/dashboard", headers=kept).status_code == 200
     assert maria.post("/dashboard/logout", data={"csrf": csrf(maria)}).status_code == 303
     assert maria.get("/dashboard").status_code == 303
+    (tmp_path / "replica").mkdir()
+    replica = make_site(tmp_path / "replica", store=site.store, session_key=site.services.session_key)
+    for client in (site.client(), replica.client()):
+        assert client.get("/dashboard", headers=kept).status_code == 303
+    assert other.get("/dashboard").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -51,9 +52,21 @@ def test_old_events_go_and_sums_stay(store: Store) -> None:
     assert store.usage.report(UsageQuery(by=())).totals.requests == 5
 
 
-def test_without_a_setting_everything_is_kept(store: Store) -> None:
-    assert Retention(store, None, clock=lambda: NOW + timedelta(days=10_000)).prune() == 0
+def test_without_a_setting_the_first_drop_is_announced_a_week_ahead(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    assert Retention(store, None, clock=lambda: NOW).prune() == 0
+    assert caplog.text == ""
+    later = NOW + timedelta(days=1)
+    for now in (later, later + timedelta(days=6, hours=23)):  # another worker, or the server after a restart
+        caplog.clear()
+        assert Retention(store, None, clock=lambda now=now: now).prune() == 0
+        assert "usage events older than 400 days will be dropped from 2026-12-01 12:00 UTC on" in caplog.text
     assert len(store.events.list(UsageQuery())) == 5
+    assert Retention(store, None, clock=lambda: later + timedelta(days=7)).prune() == 1
+    assert len(store.events.list(UsageQuery())) == 4
+    assert store.usage.report(UsageQuery(by=())).totals.requests == 5
 
 
 def test_whose_old_answers_are_is_forgotten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

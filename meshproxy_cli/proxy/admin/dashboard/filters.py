@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
+from meshproxy_cli.proxy.admin.problems import Problem
 from meshproxy_cli.store.records import GroupBy, UsageQuery
 from meshproxy_cli.store.wire import time_from_text
 
@@ -35,9 +36,9 @@ class Filters:
 
     @classmethod
     def from_query(cls, given: Mapping[str, str]) -> "Filters":
-        """Read a URL's query; what makes no sense is left out."""
+        """Read a URL's query; an unknown period is left out. Raise `Problem` 400 for a date that is invalid."""
         names = {name: given.get(name, "").strip() for name in FIELDS}
-        since, until = _date(given.get("since", "")), _date(given.get("until", ""))
+        since, until = _date("since", given), _date("until", given)
         period = given.get("period", DEFAULT_PERIOD)
         if since or until:
             period = ""
@@ -100,8 +101,9 @@ def _start(now: datetime, length: timedelta) -> datetime:
     return start + timedelta(hours=1) if length <= _HOURLY_UP_TO else start.replace(hour=0) + timedelta(days=1)
 
 
-def _date(text: str) -> str:
+def _date(name: str, given: Mapping[str, str]) -> str:
+    text = given.get(name, "").strip()
     try:
         return f"{time_from_text(text):%Y-%m-%d}" if text else ""
     except ValueError:
-        return ""
+        raise Problem(400, "invalid_request", f"invalid date {text[:40]!r} in `{name}` (example: 2026-11-01)") from None

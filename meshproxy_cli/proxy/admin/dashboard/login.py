@@ -7,8 +7,9 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from meshproxy_cli.proxy.admin.dashboard import sessions
-from meshproxy_cli.proxy.admin.dashboard.pages import HEADERS, inside, page, render, see_other
+from meshproxy_cli.proxy.admin.dashboard.pages import HEADERS, error_page, inside, page, render, see_other
 from meshproxy_cli.proxy.admin.dashboard.sessions import Session
+from meshproxy_cli.proxy.admin.problems import Problem
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {"dashboard.css": "text/css", "dashboard.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -19,7 +20,11 @@ async def _show(request: Request) -> Response:
 
 
 async def _log_in(request: Request) -> Response:
-    form = await sessions.read_form(request)
+    try:
+        sessions.check_origin(request)
+        form = await sessions.read_form(request)
+    except Problem as problem:
+        return error_page(request, None, problem)
     target, text = _inside(form.get("next", "")), form.get("token", "").strip()
     token = await sessions.log_in(request, text) if text else None
     if token is None:
@@ -32,7 +37,7 @@ async def _log_in(request: Request) -> Response:
 async def _log_out(request: Request, session: Session) -> Response:
     await sessions.check_form(request, session)
     response = see_other("/dashboard/login")
-    sessions.clear_cookie(response)
+    await sessions.log_out(request, response, session)
     return response
 
 

@@ -15,6 +15,7 @@ from meshproxy_cli.proxy.admin.access import authorise, in_store, services_of
 from meshproxy_cli.proxy.admin.dashboard import figures, sessions
 from meshproxy_cli.proxy.admin.dashboard.sessions import Session
 from meshproxy_cli.proxy.admin.problems import Problem, problem_of
+from meshproxy_cli.proxy.admin.rest.endpoint import storable
 from meshproxy_cli.store.records import Project
 
 Handler = Callable[[Request, Session], Awaitable[Response]]
@@ -77,6 +78,7 @@ def page(path: str, handler: Handler, *, method: str = "GET", admin: bool = Fals
             if session is None:
                 return _to_login(request)
             authorise(session.holder, admin=admin)
+            storable((request.path_params, dict(request.query_params)))
             return await handler(request, session)
         except Problem as problem:
             return error_page(request, session, problem)
@@ -114,4 +116,5 @@ def inside(target: str) -> bool:
 
 
 def error_page(request: Request, session: Session | None, problem: Problem) -> Response:
+    """Return the page for a request that is refused."""
     return render(request, "error.html", session=session, status=problem.status, problem=problem)

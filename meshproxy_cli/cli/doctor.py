@@ -134,7 +134,7 @@ def _fix(results: list[CheckResult], *, yes: bool) -> int:
     if not commands:
         output.note("there is nothing that can be mended safely without you")
         return 0
-    output.note("\n".join(["These commands would be run:", *(f"  {command}" for command in commands)]))
+    output.preview("\n".join(["These commands would be run:", *(f"  {command}" for command in commands)]))
     if not yes and not output.confirm("Run them?", flag="--yes"):
         return 0
     for command in commands:
@@ -159,13 +159,12 @@ def _as_json(results: list[CheckResult]) -> dict[str, Any]:
 
 
 def _write_report(path: Path, found: dict[str, Any], scene: Scene) -> None:
-    import json  # noqa: PLC0415 (only where a report is wanted)
-
-    from meshproxy_cli.doctor.redact import redact_all  # noqa: PLC0415
-    from meshproxy_cli.settings.atomic import write_atomic  # noqa: PLC0415
+    from meshproxy_cli.doctor.redact import redact_all  # noqa: PLC0415 (only where a report is wanted)
+    from meshproxy_cli.settings.atomic import replacing  # noqa: PLC0415
 
     content = redact_all(found, scene.machine.home, _names(scene))
-    write_atomic(path.absolute(), json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+    with replacing(path, parents=True) as file:
+        file.write(f"{output.json_text(content, indent=2)}\n".encode())
     output.success(f"wrote {path}, with secrets, hosts and your name taken out; read it before you send it")
 
 

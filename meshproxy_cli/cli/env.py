@@ -45,7 +45,7 @@ def env(
     if as_json:
         output.data({"variables": {variable.name: variable.value for variable in variables}})
     else:
-        output.text(render(variables, shell or _current_shell()).rstrip("\n"))
+        output.verbatim(render(variables, shell or _current_shell()).rstrip("\n"))
 
 
 def _current_shell() -> Shell:

@@ -18,7 +18,7 @@ from e2e.provider import Behaviour, RecordingProvider
 from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.proxy.config import LogSettings
 from meshproxy_cli.proxy.logs import set_up
-from meshproxy_cli.proxy.redaction import Redactor
+from meshproxy_cli.redact import Redactor
 from meshproxy_cli.proxy.supervisor import Child, Supervisor
 
 PATIENCE_S = 30.0

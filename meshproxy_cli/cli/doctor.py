@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import typer
 
 from meshproxy_cli import __version__
+from meshproxy_cli.agents.helper import own_program
+from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
@@ -141,7 +143,9 @@ def _fix(results: list[CheckResult], *, yes: bool) -> int:
         place, _, rest = command.rpartition(" && ")  # before it stands `cd DIRECTORY` at most
         words = shlex.split(rest)
         if words[0] == "meshproxy":
-            words[:1] = [sys.executable, "-m", "meshproxy_cli"]
+            words[:1] = own_program(os.environ)
+        else:
+            words[0] = Machine.current(os.environ).find(words[0]) or words[0]
         cwd = shlex.split(place)[1] if place else None
         subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)  # noqa: S603 (shown and agreed)
     return len(commands)

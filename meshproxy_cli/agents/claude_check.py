@@ -25,7 +25,6 @@ def findings(target: Target, home: Path, written: Path) -> tuple[Finding, ...]:
         *shared_findings("claude", "npm install -g @anthropic-ai/claude-code", target),
         *_unreadable(written),
         *_managed(target),
-        *_stronger(target, written),
         *_clouds(target, home),
         *_onboarding(target, home),
     )
@@ -61,14 +60,6 @@ def _managed(target: Target) -> Iterator[Finding]:
                 f"{path} forces a login (forceLoginMethod), so the token command is not used", _ASK, path, managed=True
             )
         yield from _overrides(path, values, _ASK, managed=True)
-
-
-def _stronger(target: Target, written: Path) -> Iterator[Finding]:
-    for name in ("settings.local.json", "settings.json"):
-        path = target.machine.cwd / ".claude" / name
-        if path == written:
-            return
-        yield from _overrides(path, _read(path), "take it out, or configure this project: add --project")
 
 
 def _overrides(path: Path, values: Mapping[str, Any], remedy: str, *, managed: bool = False) -> Iterator[Finding]:

@@ -124,7 +124,12 @@ def _isolated(interpreter: str) -> tuple[str, ...]:
         command = (interpreter, *options, "-m", _MODULE)
         try:
             done = subprocess.run(  # noqa: S603 (this interpreter)
-                [*command, "--version"], cwd=os.sep, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+                [*command, "--version"],
+                cwd=os.sep,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=30,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
             continue

@@ -40,12 +40,12 @@ class Machine:
     def find(self, program: str) -> str | None:
         """Return the absolute path of a program, or None if it is not installed."""
         found = shutil.which(program, path=self.search_path())
-        return found if found is not None and os.path.isabs(found) else None
+        return found if found is not None and Path(found).is_absolute() else None
 
     def search_path(self) -> str:
         """Return PATH without empty and relative entries: these would run what lies in the current directory."""
         entries = self.environ.get("PATH", os.defpath).split(os.pathsep)
-        return os.pathsep.join(entry for entry in entries if os.path.isabs(entry))
+        return os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
 
     def project_directories(self) -> tuple[Path, ...]:
         """Return the current directory and those above it up to the repository's root, nearest first."""
@@ -74,7 +74,7 @@ class Machine:
         try:
             done = subprocess.run(  # noqa: S603 (the agent that is being configured)
                 [path, "--version"],
-                cwd=self.root,  # some read settings in the current directory even for this
+                cwd=os.sep,  # some read settings in the current directory even for this
                 env=dict(self.environ) | {"PATH": self.search_path()} | environ,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -49,9 +49,22 @@ def room_variables(target: Target, token: str) -> tuple[Variable, ...]:
     )
 
 
-def render(variables: Iterable[Variable], shell: Shell) -> str:
-    """Return one line for each variable, for `eval` in that shell or for a `.env` file."""
-    return "".join(_line(variable, shell) + "\n" for variable in variables)
+def render(variables: Iterable[Variable], shell: Shell, *, unset: Iterable[str] = ()) -> str:
+    """Return one line for each variable, for `eval` in that shell or for a `.env` file; `unset` are taken away."""
+    lines = [*(_removal(name, shell) for name in unset), *(_line(variable, shell) for variable in variables)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _removal(name: str, shell: Shell) -> str:
+    match shell:
+        case Shell.BASH | Shell.ZSH:
+            return f"unset {name}"
+        case Shell.FISH:
+            return f"set -e {name}"
+        case Shell.POWERSHELL:
+            return f"Remove-Item Env:{name} -ErrorAction SilentlyContinue"
+        case Shell.DOTENV:
+            return f"{name}="
 
 
 def _line(variable: Variable, shell: Shell) -> str:

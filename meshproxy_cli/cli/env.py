@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from meshproxy_cli.agents.base import TOKEN_VARIABLE
+from meshproxy_cli.agents.environment import secret_variables
 from meshproxy_cli.agents.variables import Shell, render, room_variables
-from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
@@ -31,6 +33,7 @@ def env(
     """Print variables for any OpenAI- or Anthropic-compatible program, quoted for a shell.
 
     The token in them is a secret that lives one hour; `meshproxy launch` and `configure` need none in the environment.
+    Keys that are set in this shell (`MESHAGENT_API_KEY`, the server's own) are unset: the program needs none of them.
 
     **Examples**
 
@@ -42,10 +45,16 @@ def env(
     target = make_target("env", Choice(room=room, server=server, session=session, model=model))
     token = fresh_token(target, expires_in)
     variables = room_variables(target, token)
+    # The program gets the token; what could make others stays with whoever starts it.
+    secret = secret_variables(os.environ, context.paths().server_file) - {
+        TOKEN_VARIABLE,
+        *(variable.name for variable in variables),
+    }
+    unset = tuple(sorted(name for name in secret if name.isascii() and name.isidentifier()))
     if as_json:
-        output.data({"variables": {variable.name: variable.value for variable in variables}})
+        output.data({"variables": {variable.name: variable.value for variable in variables}, "unset": list(unset)})
     else:
-        output.verbatim(render(variables, shell or _current_shell()).rstrip("\n"))
+        output.verbatim(render(variables, shell or _current_shell(), unset=unset).rstrip("\n"))
 
 
 def _current_shell() -> Shell:

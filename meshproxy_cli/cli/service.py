@@ -184,7 +184,9 @@ def _succeeds(command: Command) -> bool:
     found = Machine.current(os.environ).find(command[0])
     if found is None:
         return False
-    done = subprocess.run([found, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False)  # noqa: S603 (our own words)
+    done = subprocess.run(
+        [found, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False
+    )  # noqa: S603 (our own words)
     return done.returncode == 0
 
 
@@ -198,7 +200,9 @@ def _read(path: Path) -> str:
 def _call(command: Command) -> None:
     try:
         found = Machine.current(os.environ).find(command[0]) or ""
-        done = subprocess.run([found, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False)  # noqa: S603 (shown and agreed)
+        done = subprocess.run(
+            [found, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False
+        )  # noqa: S603 (shown and agreed)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise UnavailableError(
             f"`{' '.join(command)}` can't be run ({type(problem).__name__})",

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import typer
-
 from meshproxy_cli.agents.base import DEFAULT_PROFILE
 from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.agents.receipts import Receipt, load_all

@@ -115,7 +115,9 @@ def helper(scene: Scene, receipt: Receipt) -> Outcome:
     fresh = scene.desk.target(receipt).helper
     command = _written_helper(receipt) or fresh
     if is_unsafe(command):
-        said = f"the token command `{' '.join(map(quoted, command[:4]))} …` runs code of the directory that it starts in"
+        said = (
+            f"the token command `{' '.join(map(quoted, command[:4]))} …` runs code of the directory that it starts in"
+        )
         return bad(said, again(receipt), safe=True)
     program = program_of(command) or ""
     if scene.machine.find(program) is None:

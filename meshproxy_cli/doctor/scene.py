@@ -115,7 +115,9 @@ class Scene:
     @property
     def known_secrets(self) -> tuple[str, ...]:
         """The texts that no output may show: of variables, and of the secrets file."""
-        return self.once("known", lambda: tuple(value.strip() for value in (*secret_values(self.environ), *self._in_file())))
+        return self.once(
+            "known", lambda: tuple(value.strip() for value in (*secret_values(self.environ), *self._in_file()))
+        )
 
     def _in_file(self) -> tuple[str, ...]:
         try:

@@ -30,7 +30,6 @@ def test_another_installation_on_the_path_is_not_taken(tmp_path: Path) -> None:
 
 def test_without_a_script_the_interpreter_runs_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    pass
 
 
 def test_where_the_state_lies_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

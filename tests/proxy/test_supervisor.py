@@ -18,8 +18,8 @@ from e2e.provider import Behaviour, RecordingProvider
 from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.proxy.config import LogSettings
 from meshproxy_cli.proxy.logs import set_up
-from meshproxy_cli.redact import Redactor
 from meshproxy_cli.proxy.supervisor import Child, Supervisor
+from meshproxy_cli.redact import Redactor
 
 PATIENCE_S = 30.0
 PATH = "/rooms/my-room/openai/v1/responses"

@@ -60,8 +60,7 @@ def build_table(report: UsageReport, width: int | None) -> Table:
             Column("Cost", align="right"),
         ),
         rows=tuple(
-            (*(row.keys.get(group.value, "") or "-" for group in report.by), *cells(row.totals))
-            for row in report.rows
+            (*(row.keys.get(group.value, "") or "-" for group in report.by), *cells(row.totals)) for row in report.rows
         ),
         footer=("Total", *("",) * (len(keys) - 1), *cells(report.totals)),
     )

@@ -32,7 +32,8 @@ _RANDOM: Final = (
 _PRIVATE_KEY: Final = r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,32}PRIVATE KEY-----)?"
 # What follows these is secret whatever it looks like.
 _AFTER: Final = (
-    r"(?<=://)(?:[^/:@\s'\"<>\[]{0,256}:(?!\d{1,5}(?:[/?#]|$))[^\s'\"<>]{1,256}|[^/\s'\"<>]{1,512})@",  # a login in a URL
+    # A login in a URL. A password may hold a slash that should have been escaped, and a port is none.
+    r"(?<=://)(?:[^/:@\s'\"<>\[]{0,256}:(?!\d{1,5}(?:[/?#]|$))[^\s'\"<>]{1,256}|[^/\s'\"<>]{1,512})@",
     r"(?i:(?<=\bbearer )|(?<=\bbasic ))[\w.~+/=-]{8,}",
 )
 _SHAPED: Final = re.compile("|".join((rf"\b(?:{'|'.join((*_OURS, *_OTHERS))})", _RANDOM, _PRIVATE_KEY, *_AFTER)))

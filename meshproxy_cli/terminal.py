@@ -18,7 +18,7 @@ def escape_json(text: str) -> str:
     """Return JSON text in which nothing steers a terminal; it stays the same JSON."""
     if text.isprintable():
         return text
-    return "".join(one if one in "\n" or one.isprintable() or _is_blank(one) else _json_escaped(one) for one in text)
+    return "".join(one if one == "\n" or one.isprintable() or _is_blank(one) else _json_escaped(one) for one in text)
 
 
 def _is_blank(character: str) -> bool:

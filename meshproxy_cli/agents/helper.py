@@ -65,7 +65,7 @@ def program_of(command: Sequence[str]) -> str | None:
 def is_unsafe(command: Sequence[str]) -> bool:
     """Whether a token command runs code of the directory that an agent is started in, as 0.1.0 wrote it."""
     program = program_of(command)
-    if program is None or not os.path.isabs(program):
+    if program is None or not Path(program).is_absolute():
         return True
     options = list(command[command.index(program) + 1 :])
     if options[:1] == ["token"]:
@@ -86,7 +86,9 @@ def _prefix(environ: Mapping[str, str]) -> tuple[str, ...]:
     if os.name != "posix":
         return ()
     paths = environ.get("PYTHONPATH")
-    words = ["-u", "PYTHONPATH"] if paths and not all(map(os.path.isabs, paths.split(os.pathsep))) else []
+    words = (
+        ["-u", "PYTHONPATH"] if paths and not all(Path(one).is_absolute() for one in paths.split(os.pathsep)) else []
+    )
     for name in _CARRIED:
         if value := environ.get(name):
             absolute = Path(value).expanduser().absolute() if name == "MESHPROXY_HOME" else value

@@ -46,10 +46,8 @@ def env(
     token = fresh_token(target, expires_in)
     variables = room_variables(target, token)
     # The program gets the token; what could make others stays with whoever starts it.
-    secret = secret_variables(os.environ, context.paths().server_file) - {
-        TOKEN_VARIABLE,
-        *(variable.name for variable in variables),
-    }
+    kept = {TOKEN_VARIABLE, *(variable.name for variable in variables)}
+    secret = secret_variables(os.environ, context.paths().server_file) - kept
     unset = tuple(sorted(name for name in secret if name.isascii() and name.isidentifier()))
     if as_json:
         output.data({"variables": {variable.name: variable.value for variable in variables}, "unset": list(unset)})

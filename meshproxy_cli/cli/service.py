@@ -181,13 +181,13 @@ def _environ() -> dict[str, str]:
 
 
 def _succeeds(command: Command) -> bool:
-    found = Machine.current(os.environ).find(command[0])
-    if found is None:
-        return False
-    done = subprocess.run(
-        [found, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False
-    )  # noqa: S603 (our own words)
-    return done.returncode == 0
+    return Machine.current(os.environ).find(command[0]) is not None and _run(command).returncode == 0
+
+
+def _run(command: Command) -> "subprocess.CompletedProcess[bytes]":
+    program = Machine.current(os.environ).find(command[0]) or command[0]
+    words = [program, *command[1:]]
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False)  # noqa: S603 (our own words)
 
 
 def _read(path: Path) -> str:
@@ -199,10 +199,7 @@ def _read(path: Path) -> str:
 
 def _call(command: Command) -> None:
     try:
-        found = Machine.current(os.environ).find(command[0]) or ""
-        done = subprocess.run(
-            [found, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False
-        )  # noqa: S603 (shown and agreed)
+        done = _run(command)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise UnavailableError(
             f"`{' '.join(command)}` can't be run ({type(problem).__name__})",

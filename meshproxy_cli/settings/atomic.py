@@ -54,8 +54,8 @@ def replacing(
     """Give a file for what a person wants to have in `path`: it appears there when it is whole.
 
     As `write_atomic`; but a device, a pipe or this process's own output (`/dev/stdout`) is written into, since a file
-    in its place would be no use. With `exclusive`, a file that exists is not replaced; with `parents`, missing directories are made. Raises
-    `WriteError`, `UsageError`.
+    in its place would be no use. With `exclusive`, a file that exists is not replaced; with `parents`, missing
+    directories are made. Raises `WriteError`, `UsageError`.
     """
     try:
         descriptor = _opened(path)

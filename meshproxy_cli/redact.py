@@ -27,7 +27,7 @@ _OTHERS: Final = (
 )
 # 32 random bytes in base64: master keys, and the secret of an API key by itself. An id or a hash has one case.
 _RANDOM: Final = (
-    r"(?<![\w+/=-])(?=[\w+/-]{43}=?(?![\w+/=-]))(?=[\w+/-]*?[a-z])(?=[\w+/-]*?[A-Z])(?=[\w+/-]*?\d)[\w+/-]{43}=?"
+    r"(?<![\w+/-])(?=[\w+/-]{43}=?(?![\w+/=-]))(?=[\w+/-]*?[a-z])(?=[\w+/-]*?[A-Z])(?=[\w+/-]*?\d)[\w+/-]{43}=?"
 )
 _PRIVATE_KEY: Final = r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,32}PRIVATE KEY-----)?"
 # What follows these is secret whatever it looks like.

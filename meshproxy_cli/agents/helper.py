@@ -109,7 +109,7 @@ def _own_script() -> Path | None:
 
 
 def _script_directories() -> Iterator[Path]:
-    package = Path(__file__).resolve().parents[2]
+    package = Path(__file__).parents[2].resolve()
     for scheme in (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")):
         libraries = {Path(sysconfig.get_path(kind, scheme)).resolve() for kind in ("purelib", "platlib")}
         if package in libraries:

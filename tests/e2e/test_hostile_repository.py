@@ -44,7 +44,7 @@ def repository(tmp_path: Path) -> Path:
         (place / name).write_text(f"#!/bin/sh\ntouch {tmp_path / 'owned'}\n")
         (place / name).chmod(0o755)
     subprocess.run(["git", "init", "--quiet", place], check=True)
-    (place / ".git" / "config").open("a").write(f"[core]\n\tfsmonitor = {place / 'git'}\n")
+    subprocess.run(["git", "-C", place, "config", "core.fsmonitor", str(place / "git")], check=True)
     return place
 
 

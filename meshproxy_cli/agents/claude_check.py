@@ -43,7 +43,7 @@ def login(machine: Machine) -> str | None:
 def _unreadable(written: Path) -> Iterator[Finding]:
     try:
         json.loads((files.read(written) or b"{}").decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):
         yield Finding(
             f"{written} has comments or trailing commas, and Claude Code leaves such a file out",
             "take them out; `claude doctor` shows where they are",
@@ -97,7 +97,7 @@ def _state(machine: Machine, home: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads((files.read(path) or b"{}").decode("utf-8-sig"))
-    except (ValueError, files.FileRefusedError):
+    except (ValueError, RecursionError, files.FileRefusedError):
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -166,8 +166,8 @@ def test_launch_passes_no_secret(cli: Cli, tmp_path: Path, agent: str) -> None:
     programs.mkdir()
     (programs / agent).write_text(AGENT.format(python=sys.executable))
     (programs / agent).chmod(0o755)
-    cli.home.state.mkdir()
-    (cli.home.state / "server.toml").write_text('[providers.openai]\nkeys = ["env:TEAM_PROVIDER"]\n')
+    (cli.home.state / "config").mkdir(parents=True)
+    (cli.home.state / "config" / "server.toml").write_text('[providers.openai]\nkeys = ["env:TEAM_PROVIDER"]\n')
     environ = cli.home.environ(SECRETS | {"PATH": f".:{programs}:/usr/bin:/bin"})
     done = subprocess.run(
         [MESHPROXY, "launch", agent, "--room", "r", "--server", "https://proxy.example", "--model", "gpt-5.4"],

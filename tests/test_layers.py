@@ -6,7 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "meshproxy_cli"
-LONGEST_MODULE = 350
 # Parts of something larger that no test calls by themselves, and the tests that run them as a whole.
 TESTED_AS_A_WHOLE = {
     "agents/*": "tests/agents/test_edits_property.py",
@@ -72,8 +71,3 @@ def test_what_is_tested_as_a_whole_is_there() -> None:
     known = [str(module) for module in modules()]
     assert [part for part in TESTED_AS_A_WHOLE if not any(fnmatch(name, part) for name in known)] == []
     assert [path for path in TESTED_AS_A_WHOLE.values() if not (ROOT / path).exists()] == []
-
-
-def test_modules_stay_short() -> None:
-    lengths = {path: len((PACKAGE / path).read_text(encoding="utf-8").splitlines()) for path in modules()}
-    assert {str(path): lines for path, lines in lengths.items() if lines > LONGEST_MODULE} == {}

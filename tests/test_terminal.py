@@ -10,7 +10,7 @@ from meshproxy_cli.terminal import escape_json, printable
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("plain – ñ 名前", "plain – ñ 名前"),
+        ("plain ñ 名前", "plain ñ 名前"),
         ("no\u00a0break\u3000", "no\u00a0break\u3000"),
         ("\x1b[2J\x1b]0;title\x07", "\\x1b[2J\\x1b]0;title\\x07"),
         ("a\r\nsignature valid", "a\\r\\nsignature valid"),

@@ -33,21 +33,22 @@ class _Hostile(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         record = {
-            "id": _KEY_ID, "name": EVIL, "description": EVIL, "created_at": _TIME, "revoked_at": None, "last_used_at": None,
+            "id": _KEY_ID, "name": EVIL, "description": EVIL, "created_at": _TIME,
+            "revoked_at": None, "last_used_at": None,
             "project_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "role": "admin", "created_by": EVIL, "actor": EVIL,
             "action": EVIL, "subject": EVIL, "detail": EVIL, "at": _TIME,
         }  # fmt: skip
         rows = [record]
         body = {"error": {"code": EVIL, "message": EVIL, "hint": EVIL}}
         if type(self).status == 200:
-            body = {name: rows for name in ("keys", "tokens", "entries", "rooms", "limits", "api_keys", "items")}
+            body = dict.fromkeys(("keys", "tokens", "entries", "rooms", "limits", "api_keys", "items"), rows)
         data = json.dumps(body).encode()
         self.send_response(type(self).status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
@@ -70,7 +71,7 @@ def harmless(text: str) -> None:
 @pytest.mark.parametrize("command", [("api-key", "list"), ("access", "list"), ("audit",), ("usage",)], ids=" ".join)
 @pytest.mark.parametrize("option", [(), ("--json",)], ids=["people", "json"])
 def test_a_hostile_server(
-    run: InProcess, hostile: str, monkeypatch: pytest.MonkeyPatch, status: int, command: tuple[str, ...],
+    run: InProcess, hostile: str, monkeypatch: pytest.MonkeyPatch, *, status: int, command: tuple[str, ...],
     option: tuple[str, ...],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(_Hostile, "status", status)
@@ -90,7 +91,7 @@ def test_claims_of_a_token(run: InProcess, place: str) -> None:
     token = mint(spec, KEY, now=1_800_000_000)
     shown = run("token", "inspect", stdin=token, code=None)
     harmless(shown.stdout + shown.stderr)
-    assert [line for line in shown.stdout.splitlines() if line.startswith("signature")][0].endswith("at hand")
+    assert next(line for line in shown.stdout.splitlines() if line.startswith("signature")).endswith("at hand")
     as_json = run("token", "inspect", "--json", stdin=token, code=None)
     harmless(as_json.stdout)
     assert EVIL in (as_json.json()["identity"], as_json.json()["room"])

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from fixtures.commands import MESHPROXY, Cli
-from meshproxy_cli.agents.helper import is_unsafe, own_program
+from meshproxy_cli.agents.helper import helper_command, is_unsafe, own_program
 from meshproxy_cli.tokens.apikey import ApiKey
 
 pytestmark = pytest.mark.e2e
@@ -79,8 +80,6 @@ def test_the_token_command_of_a_user_install(
         line = json.loads((cli.home.directory / ".claude" / "settings.json").read_text())["apiKeyHelper"]
         words = ["sh", "-c", line]
     else:
-        import tomllib
-
         text = (cli.home.directory / ".codex" / "config.toml").read_text()
         auth = tomllib.loads(text)["model_providers"]["meshproxy"]["auth"]
         words = [auth["command"], *auth["args"]]
@@ -98,8 +97,6 @@ def test_the_token_command_of_a_user_install(
 
 @pytest.mark.parametrize("python_path", [":/nowhere", ".", "/nowhere:", "relative"])
 def test_a_python_path_that_leads_into_repositories(repository: Path, tmp_path: Path, python_path: str) -> None:
-    from meshproxy_cli.agents.helper import helper_command
-
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": python_path, "MESHAGENT_API_KEY": KEY}
     command = helper_command("r", environ)
     done = subprocess.run(command, env=environ, cwd=repository, capture_output=True, text=True, timeout=60, check=False)
@@ -217,7 +214,7 @@ DIVERTING = {
     ("agent", "name", "text", "told"), [(agent, *one) for agent, files in DIVERTING.items() for one in files]
 )
 def test_files_that_divert_an_agent_are_told(
-    cli: Cli, tmp_path: Path, agent: str, name: str, text: str, told: str
+    cli: Cli, tmp_path: Path, *, agent: str, name: str, text: str, told: str
 ) -> None:
     project = tmp_path / "project"
     below = project / "src"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
-from meshproxy_cli.proxy.config import ServerConfig
+from meshproxy_cli.proxy.config.server import ServerConfig
 from meshproxy_cli.redact import secret_values
 
 _PLAIN_HEADERS = frozenset({"host", "anthropic-version", "content-type", "user-agent"})

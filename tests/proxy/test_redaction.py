@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshproxy_cli.proxy.config import load_config
+from meshproxy_cli.proxy.config.server import load_config
 from meshproxy_cli.proxy.redaction import secrets_of
 from meshproxy_cli.redact import Redactor
 from meshproxy_cli.tokens.apikey import ApiKey

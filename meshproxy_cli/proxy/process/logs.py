@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Protocol
 
-from meshproxy_cli.proxy.config import LogSettings, ServerConfig
+from meshproxy_cli.proxy.config.server import LogSettings, ServerConfig
 from meshproxy_cli.proxy.redaction import secrets_of
 from meshproxy_cli.redact import Redactor
 from meshproxy_cli.terminal import escape_json, printable

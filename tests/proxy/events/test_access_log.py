@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from meshproxy_cli.proxy.accesslog import AccessLog
-from meshproxy_cli.proxy.logs import JsonLines, PeopleLines
+from meshproxy_cli.proxy.events.access_log import AccessLog
+from meshproxy_cli.proxy.process.logs import JsonLines, PeopleLines
 from meshproxy_cli.redact import Redactor
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 

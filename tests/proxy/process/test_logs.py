@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from meshproxy_cli.proxy.config import LogSettings, load_config
-from meshproxy_cli.proxy.logs import LogOptions, log_as, set_up, uncaught_in_loop
+from meshproxy_cli.proxy.config.server import LogSettings, load_config
+from meshproxy_cli.proxy.process.logs import LogOptions, log_as, set_up, uncaught_in_loop
 from meshproxy_cli.redact import Redactor
 
 SECRET = "the master's voice"

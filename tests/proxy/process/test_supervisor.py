@@ -16,9 +16,9 @@ import pytest
 
 from e2e.provider import Behaviour, RecordingProvider
 from meshproxy_cli.errors import UnavailableError
-from meshproxy_cli.proxy.config import LogSettings
-from meshproxy_cli.proxy.logs import set_up
-from meshproxy_cli.proxy.supervisor import Child, Supervisor
+from meshproxy_cli.proxy.config.server import LogSettings
+from meshproxy_cli.proxy.process.logs import set_up
+from meshproxy_cli.proxy.process.supervisor import Child, Supervisor
 from meshproxy_cli.redact import Redactor
 
 PATIENCE_S = 30.0

@@ -11,6 +11,7 @@ A module raises one of these (or its own subclass); `cli.output` is the one plac
 Messages never hold a secret.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import ClassVar
 
@@ -29,13 +30,18 @@ class ExitCode(IntEnum):
 
 
 class MeshproxyError(Exception):
-    """An error with a message for a person: what happened and why, and as `hint` what to do about it."""
+    """An error with a message for a person: what happened and why, and as `hint` what to do about it.
+
+    A message is one line. An error with several has the others in `details`, so that no text from outside can pass for
+    one of them; `message` then is all of them.
+    """
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILURE
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, *, details: Sequence[str] = (), hint: str | None = None) -> None:
+        self.lines = (message, *details)
+        self.message = "\n".join(self.lines)
+        super().__init__(self.message)
         self.hint = hint
 
 

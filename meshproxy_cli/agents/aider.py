@@ -53,7 +53,7 @@ class Aider:
         return Wish((config, settings), (note,), try_it=f"aider --model {_model(target)}")
 
     def check(self, target: Target) -> tuple[Finding, ...]:
-        return tuple(shared_findings(self.program, "python -m pip install aider-install", target))
+        return tuple(shared_findings(self.program, "pipx install aider-install", target))
 
     def launch(self, target: Target, arguments: tuple[str, ...]) -> Launch:
         _require_usable(target)

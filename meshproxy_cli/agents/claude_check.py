@@ -25,7 +25,6 @@ def findings(target: Target, home: Path, written: Path) -> tuple[Finding, ...]:
         *shared_findings("claude", "npm install -g @anthropic-ai/claude-code", target),
         *_unreadable(written),
         *_managed(target),
-        *_stronger(target, written),
         *_clouds(target, home),
         *_onboarding(target, home),
     )
@@ -44,7 +43,7 @@ def login(machine: Machine) -> str | None:
 def _unreadable(written: Path) -> Iterator[Finding]:
     try:
         json.loads((files.read(written) or b"{}").decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):
         yield Finding(
             f"{written} has comments or trailing commas, and Claude Code leaves such a file out",
             "take them out; `claude doctor` shows where they are",
@@ -61,14 +60,6 @@ def _managed(target: Target) -> Iterator[Finding]:
                 f"{path} forces a login (forceLoginMethod), so the token command is not used", _ASK, path, managed=True
             )
         yield from _overrides(path, values, _ASK, managed=True)
-
-
-def _stronger(target: Target, written: Path) -> Iterator[Finding]:
-    for name in ("settings.local.json", "settings.json"):
-        path = target.machine.cwd / ".claude" / name
-        if path == written:
-            return
-        yield from _overrides(path, _read(path), "take it out, or configure this project: add --project")
 
 
 def _overrides(path: Path, values: Mapping[str, Any], remedy: str, *, managed: bool = False) -> Iterator[Finding]:
@@ -106,7 +97,7 @@ def _state(machine: Machine, home: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads((files.read(path) or b"{}").decode("utf-8-sig"))
-    except (ValueError, files.FileRefusedError):
+    except (ValueError, RecursionError, files.FileRefusedError):
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -18,6 +18,8 @@ from meshproxy_cli.agents.variables import dotenv_quote, posix_quote
 from meshproxy_cli.errors import UsageError
 
 _GIT_TIMEOUT_S = 5
+#: Keeps git from running what a repository's own configuration names.
+UNTRUSTED = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 
 
 def env_file_wish(target: Target, agent: str, plain: Mapping[str, str], secret: tuple[str, ...]) -> Wish:
@@ -51,7 +53,7 @@ def _git_would_track(target: Target) -> bool:
         return False
     try:
         done = subprocess.run(  # noqa: S603 (git, found on the PATH)
-            [git, "-C", str(path.parent), "check-ignore", "--quiet", path.name],
+            [git, *UNTRUSTED, "-C", str(path.parent), "check-ignore", "--quiet", path.name],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_GIT_TIMEOUT_S,

@@ -1,18 +1,11 @@
-"""Edits as a person reads them: unified diffs in which secrets are masked."""
+"""Edits as a person reads them: unified diffs without secrets."""
 
 import difflib
-import re
 from collections.abc import Sequence
 
 from meshproxy_cli.agents.formats.document import lines_of
 from meshproxy_cli.agents.plan import FileEdit
-
-# Values of variables and keys that hold credentials, and texts that look like one wherever they stand.
-_NAMED = re.compile(
-    r"""(?ix) ( ["']? \b [\w.-]* (?:key|token|secret|password|authorization) ["']? \s* [:=] \s* ["']? )
-    ( (?:bearer\s+)? [^\s"',$!/{}()]{8,} )"""
-)
-_SHAPED = re.compile(r"\b(?:sk-|ms-|eyJ|ghp_|xox[abp]-)[\w.-]{8,}")
+from meshproxy_cli.redact import redact_settings
 
 
 def diff(edits: Sequence[FileEdit]) -> str:
@@ -28,8 +21,8 @@ def _one(edit: FileEdit) -> str:
         fromfile=name if edit.before is not None else "/dev/null",
         tofile=name if edit.after is not None else "/dev/null",
     )
-    # Masked after comparing: a changed secret still is a changed line.
-    return "".join(_whole(mask(line)) for line in lines)
+    # Redacted after comparing: a changed secret still is a changed line.
+    return "".join(_whole(redact_settings(line)) for line in lines)
 
 
 def _whole(line: str) -> str:
@@ -39,8 +32,3 @@ def _whole(line: str) -> str:
 def _lines(data: bytes | None) -> list[str]:
     text = (data or b"").decode("utf-8", errors="replace")
     return lines_of(text.replace("\r\n", "\n"))
-
-
-def mask(text: str) -> str:
-    """Return the text with everything that looks like a credential replaced by dots."""
-    return _SHAPED.sub("••••", _NAMED.sub(r"\1••••", text))

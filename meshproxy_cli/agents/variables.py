@@ -52,24 +52,20 @@ def room_variables(target: Target, token: str) -> tuple[Variable, ...]:
     )
 
 
-def render(variables: Iterable[Variable], shell: Shell) -> str:
-    """Return one line for each variable, for `eval` in that shell or for a `.env` file."""
-    return "".join(_line(variable, shell) + "\n" for variable in variables)
+def render(variables: Iterable[Variable], shell: Shell, *, unset: Iterable[str] = ()) -> str:
+    """Return one line for each variable, for `eval` in that shell or for a `.env` file; `unset` are taken away."""
+    lines = [*(_removal(name, shell) for name in unset), *(_line(variable, shell) for variable in variables)]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def render_unset(names: Iterable[str], shell: Shell) -> str:
-    """Return one line for each variable that takes it away; a `.env` file can only empty it."""
-    return "".join(_unset_line(name, shell) + "\n" for name in names)
-
-
-def _unset_line(name: str, shell: Shell) -> str:
+def _removal(name: str, shell: Shell) -> str:
     match shell:
         case Shell.BASH | Shell.ZSH:
             return f"unset {name}"
         case Shell.FISH:
             return f"set -e {name}"
         case Shell.POWERSHELL:
-            return f"Remove-Item Env:{name} -ErrorAction Ignore"
+            return f"Remove-Item Env:{name} -ErrorAction SilentlyContinue"
         case Shell.DOTENV:
             return f"{name}="
 

@@ -172,6 +172,8 @@ def run(arguments: Sequence[str]) -> int:
 def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
     if "--no-color" in arguments and not {"-h", "--help"}.isdisjoint(arguments):
         os.environ["NO_COLOR"] = "1"  # Typer draws its help without asking us
+    if _wants_json(arguments):
+        output.expect_json()
     try:
         return _invoke(root, arguments)
     except MeshproxyError as problem:
@@ -190,6 +192,12 @@ def _run(root: LazyGroup, arguments: Sequence[str]) -> int:
         return ExitCode.OK
     except Exception as problem:  # noqa: BLE001 (the boundary: whatever gets here is a defect of ours, or the system's)
         return _unforeseen(problem)
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a command was asked for JSON alone; what `launch` is given for an agent is none of ours."""
+    ours = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    return "--json" in ours and "--csv" not in ours and "launch" not in ours[: ours.index("--json")]
 
 
 def _unforeseen(problem: Exception) -> int:

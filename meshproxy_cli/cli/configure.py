@@ -105,7 +105,7 @@ def configure(
     )
     target = make_target(found.name, choice)
     if print_:
-        output.text(found.snippet(target).rstrip("\n"))
+        output.verbatim(found.snippet(target).rstrip("\n"))
         return
     _configure(found, target, dry_run=dry_run, yes=yes)
 
@@ -148,14 +148,14 @@ def _token_finding(target: Target) -> tuple[Finding, ...]:
 def _show(plan: Plan) -> None:
     diff = show.diff(plan.edits)
     if diff:
-        output.text(diff.rstrip("\n"))
+        output.document(diff.rstrip("\n"))
     else:
         output.note("nothing would change")
 
 
 def _apply(agent: Agent, plan: Plan, *, yes: bool) -> None:
     if not yes:
-        output.note(show.diff(plan.edits))
+        output.preview(show.diff(plan.edits))
     output.agree(f"Make these changes for {agent.title}?", yes=yes)
     receipt = applying.apply(plan, _desk())
     for edit, record in zip(plan.edits, receipt.files, strict=True):
@@ -192,7 +192,7 @@ def _undo(agent: Agent, receipts: tuple[Receipt, ...], *, dry_run: bool, yes: bo
     for receipt in reversed(receipts):
         plan = make_undo(receipt)
         if dry_run:
-            output.text(show.diff([item.edit for item in plan.files]).rstrip("\n"))
+            output.document(show.diff([item.edit for item in plan.files]).rstrip("\n"))
         else:
             _take_back(agent, plan, yes=yes)
 
@@ -200,7 +200,7 @@ def _undo(agent: Agent, receipts: tuple[Receipt, ...], *, dry_run: bool, yes: bo
 def _take_back(agent: Agent, plan: UndoPlan, *, yes: bool) -> None:
     edits = [item.edit for item in plan.files]
     if not yes:
-        output.note(show.diff(edits))
+        output.preview(show.diff(edits))
     output.agree(f"Take back the room {plan.receipt.room} from {agent.title}?", yes=yes)
     applying.undo(plan, _desk())
     for item in plan.files:

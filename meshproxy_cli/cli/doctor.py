@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import typer
 
 from meshproxy_cli import __version__
+from meshproxy_cli.agents.helper import own_program
+from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
@@ -134,14 +136,16 @@ def _fix(results: list[CheckResult], *, yes: bool) -> int:
     if not commands:
         output.note("there is nothing that can be mended safely without you")
         return 0
-    output.note("\n".join(["These commands would be run:", *(f"  {command}" for command in commands)]))
+    output.preview("\n".join(["These commands would be run:", *(f"  {command}" for command in commands)]))
     if not yes and not output.confirm("Run them?", flag="--yes"):
         return 0
     for command in commands:
         place, _, rest = command.rpartition(" && ")  # before it stands `cd DIRECTORY` at most
         words = shlex.split(rest)
         if words[0] == "meshproxy":
-            words[:1] = [sys.executable, "-m", "meshproxy_cli"]
+            words[:1] = own_program(os.environ)
+        else:
+            words[0] = Machine.current(os.environ).find(words[0]) or words[0]
         cwd = shlex.split(place)[1] if place else None
         subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)  # noqa: S603 (shown and agreed)
     return len(commands)
@@ -159,13 +163,12 @@ def _as_json(results: list[CheckResult]) -> dict[str, Any]:
 
 
 def _write_report(path: Path, found: dict[str, Any], scene: Scene) -> None:
-    import json  # noqa: PLC0415 (only where a report is wanted)
-
-    from meshproxy_cli.doctor.redact import redact_all  # noqa: PLC0415
-    from meshproxy_cli.settings.atomic import write_atomic  # noqa: PLC0415
+    from meshproxy_cli.doctor.redact import redact_all  # noqa: PLC0415 (only where a report is wanted)
+    from meshproxy_cli.settings.atomic import replacing  # noqa: PLC0415
 
     content = redact_all(found, scene.machine.home, _names(scene))
-    write_atomic(path.absolute(), json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+    with replacing(path, parents=True) as file:
+        file.write(f"{output.json_text(content, indent=2)}\n".encode())
     output.success(f"wrote {path}, with secrets, hosts and your name taken out; read it before you send it")
 
 

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.agents.variables import ACCOUNT_VARIABLES, Shell, render, render_unset, room_variables
-from meshproxy_cli.cli import options, output
+from meshproxy_cli.agents.base import TOKEN_VARIABLE
+from meshproxy_cli.agents.environment import secret_variables
+from meshproxy_cli.agents.variables import ACCOUNT_VARIABLES, Shell, render, room_variables
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
@@ -33,6 +35,7 @@ def env(
     Variables that name an account of OpenAI's (OPENAI_ORG_ID, OPENAI_PROJECT_ID and the like) are taken away.
 
     The token in them is a secret that lives one hour; `meshproxy launch` and `configure` need none in the environment.
+    Keys that are set in this shell (`MESHAGENT_API_KEY`, the server's own) are unset: the program needs none of them.
 
     **Examples**
 
@@ -44,12 +47,14 @@ def env(
     target = make_target("env", Choice(room=room, server=server, session=session, model=model))
     token = fresh_token(target, expires_in)
     variables = room_variables(target, token)
+    # The program gets the token; what could make others stays with whoever starts it.
+    kept = {TOKEN_VARIABLE, *(variable.name for variable in variables)}
+    secret = secret_variables(os.environ, context.paths().server_file) - kept
+    unset = (*ACCOUNT_VARIABLES, *sorted(name for name in secret if name.isascii() and name.isidentifier()))
     if as_json:
-        values = {variable.name: variable.value for variable in variables}
-        output.data({"variables": values, "unset": list(ACCOUNT_VARIABLES)})
+        output.data({"variables": {variable.name: variable.value for variable in variables}, "unset": list(unset)})
     else:
-        chosen = shell or _current_shell()
-        output.text((render(variables, chosen) + render_unset(ACCOUNT_VARIABLES, chosen)).rstrip("\n"))
+        output.verbatim(render(variables, shell or _current_shell(), unset=unset).rstrip("\n"))
 
 
 def _current_shell() -> Shell:

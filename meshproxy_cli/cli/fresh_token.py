@@ -1,9 +1,10 @@
 """A token for programs that take it from a variable, made by the very command that agents run."""
 
+import os
 import subprocess
-import sys
 
 from meshproxy_cli.agents.base import Target
+from meshproxy_cli.agents.helper import own_program
 from meshproxy_cli.errors import CredentialError
 
 _TIMEOUT_S = 30.0
@@ -12,7 +13,7 @@ _TIMEOUT_S = 30.0
 def fresh_token(target: Target, expires_in: str) -> str:
     """Return a token for the target's room. Raises `CredentialError` with what the helper says."""
     start = target.helper.index("token")
-    command = [sys.executable, "-m", "meshproxy_cli", *target.helper[start:], "--expires-in", expires_in]
+    command = [*own_program(os.environ), *target.helper[start:], "--expires-in", expires_in]
     try:
         done = subprocess.run(  # noqa: S603 (our own command)
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False

@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.agents.base import DIRECTORY, Credentials, Launch
+from meshproxy_cli.agents.base import DIRECTORY, TOKEN_VARIABLE, Credentials, Launch
+from meshproxy_cli.agents.environment import agent_environment, needs_minting
+from meshproxy_cli.agents.project_check import project_findings
 from meshproxy_cli.agents.registry import AGENTS, find_agent
 from meshproxy_cli.agents.variables import ACCOUNT_VARIABLES
-from meshproxy_cli.cli import options, output
+from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
@@ -25,7 +27,7 @@ _NAMES = ", ".join(agent.name for agent in AGENTS)
 
 
 def launch(
-    context: typer.Context,
+    typed: typer.Context,
     agent: Annotated[str, typer.Argument(help=f"One of: {_NAMES}.", show_default=False, autocompletion=names.agents)],
     *,
     room: Annotated[str | None, options.room("The room to use.")] = None,
@@ -45,15 +47,21 @@ def launch(
     - `meshproxy launch claude --room my-room -- -p "what does this repository do?"`
     """
     found = find_agent(agent)
-    target = make_target(found.name, Choice(room, server, session, model, credentials=Credentials.HELPER))
+    # A key in the environment would be in reach of all that the model runs: the agent gets a token instead.
+    how = Credentials.ENV if needs_minting(os.environ) and found.runs_commands else Credentials.HELPER
+    target = make_target(found.name, Choice(room, server, session, model, credentials=how))
     program = target.machine.find(found.program)
     if program is None:
         raise NotFoundError(f"{found.title} is not installed: there is no `{found.program}` on the PATH")
-    run = found.launch(target, tuple(context.args))
-    token = fresh_token(target, _LIFETIME) if run.token_variables else ""
+    run = found.launch(target, tuple(typed.args))
+    for finding in project_findings(found.name, target):
+        output.warn(f"{finding.problem}; {finding.remedy}")
+    variables = {*run.token_variables, *([TOKEN_VARIABLE] if how is Credentials.ENV else [])}
+    token = fresh_token(target, _LIFETIME) if variables else ""
+    environ = agent_environment(os.environ, context.paths().server_file)
     removed = {*run.remove, *ACCOUNT_VARIABLES}
-    environ = {name: value for name, value in os.environ.items() if name not in removed}
-    environ |= {**run.environ, **dict.fromkeys(run.token_variables, token)}
+    environ = {name: value for name, value in environ.items() if name not in removed}
+    environ |= {**run.environ, **dict.fromkeys(variables, token)}
     output.detail(f"running {found.program} in the room {target.room}, session {target.session}")
     if run.files:
         raise typer.Exit(_run_beside_files(program, run, run.files, environ))

@@ -1,24 +1,27 @@
 """The one place that writes to the terminal: results to standard output, all else to standard error.
 
-Secrets and JSON are written as they are, never wrapped or coloured. Tables and messages go through Rich, which is
-imported when something is drawn.
+Names, messages of servers, claims and files are other people's words: every function here makes them harmless
+(`terminal.printable`), and a line stays one line. Messages are written without secrets; results hold those that were
+asked for. Tables and messages go through Rich, which is imported when something is drawn.
 """
 
 import codecs
 import errno
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from meshproxy_cli.errors import MeshproxyError, UsageError
+from meshproxy_cli.errors import ExitCode, MeshproxyError, UsageError
+from meshproxy_cli.terminal import escape_json, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +41,7 @@ class _Flags:
     color: bool = True
     quiet: bool = False
     verbose: bool = False
+    json: bool = False
 
 
 _flags = _Flags()
@@ -78,7 +82,7 @@ def set_up(
 
 def reset() -> None:
     """Forget the flags of an earlier run in the same process (tests run many), and look at what is written to."""
-    _flags.color, _flags.quiet, _flags.verbose = True, False, False
+    _flags.color, _flags.quiet, _flags.verbose, _flags.json = True, False, False, False
     if sys.stderr is None:  # closed by the caller
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (as long as the process)
     for stream in (sys.stdout, sys.stderr):
@@ -102,17 +106,68 @@ codecs.register_error(_PLAIN, _plainly)
 
 
 def text(line: str) -> None:
-    """Write a result and a newline to standard output, as it is."""
-    if sys.stdout is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """Write a line of a result to standard output."""
+    _write(printable(line) + "\n")
+
+
+def document(content: str) -> None:
+    """Write a result of several lines for a person, such as a diff, to standard output."""
+    _write(printable(content, keep="\n\t") + "\n")
+
+
+def verbatim(content: str) -> None:
+    """Write what another program reads (CSV, lines for `eval`) to standard output: as it is, save on a terminal."""
+    _write((printable(content, keep="\n\t") if is_terminal() else content) + "\n")
+
+
+def is_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def data(value: Mapping[str, Any]) -> None:
     """Write a result as one JSON object to standard output; keys are only ever added while `schema_version` stays."""
-    plain = not _is_utf8(getattr(sys.stdout, "encoding", None) or "utf-8")
-    text(json.dumps({"schema_version": SCHEMA_VERSION, **value}, indent=2, ensure_ascii=plain, default=str))
+    _write_json(json_text({"schema_version": SCHEMA_VERSION, **value}, indent=2))
+
+
+def json_line(value: Mapping[str, Any]) -> None:
+    """Write a JSON object in one line to standard output."""
+    _write_json(json_text(value))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 (any JSON value)
+    """Return JSON in which nothing steers a terminal, and which is JSON to every parser: there, NaN is null."""
+    try:
+        made = json.dumps(value, indent=indent, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        made = json.dumps(_finite(value), indent=indent, ensure_ascii=False, default=str)
+    return escape_json(made)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _write_json(made: str) -> None:
+    """Write JSON in UTF-8, or in ASCII where standard output has another encoding: UTF-16 would not be JSON."""
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and not _is_utf8(stream.encoding):
+        stream.flush()
+        stream.buffer.write(json.dumps(json.loads(made), indent=2 if "\n" in made else None).encode() + b"\n")
+        stream.buffer.flush()
+        return
+    _write(made + "\n")
+
+
+def _write(content: str) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    sys.stdout.write(content)
+    sys.stdout.flush()
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: Sequence[str] | None = None) -> None:
@@ -134,20 +189,20 @@ def live() -> Iterator[Callable[[str, Sequence[Column], Sequence[Sequence[str]],
 
     with Live(console=_console(stderr=False), auto_refresh=False, vertical_overflow="crop") as display:
         yield lambda line, columns, rows, footer: display.update(
-            Group(Text(line, style="bold"), Text(), _grid(columns, rows, footer)), refresh=True
+            Group(Text(printable(line), style="bold"), Text(), _grid(columns, rows, footer)), refresh=True
         )
 
 
 def width() -> int | None:
     """Return the columns of the terminal that standard output is, or None where it is none."""
-    return _console(stderr=False).width if sys.stdout.isatty() else None
+    return _console(stderr=False).width if is_terminal() else None
 
 
 def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: Sequence[str] | None) -> int:
     from rich.cells import cell_len  # noqa: PLC0415
 
     lines = [[column.title for column in columns], *rows, *([footer] if footer else [])]
-    widths = [max(map(cell_len, cells)) for cells in zip(*lines, strict=True)]
+    widths = [max(cell_len(printable(cell)) for cell in cells) for cells in zip(*lines, strict=True)]
     narrow = [min(width, _FOLDED) if column.fold else width for column, width in zip(columns, widths, strict=True)]
     return sum(narrow) + _GAP * (len(narrow) - 1)
 
@@ -159,13 +214,13 @@ def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: Sequ
     for index, column in enumerate(columns):
         grid.add_column(
             column.title,
-            footer[index] if footer else "",
+            printable(footer[index]) if footer else "",
             justify=column.align,
             no_wrap=not column.fold,
             overflow="fold" if column.fold else "ellipsis",
         )
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*map(printable, row))
     return grid
 
 
@@ -173,6 +228,12 @@ def note(message: str) -> None:
     """Tell a person something on standard error; `--quiet` leaves it out."""
     if not _flags.quiet:
         _message(message, "")
+
+
+def preview(content: str) -> None:
+    """Show a person several lines, such as a diff or a list of commands, on standard error."""
+    if not _flags.quiet:
+        _message(content, "", keep="\n\t")
 
 
 def success(message: str) -> None:
@@ -193,10 +254,27 @@ def detail(message: str) -> None:
 
 
 def error(problem: MeshproxyError) -> None:
-    """Write an error and what to do about it."""
-    _message(problem.message, "red", mark="error: ")
+    """Write an error and what to do about it; with `--json` as an object on standard output as well."""
+    first, *others = problem.lines
+    _message(first, "red", mark="error: ")
+    for line in others:
+        _message(line, "")
     if problem.hint:
         _message(problem.hint, "", mark="  hint: ")
+    _error_as_json(problem.message, problem.hint, problem.exit_code)
+
+
+def expect_json() -> None:
+    """Write errors as JSON too, from now on: the reader of standard output takes nothing else."""
+    _flags.json = True
+
+
+def _error_as_json(message: str, hint: str | None, code: int) -> None:
+    if not _flags.json:
+        return
+    found = {"message": _without_secrets(message), "hint": hint and _without_secrets(hint), "exit_code": int(code)}
+    with suppress(OSError):  # the error itself may be that nothing can be written there
+        json_line({"schema_version": SCHEMA_VERSION, "error": found})
 
 
 def defect(problem: Exception) -> None:
@@ -205,7 +283,9 @@ def defect(problem: Exception) -> None:
 
     frames = traceback.extract_tb(problem.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
-    _message(f"meshproxy has a defect: {type(problem).__name__} at {place}", "red", mark="error: ")
+    what = f"meshproxy has a defect: {type(problem).__name__} at {place}"
+    _message(what, "red", mark="error: ")
+    _error_as_json(what, None, ExitCode.FAILURE)
     if _flags.verbose:
         sys.stderr.write("".join(traceback.format_list(frames)))
     else:
@@ -219,9 +299,10 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
         yield lambda _what: None
         return
     from rich.status import Status  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
-    with Status(what, console=_console(stderr=True)) as status:
-        yield status.update
+    with Status(Text(printable(what)), console=_console(stderr=True)) as status:
+        yield lambda now: status.update(Text(printable(now)))
 
 
 def abandon_stdout() -> None:
@@ -241,7 +322,18 @@ def confirm(question: str, *, flag: str) -> bool:
         raise UsageError(
             f"{question} There is no terminal to ask on.", hint=f"give {flag} to go on without being asked"
         )
-    return typer.confirm(question, err=True)
+    return ask_yes_no(question)
+
+
+def ask_yes_no(question: str, *, default: bool = False) -> bool:
+    """Ask yes or no on a terminal."""
+    return typer.confirm(printable(question), default=default, err=True)
+
+
+def ask(question: str, *, default: str) -> str:
+    """Ask for a text on a terminal."""
+    shown = printable(question)
+    return str(typer.prompt(shown, default=default, show_default=default.isprintable(), err=True)).strip()
 
 
 def agree(question: str, *, yes: bool) -> None:
@@ -254,7 +346,7 @@ def ask_secret(prompt: str, *, hint: str) -> str:
     """Ask for a secret without echo; without a terminal raise `UsageError` with `hint`."""
     if not interactive():
         raise UsageError(f"{prompt} is needed, and there is no terminal to ask on.", hint=hint)
-    return str(typer.prompt(prompt, hide_input=True, err=True)).strip()
+    return str(typer.prompt(printable(prompt), hide_input=True, err=True)).strip()
 
 
 def read_secret_stdin() -> str:
@@ -262,7 +354,8 @@ def read_secret_stdin() -> str:
     return sys.stdin.read().strip()
 
 
-def _message(message: str, style: str, *, mark: str = "") -> None:
+def _message(message: str, style: str, *, mark: str = "", keep: str = "") -> None:
+    message = printable(_without_secrets(message), keep=keep)
     if not sys.stderr.isatty() or not _colored():
         sys.stderr.write(f"{mark}{message}\n")
         return
@@ -271,6 +364,12 @@ def _message(message: str, style: str, *, mark: str = "") -> None:
     line = Text(mark, style=style)
     line.append(message, style=style if style == "dim" else "")
     _console(stderr=True).print(line, soft_wrap=True)
+
+
+def _without_secrets(message: str) -> str:
+    from meshproxy_cli.redact import redact  # noqa: PLC0415 (its patterns take a while to compile)
+
+    return redact(message)
 
 
 def _colored() -> bool:

@@ -101,7 +101,8 @@ def _running(paths: Paths, deadline: float) -> tuple[int, ReloadReport]:
 def _accepted(report: ReloadReport) -> ReloadReport:
     """Return a report of success; raises `UsageError` with what the server says is wrong."""
     if report.problem:
-        raise UsageError(report.problem, hint="nothing was changed: the server goes on with what it had")
+        first, *others = report.problem.splitlines()
+        raise UsageError(first, details=others, hint="nothing was changed: the server goes on with what it had")
     return report
 
 

@@ -3,7 +3,6 @@
 import difflib
 import os
 import plistlib
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from meshproxy_cli.agents.helper import helper_command
+from meshproxy_cli.agents.helper import own_program
+from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.cli import context, output
 from meshproxy_cli.errors import ConflictError, UnavailableError, UsageError
 from meshproxy_cli.settings.atomic import write_atomic
@@ -171,11 +171,9 @@ def _serve() -> Command:
 
     It takes the port of the server that ran last: agents are configured for that one.
     """
-    helper = helper_command("room", os.environ)
-    program = helper[: helper.index("token")]
     port = urlsplit(context.settings().servers["local"].url).port
     chosen = () if port == urlsplit(LOCAL_URL).port or port is None else ("--port", str(port))
-    return (*(part for part in program if part != "/usr/bin/env" and "=" not in part), "serve", *chosen)
+    return (*own_program(os.environ), "serve", *chosen)
 
 
 def _environ() -> dict[str, str]:
@@ -183,10 +181,13 @@ def _environ() -> dict[str, str]:
 
 
 def _succeeds(command: Command) -> bool:
-    if shutil.which(command[0]) is None:
-        return False
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False)  # noqa: S603 (our own words)
-    return done.returncode == 0
+    return Machine.current(os.environ).find(command[0]) is not None and _run(command).returncode == 0
+
+
+def _run(command: Command) -> "subprocess.CompletedProcess[bytes]":
+    program = Machine.current(os.environ).find(command[0]) or command[0]
+    words = [program, *command[1:]]
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False)  # noqa: S603 (our own words)
 
 
 def _read(path: Path) -> str:
@@ -198,7 +199,7 @@ def _read(path: Path) -> str:
 
 def _call(command: Command) -> None:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, check=False)  # noqa: S603 (shown and agreed)
+        done = _run(command)
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise UnavailableError(
             f"`{' '.join(command)}` can't be run ({type(problem).__name__})",

@@ -88,7 +88,7 @@ def _undo(*, as_service: bool, yes: bool) -> int:
     if not unit.path.exists():
         output.success(f"there is no service: {unit.path} does not exist")
         return 0
-    output.note(f"This is what will be done:\n{unit.removal}")
+    output.preview(f"This is what will be done:\n{unit.removal}")
     if not yes and not output.confirm("Do it?", flag="--yes"):
         raise typer.Abort
     unit.remove()
@@ -133,7 +133,7 @@ def _do(steps: list[Step], *, yes: bool) -> None:
     for number, step in enumerate(steps, 1):
         output.note(f"{number}. {step.title}")
         if step.preview:
-            output.note(step.preview.rstrip("\n"))
+            output.preview(step.preview.rstrip("\n"))
     if not yes and not output.confirm("Do it?", flag="--yes"):
         raise typer.Abort
     for step in steps:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import typer
-
 from meshproxy_cli.agents.base import DEFAULT_PROFILE
 from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.agents.receipts import Receipt, load_all
@@ -127,7 +125,7 @@ def _server(flag: str | None) -> tuple[Server, bool]:
 def _ask_server(current: str) -> str:
     output.note(f"Which Room Proxy? '{LOCAL}' is this machine's own, '{HOSTED}' MeshAgent's service; or a team's URL.")
     while True:
-        chosen = str(typer.prompt("Server", default=current, err=True)).strip()
+        chosen = output.ask("Server", default=current)
         try:
             context.settings().server(chosen)
         except MeshproxyError as problem:
@@ -151,7 +149,7 @@ def _room(server: Server) -> str:
     known = _known_room(server)
     if not output.interactive():
         return known or _ROOM
-    return str(typer.prompt("Room (what usage is reported by)", default=known or _ROOM, err=True)).strip()
+    return output.ask("Room (what usage is reported by)", default=known or _ROOM)
 
 
 def _known_room(server: Server) -> str | None:
@@ -164,7 +162,7 @@ def _agents() -> tuple[str, ...]:
     if not output.interactive():
         return ()
     return tuple(
-        name for name in _installed() if typer.confirm(f"Configure {find_agent(name).title}?", default=True, err=True)
+        name for name in _installed() if output.ask_yes_no(f"Configure {find_agent(name).title}?", default=True)
     )
 
 
@@ -194,7 +192,7 @@ def _models(flag: str | None, agents: tuple[str, ...]) -> dict[str, str]:
     if not wanting:
         return known
     titles = ", ".join(find_agent(name).title for name in wanting)
-    model = str(typer.prompt(f"Model for {titles} (--model)", default=_MODEL, err=True)).strip()
+    model = output.ask(f"Model for {titles} (--model)", default=_MODEL)
     return known | dict.fromkeys(wanting, model)
 
 

@@ -14,6 +14,7 @@ from meshproxy_cli.agents.base import Finding
 from meshproxy_cli.agents.codex import codex_home
 from meshproxy_cli.agents.codex_form import CodexTooOldError, ProfileForm, form_of
 from meshproxy_cli.agents.codex_legacy import find_leftovers
+from meshproxy_cli.agents.helper import is_unsafe, program_of
 from meshproxy_cli.agents.machine import Version
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
@@ -113,7 +114,12 @@ def helper(scene: Scene, receipt: Receipt) -> Outcome:
         return token_it_reads(scene, receipt)
     fresh = scene.desk.target(receipt).helper
     command = _written_helper(receipt) or fresh
-    program = next(word for word in command if "=" not in word and word != "/usr/bin/env")
+    if is_unsafe(command):
+        said = (
+            f"the token command `{' '.join(map(quoted, command[:4]))} …` runs code of the directory that it starts in"
+        )
+        return bad(said, again(receipt), safe=True)
+    program = program_of(command) or ""
     if scene.machine.find(program) is None:
         return bad(f"the agent runs {program} for a token, which is not there", again(receipt), safe=True)
     found = scene.once(f"helper/{command}", lambda: _try(scene, command))
@@ -164,11 +170,13 @@ def _written_helper(receipt: Receipt) -> tuple[str, ...] | None:
             if record.path.suffix == ".toml":
                 auth = tomllib.loads(text)["model_providers"][receipt.profile]["auth"]
                 words = [auth["command"], *auth["args"]]
+            elif receipt.scope == "env-file":
+                words = shlex.split(text.partition('="$(')[2].partition(')"')[0])
             else:
                 words = shlex.split(_command_in(json.loads(text), receipt.profile))
         except (ValueError, KeyError, TypeError):
             continue
-        if any("=" not in word and word != "/usr/bin/env" for word in words):
+        if program_of(words) is not None:
             return tuple(words)
     return None
 

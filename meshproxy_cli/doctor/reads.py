@@ -1,6 +1,5 @@
 """Checks of what an agent really reads: its directory, and a login that may come before or after our token."""
 
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,17 +7,14 @@ from pathlib import Path
 from meshproxy_cli.agents.claude import claude_home
 from meshproxy_cli.agents.claude_check import login
 from meshproxy_cli.agents.codex import codex_home
+from meshproxy_cli.agents.env_file import UNTRUSTED
 from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.doctor.check import Outcome, again, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.redact import holds_secret
 
 _GIT_LIMIT_S = 5
-_SECRET = re.compile(
-    rb"ma-[\w.]{22}-[\w.]{22}-[\w.~+/=-]{8}"  # an API key
-    rb"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\."  # a token
-    rb"|\bsk-[\w-]{16}"  # a provider's key
-)
 _MOST_READ = 1024 * 1024
 _HOMES: dict[str, tuple[str, Callable[[Machine], Path]]] = {
     "codex": ("CODEX_HOME", codex_home),
@@ -63,7 +59,7 @@ def dotenv(scene: Scene) -> Outcome:
     path = scene.machine.cwd / ".env"
     try:
         with path.open("rb") as file:
-            secret = _SECRET.search(file.read(_MOST_READ)) is not None
+            secret = holds_secret(file.read(_MOST_READ).decode(errors="replace"))
     except OSError:
         return good("")
     if not secret:
@@ -82,7 +78,7 @@ def tracked(scene: Scene, path: Path) -> Outcome:
     if git is None:
         return good("there is no git here")
     done = subprocess.run(  # noqa: S603 (git, about one file)
-        [git, "-C", str(path.parent), "ls-files", "--error-unmatch", path.name],
+        [git, *UNTRUSTED, "-C", str(path.parent), "ls-files", "--error-unmatch", path.name],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=_GIT_LIMIT_S,

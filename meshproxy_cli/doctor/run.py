@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, project_of, unknown
-from meshproxy_cli.doctor.redact import without_secrets
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
+from meshproxy_cli.redact import Redactor
 
 LIMIT_S = 20.0
 LIVE_LIMIT_S = 90.0
@@ -112,8 +112,8 @@ def _outcome(scene: Scene, job: Job) -> Outcome:
 
 def _told(scene: Scene, outcome: Outcome) -> Outcome:
     """Take secrets out: an agent's or a server's own words may hold one."""
-    known = scene.known_secrets
-    return replace(outcome, found=without_secrets(outcome.found, known), advice=without_secrets(outcome.advice, known))
+    redact = scene.once("redactor", lambda: Redactor(scene.known_secrets))
+    return replace(outcome, found=redact(outcome.found), advice=redact(outcome.advice))
 
 
 def _of(receipt: Receipt) -> str:

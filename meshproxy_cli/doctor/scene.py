@@ -15,8 +15,8 @@ from meshproxy_cli.agents.base import TOKEN_VARIABLE, Credentials, Target
 from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.agents.receipts import Receipt, load_readable
 from meshproxy_cli.client.base import ServerClient
-from meshproxy_cli.doctor.redact import secrets_of
 from meshproxy_cli.errors import CredentialError, MeshproxyError, UnavailableError
+from meshproxy_cli.redact import secret_values
 from meshproxy_cli.settings.credentials import Credential, active_api_key, find_room_token
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.secretfile import SecretsFileError, read_current
@@ -115,11 +115,13 @@ class Scene:
     @property
     def known_secrets(self) -> tuple[str, ...]:
         """The texts that no output may show: of variables, and of the secrets file."""
-        return self.once("known", lambda: secrets_of(self.environ, self._in_file()))
+        return self.once(
+            "known", lambda: tuple(value.strip() for value in (*secret_values(self.environ), *self._in_file()))
+        )
 
-    def _in_file(self) -> tuple[str | None, ...]:
+    def _in_file(self) -> tuple[str, ...]:
         try:
-            return tuple(record.value for record in read_current(self.paths).records.values())
+            return tuple(record.value or "" for record in read_current(self.paths).records.values())
         except SecretsFileError:
             return ()
 

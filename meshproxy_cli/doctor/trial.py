@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from meshproxy_cli.agents.base import TOKEN_VARIABLE, Agent
+from meshproxy_cli.agents.environment import agent_environment
 from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.doctor.check import Check, Outcome, bad, good, quoted
@@ -65,7 +66,8 @@ def _run(scene: Scene, name: str) -> Outcome:
 
 def _with_token(scene: Scene, agent: Agent) -> dict[str, str]:
     """Return this shell's variables; an agent that can't run a command for its token gets one, as `launch` gives it."""
-    environ = dict(scene.environ)
+    # What it was configured with may need the key that is in this shell; nothing else of ours.
+    environ = agent_environment(scene.environ, scene.paths.server_file, keep=("MESHAGENT_API_KEY", TOKEN_VARIABLE))
     if not agent.runs_commands and not environ.get(TOKEN_VARIABLE):
         environ[TOKEN_VARIABLE] = scene.token
     return environ

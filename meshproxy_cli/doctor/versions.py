@@ -42,4 +42,4 @@ def upgrade(prefix: str) -> str:
         return "pipx upgrade meshproxy"
     if f"{os.sep}uv{os.sep}tools{os.sep}" in prefix:
         return "uv tool upgrade meshproxy"
-    return f"{shlex.quote(sys.executable)} -m pip install --upgrade meshproxy"
+    return f"{shlex.quote(sys.executable)} -P -m pip install --upgrade meshproxy"

@@ -8,13 +8,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from meshproxy_cli.errors import ConflictError, MeshproxyError
+from meshproxy_cli.errors import ConflictError, MeshproxyError, UsageError
 
 LOCK_TIMEOUT_S = 10.0
 _POLL_S = 0.005
 _PRIVATE_DIR = 0o700
 _PRIVATE_FILE = 0o600
+_MOST_LINKS = 40  # as the kernel
+_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTORS = {"/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"}
 
 
 class WriteError(MeshproxyError):
@@ -34,7 +38,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
-        _replace(target, data, mode)
+        with _replacement(target, mode) as file:
+            file.write(data)
     except OSError as problem:
         raise WriteError(
             f"{path} can't be written: {problem.strerror or problem}; it is unchanged",
@@ -42,7 +47,64 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
         ) from problem
 
 
-def _replace(target: Path, data: bytes, mode: int | None) -> None:
+@contextlib.contextmanager
+def replacing(
+    path: Path, *, mode: int | None = None, exclusive: bool = False, parents: bool = False
+) -> Iterator[IO[bytes]]:
+    """Give a file for what a person wants to have in `path`: it appears there when it is whole.
+
+    As `write_atomic`; but a device, a pipe or this process's own output (`/dev/stdout`) is written into, since a file
+    in its place would be no use. With `exclusive`, a file that exists is not replaced; with `parents`, missing
+    directories are made. Raises `WriteError`, `UsageError`.
+    """
+    try:
+        descriptor = _opened(path)
+        if descriptor is not None:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+            return
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise UsageError(f"{path} is a folder", hint="give the name of a file")
+        if exclusive and target.exists():
+            raise UsageError(f"{path} exists", hint="--force replaces it")
+        if parents:
+            target.parent.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
+        with _replacement(target, mode) as file:
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise WriteError(f"{path} can't be written: {problem.strerror or problem}") from problem
+
+
+def _opened(path: Path) -> int | None:
+    """Open what is no ordinary file for writing; None where an ordinary one is meant."""
+    number = _own_descriptor(path)
+    if number is not None:
+        return os.dup(number)  # opened anew, a file behind it would be cut off and lose what was written before
+    existing = _status(path)
+    if existing is None or stat.S_ISREG(existing.st_mode) or stat.S_ISDIR(existing.st_mode):
+        return None
+    return os.open(path, os.O_WRONLY)
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """Return the descriptor of this process that a path such as `/dev/stdout`, or a link to it, stands for."""
+    for _ in range(_MOST_LINKS):
+        place = Path(os.path.abspath(path))  # noqa: PTH100 (a link's `..` may be taken by its text here)
+        if str(place) in _STREAMS:
+            return _STREAMS[str(place)]
+        if str(place.parent) in _DESCRIPTORS and place.name.isascii() and place.name.isdigit():
+            return int(place.name)
+        if not place.is_symlink():
+            return None
+        path = place.parent / place.readlink()
+    return None
+
+
+@contextlib.contextmanager
+def _replacement(target: Path, mode: int | None) -> Iterator[IO[bytes]]:
     import tempfile  # noqa: PLC0415 (most commands only read)
 
     existing = _status(target)
@@ -50,7 +112,7 @@ def _replace(target: Path, data: bytes, mode: int | None) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             _match(file.fileno(), temporary, existing, mode)
             os.fsync(file.fileno())

@@ -67,8 +67,10 @@ def parse_settings(text: str, path: Path) -> SettingsFile:
     content = parse_toml(text, path)
     problems = list(_problems(content))
     if problems:
-        lines = "\n".join(f"{path}:{line_of(text, found.keys)}: {found.message}" for found in problems)
-        raise SettingsError(lines, hint="mend it there; `meshproxy config set` changes single values")
+        lines = [f"{path}:{line_of(text, found.keys)}: {found.message}" for found in problems]
+        raise SettingsError(
+            lines[0], details=lines[1:], hint="mend it there; `meshproxy config set` changes single values"
+        )
     servers = {name: _table(table) for name, table in content.get("servers", {}).items()}
     return SettingsFile(path, text, content.get("current"), servers, tuple(_unknown(content)))
 

@@ -30,7 +30,7 @@ class SpecError(UsageError):
             lines.append(f"… and {len(problems) - _MOST_SHOWN} more")
         if len(problems) > 1:
             lines.insert(0, f"the token spec has {len(problems)} problems")
-        super().__init__("\n".join(lines), hint=hint)
+        super().__init__(lines[0], details=lines[1:], hint=hint)
         self.problems = problems
 
 

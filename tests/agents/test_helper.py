@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from meshproxy_cli.agents import helper
 from meshproxy_cli.agents.helper import helper_command, survives
+from meshproxy_cli.errors import UnavailableError
 
 
 def test_the_program_is_absolute_and_our_own() -> None:
@@ -28,9 +30,17 @@ def test_another_installation_on_the_path_is_not_taken(tmp_path: Path) -> None:
     assert helper_command("r", {"PATH": str(tmp_path)})[0] == str(Path(sys.executable).with_name("meshproxy"))
 
 
-def test_without_a_script_the_interpreter_runs_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_script_python_leaves_the_current_directory_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper, "_own_script", lambda: None)
+    assert helper_command("r", {})[:4] == (sys.executable, "-I", "-m", "meshproxy_cli")
+
+
+def test_no_safe_command_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper, "_own_script", lambda: None)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    assert helper_command("r", {})[:3] == (str(tmp_path / "python"), "-m", "meshproxy_cli")
+    with pytest.raises(UnavailableError) as caught:
+        helper_command("r", {})
+    assert "pipx" in str(caught.value.hint)
 
 
 def test_where_the_state_lies_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ def test_which_numbers_count(version: str, numbers: tuple[int, ...]) -> None:
     [
         ("/home/ada/.local/share/pipx/venvs/meshproxy", "pipx upgrade meshproxy"),
         ("/home/ada/.local/share/uv/tools/meshproxy", "uv tool upgrade meshproxy"),
-        ("/home/ada/project/.venv", f"{sys.executable} -m pip install --upgrade meshproxy"),
+        ("/home/ada/project/.venv", f"{sys.executable} -P -m pip install --upgrade meshproxy"),
     ],
 )
 def test_upgrade_by_what_installed_it(prefix: str, command: str) -> None:

@@ -24,14 +24,14 @@ def blocks() -> list[str]:
 
 
 def the_step() -> dict[str, Any]:
-    """Return the last step of the page's workflow."""
-    step: dict[str, Any] = yaml.safe_load(blocks()[0])["jobs"]["codex"]["steps"][-1]
-    return step
+    """Return the one step of the shorter way."""
+    [step] = yaml.safe_load(blocks()[1])
+    return dict(step)
 
 
 def test_what_the_job_needs_is_installed_before() -> None:
     used = [step.get("uses") or step.get("run") for step in yaml.safe_load(blocks()[0])["jobs"]["codex"]["steps"]]
-    assert used[-3:-1] == ["pip install meshproxy", "npm install --global @openai/codex"]
+    assert used[-4:-2] == ["pip install meshproxy", "npm install --global @openai/codex"]
 
 
 def test_the_job_runs_codex_with_one_secret(
@@ -66,7 +66,7 @@ def test_the_job_runs_codex_with_one_secret(
 def test_the_key_stays_out_of_the_agents_reach(
     room_proxy: RoomProxy, agents: Agents, meshproxy_home: Home, tmp_path: Path
 ) -> None:
-    steps: list[dict[str, Any]] = yaml.safe_load(blocks()[1])
+    steps: list[dict[str, Any]] = yaml.safe_load(blocks()[0])["jobs"]["codex"]["steps"][-2:]
     secrets = {"${{ secrets.MESHAGENT_API_KEY }}": room_proxy.key.encode(), "https://mesh.example.com": room_proxy.url}
     exported = tmp_path / "github-env"
     exported.touch()

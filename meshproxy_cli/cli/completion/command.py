@@ -40,7 +40,7 @@ def completion(
         raise UsageError("--install and --undo contradict each other")
     chosen = shell or scripts.shell_of(os.environ)
     if not install and not undo:
-        output.text(scripts.script(chosen).rstrip("\n"))
+        output.verbatim(scripts.script(chosen).rstrip("\n"))
         return
     make = scripts.install if install else scripts.uninstall
     edits = make(chosen, context.paths(), os.environ)
@@ -48,10 +48,10 @@ def completion(
         output.success(f"completion for {chosen} is {'installed' if install else 'not installed'}; nothing to change")
         return
     if dry_run:
-        output.text(diff(edits).rstrip("\n"))
+        output.document(diff(edits).rstrip("\n"))
         return
     if not yes:
-        output.note(diff(edits))
+        output.preview(diff(edits))
     output.agree("Make these changes?", yes=yes)
     scripts.apply(edits)
     for edit in edits:

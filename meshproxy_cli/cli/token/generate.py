@@ -194,23 +194,19 @@ def _deliver(token: str, target: Path | None, *, as_json: bool) -> None:
 
 
 def _write(token: str, target: Path) -> None:
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder", hint="--output takes the name of a file")
-    if target.exists() and not target.is_file():
-        target.write_text(f"{token}\n", encoding="utf-8")  # a pipe or a device, such as /dev/stdout
-        return
-    from meshproxy_cli.settings.atomic import write_atomic  # noqa: PLC0415 (only where a file is written)
+    from meshproxy_cli.settings.atomic import replacing  # noqa: PLC0415 (only where a file is written)
 
     _make_private(target)
-    write_atomic(target, f"{token}\n".encode(), mode=_PRIVATE)
-    output.success(f"wrote the token to {target}, which only you can read")
+    with replacing(target, mode=_PRIVATE, parents=True) as file:
+        file.write(f"{token}\n".encode())
+    if target.is_file():
+        output.success(f"wrote the token to {target}, which only you can read")
 
 
 def _make_private(target: Path) -> None:
     """Take an old file from others before the token is in it, since a file that is replaced keeps its mode."""
     try:
-        target.chmod(_PRIVATE)
-    except FileNotFoundError:
-        pass
+        if target.is_file():
+            target.chmod(_PRIVATE)
     except OSError as problem:
         raise UsageError(f"{target} can't be kept from others: {problem.strerror}") from None

@@ -119,5 +119,5 @@ def _in_one_line(problem: MeshproxyError) -> MeshproxyError:
     """Agents show one line of standard error: what is wrong and what to do about it have to stand in it."""
     parts = [problem.message, problem.hint] if problem.hint else [problem.message]
     problem.message = "; ".join(" ".join(part.split()) for part in parts).replace("?; ", "? ")
-    problem.hint = None
+    problem.lines, problem.hint = (problem.message,), None
     return problem

@@ -15,4 +15,4 @@ def schema() -> None:
 
     - `meshproxy token schema > token-spec.schema.json`
     """
-    output.text(json.dumps(spec_schema(), indent=2))
+    output.document(json.dumps(spec_schema(), indent=2))

@@ -1,12 +1,10 @@
 """`meshproxy usage tail|export|prune`: single events."""
 
 import enum
-import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +16,9 @@ from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.usage import filters
 from meshproxy_cli.cli.usage.follow import Follower
-from meshproxy_cli.cli.usage.render import count, printable, to_csv
-from meshproxy_cli.errors import MeshproxyError, UsageError
+from meshproxy_cli.cli.usage.render import count, to_csv
+from meshproxy_cli.errors import UsageError
+from meshproxy_cli.settings.atomic import replacing
 from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.wire import event_to_row
 
@@ -56,14 +55,14 @@ def tail(
     query = filters.build_query(
         room=room, session=session, participant=participant, model=model, provider=provider, since=None, until=None
     )
-    line = _json_line if as_json else _text_line
+    show = _show_json if as_json else _show_text
     client = connect(server)
     try:
         follower = Follower(client, replace(query, project_id=client.project_id))
-        _print(follower.start(lines), line)
+        _print(follower.start(lines), show)
         while not once:
             time.sleep(_EVERY_S)
-            _print(follower.poll(), line)
+            _print(follower.poll(), show)
     finally:
         client.close()
 
@@ -103,8 +102,8 @@ def export(
     client = connect(server)
     try:
         query = replace(query, project_id=client.project_id)
-        with _destination(to, force=force) as stream, _progress(to) as tell:
-            written = _write(_counted(client.events.export(query), tell), form, stream)
+        with _destination(to, force=force) as file, _progress(to) as tell:
+            written = _write(_counted(client.events.export(query), tell), form, file)
     finally:
         client.close()
     output.note(f"{count(written, 'event')} written{f' to {to}' if to else ''}")
@@ -144,22 +143,22 @@ def prune(
     output.success(f"{count(dropped, 'event')} dropped; sums by hour are kept")
 
 
-def _print(events: Iterable[UsageEvent], line: Callable[[UsageEvent], str]) -> None:
+def _print(events: Iterable[UsageEvent], show: Callable[[UsageEvent], None]) -> None:
     for event in events:
-        output.text(line(event))
+        show(event)
 
 
-def _json_line(event: UsageEvent) -> str:
-    return json.dumps(event_to_row(event), ensure_ascii=False)
+def _show_json(event: UsageEvent) -> None:
+    output.json_line(event_to_row(event))
 
 
-def _text_line(event: UsageEvent) -> str:
+def _show_text(event: UsageEvent) -> None:
     tokens = event.tokens
     outcome = "" if event.outcome is Outcome.OK else f"  {event.outcome}{f' ({event.error})' if event.error else ''}"
     cost = "no price" if event.cost_usd is None else f"${event.cost_usd.normalize():f}"
     if event.cost_usd is None and not (tokens.input_tokens or tokens.output_tokens):
         cost = "-"
-    return printable(
+    output.text(
         f"{event.started_at:%Y-%m-%d %H:%M:%S}  {event.room}  {event.session}  {event.participant}  "
         f"{event.model_served or event.model_requested or '-'}  {event.status}  in {tokens.input_tokens:,}  "
         f"out {tokens.output_tokens:,}  {cost}  {event.duration_ms / 1000:.1f}s"
@@ -167,30 +166,22 @@ def _text_line(event: UsageEvent) -> str:
     )
 
 
-@contextmanager
-def _destination(path: Path | None, *, force: bool) -> Iterator[IO[str]]:
+def _destination(path: Path | None, *, force: bool) -> AbstractContextManager[IO[bytes] | None]:
+    """Return the file that is written; None stands for standard output."""
     if path is None:
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists", hint="--force replaces it")
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    except OSError as problem:
-        raise MeshproxyError(f"{path} can't be written: {problem.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+        return nullcontext()
+    return replacing(path, mode=_mode_of_new_files(), exclusive=not force)
+
+
+def _mode_of_new_files() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _progress(to: Path | None) -> AbstractContextManager[Callable[[str], None]]:
     """Show how far it is, unless the events themselves go to the terminal."""
-    return nullcontext(lambda _what: None) if to is None and sys.stdout.isatty() else output.progress("reading events")
+    return nullcontext(lambda _what: None) if to is None and output.is_terminal() else output.progress("reading events")
 
 
 def _counted(events: Iterable[UsageEvent], tell: Callable[[str], None]) -> Iterator[UsageEvent]:
@@ -200,14 +191,17 @@ def _counted(events: Iterable[UsageEvent], tell: Callable[[str], None]) -> Itera
         yield event
 
 
-def _write(events: Iterable[UsageEvent], form: Format, stream: IO[str]) -> int:
+def _write(events: Iterable[UsageEvent], form: Format, file: IO[bytes] | None) -> int:
     count = 0
     for event in events:
         row = event_to_row(event)
-        if form is Format.JSONL:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        if form is Format.JSONL and file is None:
+            output.json_line(row)
+        elif file is not None and form is Format.JSONL:
+            file.write(f"{output.json_text(row)}\n".encode())
         else:
             header, line = to_csv(tuple(row), [tuple(row.values())]).split("\n", 1)
-            stream.write(f"{header}\n{line}\n" if count == 0 else f"{line}\n")
+            lines = f"{header}\n{line}" if count == 0 else line
+            output.verbatim(lines) if file is None else file.write(f"{lines}\n".encode())
         count += 1
     return count

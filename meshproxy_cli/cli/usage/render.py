@@ -60,8 +60,7 @@ def build_table(report: UsageReport, width: int | None) -> Table:
             Column("Cost", align="right"),
         ),
         rows=tuple(
-            (*(printable(row.keys.get(group.value, "")) or "-" for group in report.by), *cells(row.totals))
-            for row in report.rows
+            (*(row.keys.get(group.value, "") or "-" for group in report.by), *cells(row.totals)) for row in report.rows
         ),
         footer=("Total", *("",) * (len(keys) - 1), *cells(report.totals)),
     )
@@ -78,11 +77,6 @@ def cost_text(totals: UsageTotals, places: int | None = None) -> str:
 def count(number: int, noun: str) -> str:
     """Return "1 event", "2,000 events"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """Return `text` with everything that could steer a terminal made visible."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

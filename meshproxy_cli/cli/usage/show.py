@@ -83,7 +83,7 @@ def show(
     if as_json:
         output.data(report_to_json(report))
     elif as_csv:
-        output.text(render.report_to_csv(report))
+        output.verbatim(render.report_to_csv(report))
     else:
         _print_table(report, query, near)
 

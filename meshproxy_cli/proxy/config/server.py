@@ -155,7 +155,7 @@ def load_config(text: str, environ: Mapping[str, str], resolve_secret: ResolveSe
             providers.append(_from_environment(protocol, keys, problems))
     config = _config(document, tuple(providers), problems)
     if problems:
-        raise ConfigError("the server's configuration is wrong:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise ConfigError("the server's configuration is wrong:", details=[f"  {problem}" for problem in problems])
     return config
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,8 @@ def serve(
 
     `ready` is called once connections are accepted, `reload` with all processes on SIGHUP. Raises `UnavailableError`.
     """
+    # A process that is not forked begins as `python -c`, which would import from the current directory first.
+    os.environ["PYTHONSAFEPATH"] = "1"
     told, alive = CONTEXT.Pipe(duplex=False)
     shipping = ShippingPlan(
         database_url=plan.database_url,

@@ -16,7 +16,9 @@ from typing import Any, Protocol
 
 from meshproxy_cli.proxy.config.server import LogSettings, ServerConfig
 from meshproxy_cli.proxy.core.unexpected import report
-from meshproxy_cli.proxy.redaction import Redactor, secrets_of
+from meshproxy_cli.proxy.process.redaction import secrets_of
+from meshproxy_cli.redact import Redactor
+from meshproxy_cli.terminal import escape_json, printable
 
 _OURS = "meshproxy_cli"
 _NOTHING = ("", None)
@@ -91,11 +93,12 @@ class PeopleLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, or several where there is a traceback."""
         time = _time(record).strftime("%Y-%m-%d %H:%M:%S")
-        words = [_one_line(record.getMessage()), *(f"{key}={_word(value)}" for key, value in _fields(record).items())]
+        words = [printable(record.getMessage()), *(f"{key}={_word(value)}" for key, value in _fields(record).items())]
         if request_id := getattr(record, "request_id", ""):
             words.append(f"[{request_id}]")
         line = f"{time}.{int(record.msecs):03} {record.levelname} {self._process}: {' '.join(words)}"
-        return self._redact("\n".join(filter(None, (line, self._traceback(record)))))
+        # A traceback ends with the error's own words, which may come from outside.
+        return printable(self._redact("\n".join(filter(None, (line, self._traceback(record))))), keep="\n")
 
 
 class JsonLines(_Lines):
@@ -114,7 +117,7 @@ class JsonLines(_Lines):
             "traceback": self._traceback(record),
         }
         cleaned = {name: self._clean(value) for name, value in known.items() if value not in _NOTHING}
-        return json.dumps(cleaned, ensure_ascii=False, default=str)
+        return escape_json(json.dumps(cleaned, ensure_ascii=False, default=str))
 
     def _clean(self, value: object) -> object:
         # Before it is escaped: a secret with a quote in it would look different after.
@@ -129,17 +132,8 @@ def _time(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
 
 
-def _one_line(text: str) -> str:
-    """Escape what would begin a line of its own, or steer a terminal: names in logs come from clients."""
-    return text if text.isprintable() else "".join(_escaped(character) for character in text)
-
-
-def _escaped(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-
-
 def _word(value: object) -> str:
-    text = _one_line(str(value))
+    text = printable(str(value))
     return text if text and " " not in text and '"' not in text else json.dumps(text, ensure_ascii=False)
 
 

@@ -98,11 +98,11 @@ def any_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     if request.param == "postgresql":
         site.store.close()
         store = open_store(request.getfixturevalue("postgres").create_database(), master_key=b"k" * 32)
-        project = store.ensure_project()
-        _, admin = store.create_access_token("maria", Role.ADMIN)
+        project = store.projects.ensure()
+        _, admin = store.access_tokens.create("maria", Role.ADMIN)
         other = make_site(directory, store=store)
         site = Site(store, project, admin, admin, other.app, other.services)
-    site.store.add_events([event(site)])
+    site.store.events.add([event(site)])
     yield site
     site.store.close()
 

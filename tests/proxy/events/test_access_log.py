@@ -9,7 +9,7 @@ import pytest
 
 from meshproxy_cli.proxy.events.access_log import AccessLog
 from meshproxy_cli.proxy.process.logs import JsonLines, PeopleLines
-from meshproxy_cli.proxy.redaction import Redactor
+from meshproxy_cli.redact import Redactor
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 
 EVENT = UsageEvent(

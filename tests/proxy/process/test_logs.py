@@ -13,7 +13,7 @@ import pytest
 
 from meshproxy_cli.proxy.config.server import LogSettings, load_config
 from meshproxy_cli.proxy.process.logs import LogOptions, log_as, set_up, uncaught_in_loop
-from meshproxy_cli.proxy.redaction import Redactor
+from meshproxy_cli.redact import Redactor
 
 SECRET = "the master's voice"
 _log = logging.getLogger("meshproxy_cli.some.module")

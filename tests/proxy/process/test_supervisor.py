@@ -19,7 +19,7 @@ from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.proxy.config.server import LogSettings
 from meshproxy_cli.proxy.process.logs import set_up
 from meshproxy_cli.proxy.process.supervisor import Child, Supervisor
-from meshproxy_cli.proxy.redaction import Redactor
+from meshproxy_cli.redact import Redactor
 
 PATIENCE_S = 30.0
 PATH = "/rooms/my-room/openai/v1/responses"

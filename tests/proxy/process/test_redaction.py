@@ -3,7 +3,8 @@
 import pytest
 
 from meshproxy_cli.proxy.config.server import load_config
-from meshproxy_cli.proxy.redaction import Redactor, secrets_of
+from meshproxy_cli.proxy.process.redaction import secrets_of
+from meshproxy_cli.redact import Redactor
 from meshproxy_cli.tokens.apikey import ApiKey
 from meshproxy_cli.tokens.participant import mint
 from meshproxy_cli.tokens.spec import TokenSpec

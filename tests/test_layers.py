@@ -9,7 +9,8 @@ PACKAGE = ROOT / "meshproxy_cli"
 LONGEST_MODULE = 350
 # Parts of something larger that no test calls by themselves, and the tests that run them as a whole.
 TESTED_AS_A_WHOLE = {
-    "agents/*": "tests/agents/test_edits_property.py",
+    "agents/*": "tests/configedit/test_edits_property.py",
+    "configedit/*": "tests/configedit/test_edits_property.py",
     "cli/api_key/*": "tests/cli/test_api_key.py",
     "cli/token/*": "tests/cli/test_token_generate.py",
     "cli/usage/*": "tests/cli/test_usage.py",

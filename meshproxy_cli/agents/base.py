@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-from meshproxy_cli.agents.formats.document import KeyPath, Value
 from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.configedit.formats.document import KeyPath, Value
 from meshproxy_cli.errors import UsageError
 
 SESSION_HEADER = "Meshagent-Session"

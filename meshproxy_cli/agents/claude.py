@@ -4,7 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
-from meshproxy_cli.agents import claude_check, files
+from meshproxy_cli.agents import claude_check
 from meshproxy_cli.agents.base import (
     SESSION_HEADER,
     TOKEN_VARIABLE,
@@ -20,7 +20,8 @@ from meshproxy_cli.agents.base import (
 )
 from meshproxy_cli.agents.env_file import env_block, env_file_wish
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.slots import with_header
+from meshproxy_cli.configedit import files
+from meshproxy_cli.configedit.slots import with_header
 from meshproxy_cli.errors import UsageError
 
 _HEADERS = "ANTHROPIC_CUSTOM_HEADERS"

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import Finding, Target
 from meshproxy_cli.agents.common_check import shared_findings
 from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.configedit import files
 
 _CLOUDS = ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD", "GATEWAY")
 _OURS = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_CUSTOM_HEADERS")

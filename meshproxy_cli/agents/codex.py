@@ -22,8 +22,8 @@ from meshproxy_cli.agents.base import (
 )
 from meshproxy_cli.agents.codex_form import ProfileForm, profile_form
 from meshproxy_cli.agents.codex_legacy import Leftovers, find_leftovers
-from meshproxy_cli.agents.formats.document import KeyPath, Value
 from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.configedit.formats.document import KeyPath, Value
 from meshproxy_cli.errors import UsageError
 
 _RESERVED = frozenset({"openai", "ollama", "lmstudio", "amazon-bedrock", "amazon-bedrock-runtime"})
@@ -63,8 +63,8 @@ class Codex:
         return Launch((self.program, *flags, *arguments), {}, token_variables=token)
 
     def snippet(self, target: Target) -> str:
-        from meshproxy_cli.agents.formats.document import Change  # noqa: PLC0415
-        from meshproxy_cli.agents.formats.toml_document import TomlDocument  # noqa: PLC0415
+        from meshproxy_cli.configedit.formats.document import Change  # noqa: PLC0415
+        from meshproxy_cli.configedit.formats.toml_document import TomlDocument  # noqa: PLC0415
 
         document = TomlDocument(b"")
         pairs = _profile(target) + _below(("model_providers", target.profile), provider_of(target))

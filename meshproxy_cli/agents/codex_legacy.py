@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import FileWish, Format, Setting, Slot
 from meshproxy_cli.agents.provider_file import leaves
+from meshproxy_cli.configedit import files
 from meshproxy_cli.errors import ConflictError
 
 

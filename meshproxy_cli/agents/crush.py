@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import (
     DIRECTORY,
     SESSION_HEADER,
@@ -16,10 +15,11 @@ from meshproxy_cli.agents.base import (
     Slot,
     Target,
 )
-from meshproxy_cli.agents.formats.document import KeyPath
-from meshproxy_cli.agents.formats.json_document import JsonDocument
 from meshproxy_cli.agents.provider_file import ProviderFileAgent, is_anthropic, leaves
-from meshproxy_cli.agents.slots import put
+from meshproxy_cli.configedit import files
+from meshproxy_cli.configedit.formats.document import KeyPath
+from meshproxy_cli.configedit.formats.json_document import JsonDocument
+from meshproxy_cli.configedit.slots import put
 
 _HOME = "CRUSH_GLOBAL_CONFIG"  # a directory
 

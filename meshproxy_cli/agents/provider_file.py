@@ -21,7 +21,7 @@ from meshproxy_cli.agents.base import (
     unsupported,
 )
 from meshproxy_cli.agents.common_check import shared_findings
-from meshproxy_cli.agents.formats.document import KeyPath
+from meshproxy_cli.configedit.formats.document import KeyPath
 from meshproxy_cli.errors import UsageError
 
 

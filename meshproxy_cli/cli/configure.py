@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from meshproxy_cli.agents import apply as applying
-from meshproxy_cli.agents import show
 from meshproxy_cli.agents.base import Agent, Credentials, Finding, Target
 from meshproxy_cli.agents.helper import survives
-from meshproxy_cli.agents.plan import Plan, make_plan
-from meshproxy_cli.agents.receipts import Receipt, load_all
 from meshproxy_cli.agents.registry import AGENTS, find_agent
-from meshproxy_cli.agents.state import state_of
-from meshproxy_cli.agents.undo import UndoPlan, make_undo
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.fresh_token import fresh_token
 from meshproxy_cli.cli.targets import Choice, make_target
+from meshproxy_cli.configedit import apply as applying
+from meshproxy_cli.configedit import show
+from meshproxy_cli.configedit.plan import Plan, make_plan
+from meshproxy_cli.configedit.receipts import Receipt, load_all
+from meshproxy_cli.configedit.state import state_of
+from meshproxy_cli.configedit.undo import UndoPlan, make_undo
 from meshproxy_cli.errors import MeshproxyError, NotFoundError, UsageError
 
 # Where agents keep their settings if not below the home directory.

@@ -5,8 +5,8 @@ import os
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.local_store import find_master_keys, load_master_keys, open_local_store
 from meshproxy_cli.client.local import this_user
+from meshproxy_cli.configedit.atomic import locked
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.settings.atomic import locked
 from meshproxy_cli.settings.masterkeys import FILE_VARIABLE, SECRET, VARIABLE
 from meshproxy_cli.store.vault import encode_master_keys, generate_master_key, master_key_id
 

@@ -161,8 +161,8 @@ def _as_json(results: list[CheckResult]) -> dict[str, Any]:
 def _write_report(path: Path, found: dict[str, Any], scene: Scene) -> None:
     import json  # noqa: PLC0415 (only where a report is wanted)
 
+    from meshproxy_cli.configedit.atomic import write_atomic  # noqa: PLC0415
     from meshproxy_cli.doctor.redact import redact_all  # noqa: PLC0415
-    from meshproxy_cli.settings.atomic import write_atomic  # noqa: PLC0415
 
     content = redact_all(found, scene.machine.home, _names(scene))
     write_atomic(path.absolute(), json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")

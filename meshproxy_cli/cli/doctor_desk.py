@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from meshproxy_cli.agents.base import Credentials, Target
-from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.cli import context
 from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.limits import describe, option
@@ -13,6 +12,7 @@ from meshproxy_cli.cli.targets import Choice, make_target
 from meshproxy_cli.cli.token.get import login_name
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.client.remote import RemoteClient
+from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import project_of
 from meshproxy_cli.settings.servers import Server
 from meshproxy_cli.store.records import Limit, LimitKind, LimitScope, Role, UsageQuery

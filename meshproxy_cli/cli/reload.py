@@ -11,8 +11,8 @@ import typer
 
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.server_config import ServerFiles
+from meshproxy_cli.configedit.atomic import locked
 from meshproxy_cli.errors import UnavailableError, UsageError
-from meshproxy_cli.settings.atomic import locked
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.reloads import ReloadReport, is_running, read_report
 from meshproxy_cli.settings.runtime import read_runtime

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from meshproxy_cli.agents.helper import helper_command
 from meshproxy_cli.cli import context, output
+from meshproxy_cli.configedit.atomic import write_atomic
 from meshproxy_cli.errors import ConflictError, UnavailableError, UsageError
-from meshproxy_cli.settings.atomic import write_atomic
 from meshproxy_cli.settings.runtime import read_runtime
 from meshproxy_cli.settings.servers import LOCAL_URL
 

@@ -13,10 +13,10 @@ import typer
 
 from meshproxy_cli.agents.base import DEFAULT_PROFILE
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.receipts import Receipt, load_all
 from meshproxy_cli.agents.registry import AGENTS, find_agent
 from meshproxy_cli.agents.snippets import SNIPPETS
 from meshproxy_cli.cli import context, output
+from meshproxy_cli.configedit.receipts import Receipt, load_all
 from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.settings.credentials import active_api_key, find_access_token, find_room_token
 from meshproxy_cli.settings.schema import HOSTED, LOCAL

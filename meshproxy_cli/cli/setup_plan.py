@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from meshproxy_cli.agents import show
 from meshproxy_cli.agents.base import Credentials, Target
 from meshproxy_cli.agents.helper import helper_command
-from meshproxy_cli.agents.plan import make_plan
-from meshproxy_cli.agents.receipts import load_all
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.cli import context, output
 from meshproxy_cli.cli.api_key.keep import KeyRing
 from meshproxy_cli.cli.service import Unit
 from meshproxy_cli.cli.setup_answers import Answers, configured
 from meshproxy_cli.cli.targets import Choice, make_target
+from meshproxy_cli.configedit import show
+from meshproxy_cli.configedit.plan import make_plan
+from meshproxy_cli.configedit.receipts import load_all
 from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.settings import edit
 from meshproxy_cli.settings.providers import (

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import Finding
 from meshproxy_cli.agents.codex import codex_home
 from meshproxy_cli.agents.codex_form import CodexTooOldError, ProfileForm, form_of
 from meshproxy_cli.agents.codex_legacy import find_leftovers
 from meshproxy_cli.agents.machine import Version
-from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
-from meshproxy_cli.agents.state import State, state_of
+from meshproxy_cli.configedit import files
+from meshproxy_cli.configedit.receipts import Receipt
+from meshproxy_cli.configedit.state import State, state_of
 from meshproxy_cli.doctor.check import Outcome, Status, again, bad, doubtful, good, project_of, quoted
 from meshproxy_cli.doctor.programs import version_of
 from meshproxy_cli.doctor.scene import Scene

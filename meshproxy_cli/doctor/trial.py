@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from meshproxy_cli.agents.base import TOKEN_VARIABLE, Agent
-from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
+from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Check, Outcome, bad, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 

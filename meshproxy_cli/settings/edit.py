@@ -3,11 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from meshproxy_cli.configedit.toml_edit import edit_toml, table_in
 from meshproxy_cli.errors import ConflictError, UsageError
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.schema import BUILT_IN, LOCAL, SERVER_KEYS, ServerTable, parse_settings, read_settings
 from meshproxy_cli.settings.servers import check_name, unknown_server
-from meshproxy_cli.settings.tomledit import edit_toml, table_in
 from meshproxy_cli.settings.urls import server_url
 from meshproxy_cli.suggest import nearest
 

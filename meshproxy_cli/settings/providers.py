@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from meshproxy_cli.configedit.toml_edit import edit_toml, table_in
+from meshproxy_cli.configedit.toml_lines import line_of, parse_toml
 from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.references import check_reference
 from meshproxy_cli.settings.servers import check_name
-from meshproxy_cli.settings.tomledit import edit_toml, table_in
-from meshproxy_cli.settings.tomllines import line_of, parse_toml
 from meshproxy_cli.settings.urls import server_url
 from meshproxy_cli.suggest import did_you_mean
 

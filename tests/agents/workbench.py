@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import apply as applying
 from meshproxy_cli.agents.base import Agent, Target
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.plan import Plan, make_plan
-from meshproxy_cli.agents.receipts import Receipt, load_all
-from meshproxy_cli.agents.undo import UndoPlan, make_undo
-from meshproxy_cli.settings.atomic import write_atomic
+from meshproxy_cli.configedit import apply as applying
+from meshproxy_cli.configedit.atomic import write_atomic
+from meshproxy_cli.configedit.plan import Plan, make_plan
+from meshproxy_cli.configedit.receipts import Receipt, load_all
+from meshproxy_cli.configedit.undo import UndoPlan, make_undo
 
 
 def write_fast(path: Path, data: bytes, *, mode: int | None = None) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fixtures.commands import Cli
 from fixtures.in_process import InProcess
 from meshproxy_cli.cli import database
-from meshproxy_cli.settings.atomic import locked
+from meshproxy_cli.configedit.atomic import locked
 
 
 def master_key() -> str:

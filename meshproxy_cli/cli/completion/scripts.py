@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path, PurePath
 
-from meshproxy_cli.agents.formats.block_document import BlockDocument
-from meshproxy_cli.agents.formats.document import Change, FormatError
-from meshproxy_cli.agents.plan import FileEdit
 from meshproxy_cli.cli.completion.answer import VARIABLE
+from meshproxy_cli.configedit.atomic import write_atomic
+from meshproxy_cli.configedit.formats.block_document import BlockDocument
+from meshproxy_cli.configedit.formats.document import Change, FormatError
+from meshproxy_cli.configedit.plan import FileEdit
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.settings.atomic import write_atomic
 from meshproxy_cli.settings.paths import Paths
 
 _BLOCK = "completion"

@@ -199,7 +199,7 @@ def _write(token: str, target: Path) -> None:
     if target.exists() and not target.is_file():
         target.write_text(f"{token}\n", encoding="utf-8")  # a pipe or a device, such as /dev/stdout
         return
-    from meshproxy_cli.settings.atomic import write_atomic  # noqa: PLC0415 (only where a file is written)
+    from meshproxy_cli.configedit.atomic import write_atomic  # noqa: PLC0415 (only where a file is written)
 
     _make_private(target)
     write_atomic(target, f"{token}\n".encode(), mode=_PRIVATE)

@@ -11,9 +11,9 @@ LONGEST_MODULE = 350
 TESTED_AS_A_WHOLE = {
     "agents/*": "tests/configedit/test_edits_property.py",
     "configedit/*": "tests/configedit/test_edits_property.py",
-    "cli/api_key/*": "tests/cli/test_api_key.py",
-    "cli/token/*": "tests/cli/test_token_generate.py",
-    "cli/usage/*": "tests/cli/test_usage.py",
+    "cli/api_key/*": "tests/cli/api_key/test_api_key.py",
+    "cli/token/*": "tests/cli/token/test_generate.py",
+    "cli/usage/*": "tests/cli/usage/test_usage.py",
     "cli/*": "tests/cli/test_app.py",
     "client/*": "tests/client/test_remote.py",
     "doctor/*": "tests/cli/test_app.py",

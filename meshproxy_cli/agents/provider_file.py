@@ -7,20 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from meshproxy_cli.agents.base import (
-    TOKEN_VARIABLE,
-    Credentials,
-    FileWish,
-    Finding,
-    Format,
-    Launch,
-    Setting,
-    Slot,
-    Target,
-    Wish,
-    unsupported,
-)
+from meshproxy_cli.agents.base import TOKEN_VARIABLE, Credentials, Finding, Launch, Target, unsupported
 from meshproxy_cli.agents.common_check import shared_findings
+from meshproxy_cli.configedit.desired import DesiredConfig, DesiredFile, Format, Setting, Slot
 from meshproxy_cli.configedit.formats.document import KeyPath
 from meshproxy_cli.errors import UsageError
 
@@ -56,14 +45,14 @@ class ProviderFileAgent(ABC):
         """Return the keys that make the provider the agent's default."""
         raise unsupported(f"{self.title} ({target.room})", "--default")
 
-    def wish(self, target: Target) -> Wish:
+    def desired_config(self, target: Target) -> DesiredConfig:
         self.require_usable(target)
         ours = self.container_of(target)
         settings = [Setting(Slot((*ours, *path)), value) for path, value in leaves(self.provider(target))]
         if target.make_default:
             settings += [Setting(Slot(path), value) for path, value in self.defaults(target).items()]
-        wish = FileWish(self.path(target), Format.JSON, tuple(settings), (self.claim(target),))
-        return Wish((wish,), self.notes(target), try_it=self.try_it(target))
+        desired = DesiredFile(self.path(target), Format.JSON, tuple(settings), (self.claim(target),))
+        return DesiredConfig((desired,), self.notes(target), try_it=self.try_it(target))
 
     def container_of(self, target: Target) -> KeyPath:
         """Return the path of the provider's entry."""

@@ -1,8 +1,8 @@
-"""A plan becomes files: checked against what was shown, backed up once, each written whole, and remembered."""
+"""Apply a plan: check that files are as shown, back them up once, write each as a whole, keep a receipt."""
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from meshproxy_cli.configedit import files
@@ -16,8 +16,8 @@ _PRIVATE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """Where receipts lie, what time it is (Unix seconds, and as it goes into names of backups), and how to write."""
+class ApplyContext:
+    """Where receipts are stored, the time (Unix seconds, and as used in names of backups), and how to write."""
 
     receipts: Path
     now: int
@@ -25,70 +25,60 @@ class Desk:
     write: Write = write_atomic
 
 
-def apply(plan: Plan, desk: Desk) -> Receipt:
+def apply(plan: Plan, context: ApplyContext) -> Receipt:
     """Write a plan. Raises `FileRefusedError` before anything is written if a file is not as it was shown.
 
     Order matters for a crash: backups, then the receipt, then the files. So whatever was written can be undone.
     """
-    with locked(desk.receipts / "receipts"):
+    with locked(context.receipts / "receipts"):
         _require_unchanged(plan.edits)
-        receipt = _receipt(plan, desk)
+        receipt = _receipt(plan, context)
         for edit, record in zip(plan.edits, receipt.files, strict=True):
-            _back_up(edit, record, desk)
-        save(desk.receipts, receipt, desk.write)
+            _back_up(edit, record, context)
+        save(context.receipts, receipt, context.write)
         for edit in plan.edits:
             if edit.changes:
-                _write(edit, desk)
+                _write(edit, context)
+                plan.files.written(edit.path, edit.after)
     return receipt
 
 
-def undo(plan: UndoPlan, desk: Desk) -> None:
-    """Write an undo. Raises `FileRefusedError` as `apply` does. Backups go where the file is exactly as before."""
-    with locked(desk.receipts / "receipts"):
+def undo(plan: UndoPlan, context: ApplyContext) -> None:
+    """Write an undo and remove the backups of files that are exactly as before. Raises `FileRefusedError`."""
+    with locked(context.receipts / "receipts"):
         _require_unchanged(tuple(item.edit for item in plan.files))
         for item in plan.files:
             if item.edit.changes:
-                _write(item.edit, desk)
+                _write(item.edit, context)
             _clean_up(item.record, exact=item.exact)
-        (desk.receipts / plan.receipt.name).unlink(missing_ok=True)
+        (context.receipts / plan.receipt.name).unlink(missing_ok=True)
 
 
 def _require_unchanged(edits: tuple[FileEdit, ...]) -> None:
     for edit in edits:
         if files.read(edit.path) != edit.before:
             raise FileRefusedError(
-                f"{edit.path} was changed by somebody else after the preview; nothing was written",
+                f"{edit.path} was changed after the preview by another program; nothing was written",
                 hint="run the command again to see the new preview",
             )
 
 
-def _receipt(plan: Plan, desk: Desk) -> Receipt:
-    target = plan.target
+def _receipt(plan: Plan, context: ApplyContext) -> Receipt:
     return Receipt(
-        agent=plan.agent,
-        profile=target.profile,
+        **asdict(plan.request),
         place=str(plan.place),
-        scope=target.scope,
-        make_default=target.make_default,
-        standalone=target.standalone,
-        room=target.room,
-        server=target.server,
-        server_url=target.server_url,
-        session=target.session,
-        credentials=str(target.credentials),
-        model=target.model,
-        written_at=desk.now,
-        files=tuple(_record(edit, desk) for edit in plan.edits),
+        written_at=context.now,
+        files=tuple(_record(edit, context) for edit in plan.edits),
     )
 
 
-def _record(edit: FileEdit, desk: Desk) -> FileRecord:
+def _record(edit: FileEdit, context: ApplyContext) -> FileRecord:
     earlier = edit.record
     if earlier is not None and not edit.changes and edit.keys == earlier.keys:
         return earlier
     backups = earlier.backups if earlier else ()
     if edit.base is not None and edit.changes and (earlier is None or earlier.before != file_hash(edit.base)):
-        backups = (*backups, _backup_path(edit.path, desk.stamp))
+        backups = (*backups, _backup_path(edit.path, context.stamp))
     return FileRecord(
         path=edit.path,
         format=edit.format,
@@ -118,21 +108,21 @@ def _mode_to_restore(edit: FileEdit) -> int | None:
     return mode if mode != _PRIVATE else None
 
 
-def _back_up(edit: FileEdit, record: FileRecord, desk: Desk) -> None:
+def _back_up(edit: FileEdit, record: FileRecord, context: ApplyContext) -> None:
     """Keep the bytes from before beside the file, for its owner alone."""
     known = edit.record.backups if edit.record else ()
     if edit.base is not None and record.backups != known:
-        desk.write(record.backups[-1], edit.base, mode=_PRIVATE)
+        context.write(record.backups[-1], edit.base, mode=_PRIVATE)
 
 
-def _write(edit: FileEdit, desk: Desk) -> None:
+def _write(edit: FileEdit, context: ApplyContext) -> None:
     if edit.after is None:
         # A link to a file that we made stays, as it was before us.
         Path(os.path.realpath(edit.path)).unlink(missing_ok=True)
         return
     if edit.private and edit.before is not None:
         edit.path.chmod(_PRIVATE)
-    desk.write(edit.path, edit.after, mode=edit.mode)
+    context.write(edit.path, edit.after, mode=edit.mode)
 
 
 def _clean_up(record: FileRecord, *, exact: bool) -> None:

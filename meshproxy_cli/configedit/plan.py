@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents.base import FileWish, Format, Setting, Slot, Target, Wish
-from meshproxy_cli.configedit import files, slots
+from meshproxy_cli.configedit import slots
+from meshproxy_cli.configedit.desired import DesiredConfig, DesiredFile, Format, Setting, Slot
+from meshproxy_cli.configedit.files import Files, require_writable
 from meshproxy_cli.configedit.formats.document import Document, FormatError, KeyPath, lookup
 from meshproxy_cli.configedit.formats.opening import open_document
-from meshproxy_cli.configedit.receipts import FileRecord, KeyRecord, Receipt
+from meshproxy_cli.configedit.receipts import FileRecord, KeyRecord, Receipt, Request
 from meshproxy_cli.configedit.restore import restored
 from meshproxy_cli.errors import ConflictError
 
@@ -41,12 +42,12 @@ class FileEdit:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All edits of one `configure`, to be shown before they are applied."""
+    """All edits for one request, to be shown before they are applied."""
 
-    agent: str
-    target: Target
+    request: Request
     place: Path
     edits: tuple[FileEdit, ...]
+    files: Files
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     try_it: str = ""
@@ -58,89 +59,94 @@ class Plan:
         return any(edit.changes for edit in self.edits)
 
 
-def make_plan(agent: str, target: Target, wish: Wish, receipt: Receipt | None) -> Plan:
-    """Turn a wish into edits that were parsed and checked; nothing is written.
+def make_plan(request: Request, config: DesiredConfig, receipt: Receipt | None, files: Files) -> Plan:
+    """Turn a desired configuration into edits that were parsed and checked; nothing is written.
 
-    Raises `FormatError`, `FileRefusedError` or `OwnedByOtherError` where a file can't be edited safely.
+    Raises `FormatError`, `FileRefusedError` or `OwnedByOtherError` if a file can't be edited safely.
     """
     records = {record.path: record for record in (receipt.files if receipt else ())}
-    wishes = {one.path: one for one in wish.files}
-    # What lasts of files that this run does not ask for; the rest of them is given back.
-    more = [_lasting(FileWish(path, Format(record.format), ()), record) for path, record in records.items()]
+    desired = {one.path: one for one in config.files}
+    # What lasts of files that this run does not ask for; the rest of them is restored.
+    more = [_lasting(DesiredFile(path, Format(record.format), ()), record, files) for path, record in records.items()]
     for one in more:
         if one.settings:
-            wishes.setdefault(one.path, one)
-    edits = [_edit(agent, one, records.get(one.path)) for one in wishes.values()]
-    edits += [_withdrawal(record) for record in records.values() if record.path not in wishes]
-    return Plan(agent, target, wish.files[0].path, tuple(edits), wish.notes, wish.warnings, wish.try_it, receipt)
+            desired.setdefault(one.path, one)
+    edits = [_edit(request, one, records.get(one.path), files) for one in desired.values()]
+    edits += [_withdrawal(record, files) for record in records.values() if record.path not in desired]
+    place = config.files[0].path
+    return Plan(request, place, tuple(edits), files, config.notes, config.warnings, config.try_it, receipt)
 
 
-def _lasting(wish: FileWish, record: FileRecord | None) -> FileWish:
-    """Add what an earlier run settled for good: keys that it took away stay away, those it moved stay as they are."""
+def _lasting(desired: DesiredFile, record: FileRecord | None, files: Files) -> DesiredFile:
+    """Add what an earlier run settled for good: keys that it removed stay away, those it moved stay as they are."""
     kept = [key for key in (record.keys if record else ()) if key.lasting]
-    wished = {setting.slot for setting in wish.settings}
-    if all(key.before.slot in wished for key in kept):
-        return wish
-    now = open_document(wish.format, files.read(wish.path) or b"")
-    values = [(key, slots.value_of(now, key.before.slot)) for key in kept if key.before.slot not in wished]
+    wanted = {setting.slot for setting in desired.settings}
+    if all(key.before.slot in wanted for key in kept):
+        return desired
+    now = files.document(desired.path, desired.format)
+    values = [(key, slots.value_of(now, key.before.slot)) for key in kept if key.before.slot not in wanted]
     settings = [
         Setting(key.before.slot, None if key.written is None else value, lasting=True)
         for key, value in values
         if key.written is None or value is not None
     ]
-    return replace(wish, settings=(*wish.settings, *settings))
+    return replace(desired, settings=(*desired.settings, *settings))
 
 
-def _edit(agent: str, wish: FileWish, record: FileRecord | None) -> FileEdit:
-    current = files.read(wish.path)
+def _edit(request: Request, desired: DesiredFile, record: FileRecord | None, files: Files) -> FileEdit:
+    current = files.read(desired.path)
     try:
-        base, after, keys = _contents(agent, wish, record, current)
+        base, after, keys = _contents(request, desired, record, files)
     except FormatError as problem:
         raise FormatError(
-            f"{wish.path} can't be edited: {problem.message}; nothing was changed",
-            hint="mend the file, or add the snippet by hand: the same command with --print",
+            f"{desired.path} can't be edited: {problem.message}; nothing was changed",
+            hint="fix the file, or add the snippet by hand: the same command with --print",
         ) from None
-    edit = FileEdit(wish.path, wish.format, current, after, base, keys, wish.mode, wish.private, record)
+    edit = FileEdit(desired.path, desired.format, current, after, base, keys, desired.mode, desired.private, record)
     if edit.changes:
-        files.require_writable(wish.path)
+        require_writable(desired.path)
     return edit
 
 
 def _contents(
-    agent: str, wish: FileWish, record: FileRecord | None, current: bytes | None
+    request: Request, desired: DesiredFile, record: FileRecord | None, files: Files
 ) -> tuple[bytes | None, bytes, tuple[KeyRecord, ...]]:
-    now = open_document(wish.format, current or b"")
-    wish = _lasting(wish, record)
-    if record is not None and _is_done(now, wish, record):
-        return current, current or b"", record.keys
-    ours = tuple(setting.slot for setting in wish.settings)
-    base = restored(record, current, force=ours).data if record is not None else current
-    document = open_document(wish.format, base or b"")
+    current = files.read(desired.path)
+    document = files.document(desired.path, desired.format)
+    desired = _lasting(desired, record, files)
+    base = current
+    if record is not None:
+        if _is_done(document, desired, record):
+            return current, current or b"", record.keys
+        without_us = restored(record, files, force=[setting.slot for setting in desired.settings])
+        base = without_us.data
+        if base != current:
+            document = without_us.document or open_document(desired.format, base or b"")
     pristine = document.plain()
     comments = document.comments()
-    _refuse_foreign(agent, wish, document)
-    keys = tuple(KeyRecord(slots.before(document, one.slot), _written(one), one.lasting) for one in wish.settings)
-    slots.put(document, wish.settings)
+    _refuse_foreign(request, desired, document)
+    keys = tuple(KeyRecord(slots.before(document, one.slot), _written(one), one.lasting) for one in desired.settings)
+    slots.put(document, desired.settings)
     after = document.render()
-    check(wish, open_document(wish.format, after), pristine, comments)
+    check(desired, document, pristine, comments)
     return base, after, keys
 
 
-def _is_done(document: Document, wish: FileWish, record: FileRecord) -> bool:
-    """Whether every key holds what it shall, and nothing that we wrote earlier is in excess."""
+def _is_done(document: Document, desired: DesiredFile, record: FileRecord) -> bool:
+    """Whether every key has its desired value, and nothing that we wrote earlier is left over."""
     mine = {key.before.slot for key in record.keys}
-    return mine == {setting.slot for setting in wish.settings} and all(
-        slots.value_of(document, setting.slot) == setting.value for setting in wish.settings
+    return mine == {setting.slot for setting in desired.settings} and all(
+        slots.value_of(document, setting.slot) == setting.value for setting in desired.settings
     )
 
 
-def _withdrawal(record: FileRecord) -> FileEdit:
+def _withdrawal(record: FileRecord, files: Files) -> FileEdit:
     """Return the edit for a file that an earlier run needed and this one does not."""
     current = files.read(record.path)
-    base = restored(record, current).data
+    base = restored(record, files).data
     edit = FileEdit(record.path, record.format, current, base, base, record=record)
     if edit.changes:
-        files.require_writable(record.path)
+        require_writable(record.path)
     return edit
 
 
@@ -148,21 +154,26 @@ def _written(setting: Setting) -> str | None:
     return None if setting.value is None else slots.digest(setting.value)
 
 
-def _refuse_foreign(agent: str, wish: FileWish, document: Document) -> None:
-    for claim in wish.claims:
+def _refuse_foreign(request: Request, desired: DesiredFile, document: Document) -> None:
+    for claim in desired.claims:
         theirs = lookup(document.plain(), claim)
-        if theirs is None or theirs == _wanted_below(wish, claim):
+        if _is_empty(theirs) or theirs == _wanted_below(desired, claim):
             continue
         name = ".".join(claim)
         raise OwnedByOtherError(
-            f"{wish.path} has a `{name}` already that meshproxy did not write; nothing was changed",
-            hint=f"choose another name: meshproxy configure {agent} --profile NAME, or remove `{name}`",
+            f"{desired.path} already has a `{name}` that meshproxy did not write; nothing was changed",
+            hint=f"choose another name: meshproxy configure {request.agent} --profile NAME, or remove `{name}`",
         )
 
 
-def _wanted_below(wish: FileWish, claim: KeyPath) -> Any:  # noqa: ANN401 (any value of a format)
+def _is_empty(value: Any) -> bool:  # noqa: ANN401 (any value of a format)
+    """Whether nothing is there, or only tables that are empty themselves."""
+    return value is None or (isinstance(value, Mapping) and all(_is_empty(inner) for inner in value.values()))
+
+
+def _wanted_below(desired: DesiredFile, claim: KeyPath) -> Any:  # noqa: ANN401 (any value of a format)
     wanted: dict[str, Any] = {}
-    for setting in wish.settings:
+    for setting in desired.settings:
         if setting.slot.path[: len(claim)] == claim and setting.value is not None:
             place = wanted
             for key in setting.slot.path[:-1]:
@@ -171,15 +182,15 @@ def _wanted_below(wish: FileWish, claim: KeyPath) -> Any:  # noqa: ANN401 (any v
     return lookup(wanted, claim)
 
 
-def check(wish: FileWish, after: Document, pristine: Mapping[str, Any], comments: Sequence[str]) -> None:
-    """Make sure that the new text holds what it shall, all that is not ours as it was, and every comment.
+def check(desired: DesiredFile, after: Document, pristine: Mapping[str, Any], comments: Sequence[str]) -> None:
+    """Check that the new text has the desired values, everything that is not ours as it was, and every comment.
 
     Raises `FormatError`: the edit is given up rather than written.
     """
-    for setting in wish.settings:
+    for setting in desired.settings:
         if slots.value_of(after, setting.slot) != setting.value:
             raise FormatError(f"`{'.'.join(setting.slot.path)}` could not be set in it")
-    owned = [setting.slot for setting in wish.settings]
+    owned = [setting.slot for setting in desired.settings]
     if slots.digest(without(after.plain(), owned)) != slots.digest(without(pristine, owned)):
         raise FormatError("the edit would have changed other settings in it")
     remaining = iter(after.comments())
@@ -188,7 +199,7 @@ def check(wish: FileWish, after: Document, pristine: Mapping[str, Any], comments
 
 
 def without(values: Mapping[str, Any], owned: Sequence[Slot]) -> dict[str, Any]:
-    """Return the values that are not ours; tables that hold nothing else are left out."""
+    """Return the values that are not ours; tables on the way to ours that hold nothing else are left out."""
     rest = deepcopy(dict(values))
     for slot in owned:
         parents = [rest]
@@ -199,9 +210,9 @@ def without(values: Mapping[str, Any], owned: Sequence[Slot]) -> dict[str, Any]:
             parents.append(inner)
         else:
             _take_out(parents[-1], slot)
-            for parent, key in zip(reversed(parents[:-1]), reversed(slot.path[:-1]), strict=True):
-                if not parent[key]:
-                    del parent[key]
+        for parent, key in reversed(list(zip(parents, slot.path, strict=False))[: len(parents) - 1]):
+            if not parent[key]:
+                del parent[key]
     return rest
 
 

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from meshproxy_cli.agents.base import Slot
 from meshproxy_cli.configedit.atomic import write_atomic
-from meshproxy_cli.configedit.slots import Before
+from meshproxy_cli.configedit.desired import Slot
+from meshproxy_cli.configedit.slots import PreviousValue
 from meshproxy_cli.errors import MeshproxyError
 
 _VERSION = 1
@@ -35,7 +35,7 @@ class KeyRecord:
     For `lasting` see `Setting`.
     """
 
-    before: Before
+    before: PreviousValue
     written: str | None
     lasting: bool = False
 
@@ -60,24 +60,33 @@ class FileRecord:
     created_directories: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What `configure` did for one agent and profile, and how it was asked to."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for, in the words of whoever asked: kept so that it can be listed, checked and repeated."""
 
     agent: str
     profile: str
-    place: str  # what tells apart two of one agent and profile: the main file's path
     room: str
     server: str
     server_url: str
     session: str
     credentials: str
     model: str | None
-    written_at: int  # Unix seconds
-    files: tuple[FileRecord, ...]
     scope: str = "user"  # or "project" or "env-file"
     make_default: bool = False
     standalone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt(Request):
+    """What was changed for one request.
+
+    `place` is the path of the main file: it distinguishes two receipts of one agent and profile.
+    """
+
+    place: str
+    written_at: int  # Unix seconds
+    files: tuple[FileRecord, ...]
 
     @property
     def name(self) -> str:
@@ -103,6 +112,12 @@ def save(directory: Path, receipt: Receipt, write: Write = write_atomic) -> None
     """Write a receipt. Raises `WriteError`."""
     data = json.dumps({"version": _VERSION} | asdict(receipt), indent=2, default=str)
     write(directory / receipt.name, data.encode() + b"\n", mode=0o600)
+
+
+def find(directory: Path, agent: str, profile: str, place: Path) -> Receipt | None:
+    """Return the receipt of an earlier run for the same main file. Raises `ReceiptError`."""
+    wanted = (agent, profile, str(place))
+    return next((one for one in load_all(directory) if (one.agent, one.profile, one.place) == wanted), None)
 
 
 def load_all(directory: Path) -> tuple[Receipt, ...]:
@@ -163,4 +178,4 @@ def _key(data: Mapping[str, Any]) -> KeyRecord:
     held = data["before"]
     slot = Slot(tuple(held["slot"]["path"]), held["slot"]["header"])
     created = tuple(tuple(path) for path in held["created"])
-    return KeyRecord(Before(slot, held["raw"], created), data["written"], data["lasting"])
+    return KeyRecord(PreviousValue(slot, held["raw"], created), data["written"], data["lasting"])

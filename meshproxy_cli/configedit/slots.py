@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meshproxy_cli.agents.base import Setting, Slot
+from meshproxy_cli.configedit.desired import Setting, Slot
 from meshproxy_cli.configedit.formats.document import Change, Document, KeyPath, Raw, lookup
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class PreviousValue:
     """What a slot held before us: the text of its value (`raw`; for a header its line), or nothing."""
 
     slot: Slot
@@ -32,15 +32,15 @@ def value_of(document: Document, slot: Slot) -> Any:  # noqa: ANN401 (any value 
     return header_value(found, slot.header)
 
 
-def before(document: Document, slot: Slot) -> Before:
+def before(document: Document, slot: Slot) -> PreviousValue:
     """Remember what a slot holds, so that it can be given back."""
     last = len(slot.path) - (slot.header is None)
     missing = [slot.path[:end] for end in range(last, 0, -1)]
     values = document.plain()
     created = tuple(path for path in missing if lookup(values, path) is None)
     if slot.header is None:
-        return Before(slot, document.raw(slot.path), created)
-    return Before(slot, header_line(lookup(values, slot.path), slot.header), created)
+        return PreviousValue(slot, document.raw(slot.path), created)
+    return PreviousValue(slot, header_line(lookup(values, slot.path), slot.header), created)
 
 
 def put(document: Document, settings: Sequence[Setting]) -> None:
@@ -67,10 +67,10 @@ def _take_away(document: Document, path: KeyPath) -> None:
         document.prune(path[:end])
 
 
-def give_back(document: Document, held: Before) -> None:
+def restore(document: Document, held: PreviousValue) -> None:
     """Let a slot hold what it held before."""
     if held.slot.header is not None:
-        _give_back_header(document, held, held.slot.header)
+        _restore_header(document, held, held.slot.header)
     elif held.raw is None:
         document.drop(held.slot.path)
     else:
@@ -79,7 +79,7 @@ def give_back(document: Document, held: Before) -> None:
         document.prune(path)
 
 
-def _give_back_header(document: Document, held: Before, header: str) -> None:
+def _restore_header(document: Document, held: PreviousValue, header: str) -> None:
     text = _with_line(lookup(document.plain(), held.slot.path), header, held.raw)
     if text or held.slot.path not in held.created:
         document.put([Change(held.slot.path, text)])

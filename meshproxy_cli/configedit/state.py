@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 
-from meshproxy_cli.configedit import files, slots
+from meshproxy_cli.configedit import slots
+from meshproxy_cli.configedit.files import FileRefusedError, Files
 from meshproxy_cli.configedit.formats.document import FormatError
-from meshproxy_cli.configedit.formats.opening import open_document
 from meshproxy_cli.configedit.receipts import FileRecord, KeyRecord, file_hash
 
 
@@ -20,14 +20,15 @@ class State(StrEnum):
 
 def state_of(record: FileRecord) -> State:
     """Compare a file with its record."""
+    files = Files()
     try:
         current = files.read(record.path)
         if current is None:
             return State.GONE
         if file_hash(current) == record.after:
             return State.SAME
-        document = open_document(record.format, current)
-    except (FormatError, files.FileRefusedError):
+        document = files.document(record.path, record.format)
+    except (FormatError, FileRefusedError):
         return State.UNREADABLE
     values = [(key, slots.value_of(document, key.before.slot)) for key in record.keys]
     if all(_is_written(key, value) for key, value in values):

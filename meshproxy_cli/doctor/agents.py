@@ -73,7 +73,7 @@ def legacy(scene: Scene, receipt: Receipt) -> Outcome:
     if form is ProfileForm.TABLE:
         return good("this Codex keeps profiles in config.toml")
     home = codex_home(scene.machine)
-    leftovers = find_leftovers(home, receipt.profile)
+    leftovers = find_leftovers(home, receipt.profile, files.Files())
     if leftovers.removals:
         what = "; ".join(warning.partition(":")[0] for warning in leftovers.warnings)
         return bad(what, again(receipt), safe=True)

@@ -71,7 +71,7 @@ def test_every_file_is_whole_whenever_the_process_dies(tmp_path: Path) -> None:
         fresh(tmp_path / "warm" / agent.name).configure(agent)  # what is imported only once is not counted
         bench = fresh(tmp_path / agent.name)
         plan = bench.plan(agent)
-        lines[agent.name] = in_child(lambda b=bench, p=plan: applying.apply(p, b.desk), kill_at=None)
+        lines[agent.name] = in_child(lambda b=bench, p=plan: applying.apply(p, b.context), kill_at=None)
         assert lines[agent.name] > 100
     killed = number = 0
     while killed < KILLS:
@@ -83,7 +83,7 @@ def test_every_file_is_whole_whenever_the_process_dies(tmp_path: Path) -> None:
         # The files are written at the end: every other kill falls there.
         first = 1 if rng.random() < 0.5 else lines[agent.name] * 9 // 10
         point = rng.randrange(first, lines[agent.name])
-        killed += not in_child(lambda b=bench, p=plan: applying.apply(p, b.desk), kill_at=point)
+        killed += not in_child(lambda b=bench, p=plan: applying.apply(p, b.context), kill_at=point)
         written = 0
         for edit in plan.edits:
             now = edit.path.read_bytes() if edit.path.exists() else None
@@ -96,7 +96,7 @@ def test_every_file_is_whole_whenever_the_process_dies(tmp_path: Path) -> None:
 
 def again_and_back(bench: Workbench, agent: Codex | Claude, edits: tuple[Any, ...]) -> None:
     """Go on after the crash as a person would: configure again, and then undo."""
-    bench.desk = replace(bench.desk, write=write_fast)
+    bench.context = replace(bench.context, write=write_fast)
     bench.configure(agent)
     assert all(edit.path.read_bytes() == edit.after for edit in edits)
     bench.undo(agent)

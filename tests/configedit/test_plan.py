@@ -51,8 +51,8 @@ def test_a_file_that_changed_after_the_preview_is_refused(bench: Workbench) -> N
     path = write(bench, ".codex/config.toml", "a = 1\n")
     plan = bench.plan(CODEX)
     path.write_text("a = 2\n")
-    with pytest.raises(FileRefusedError, match="changed by somebody else"):
-        applying.apply(plan, bench.desk)
+    with pytest.raises(FileRefusedError, match="changed after the preview"):
+        applying.apply(plan, bench.context)
     assert bench.files() == {".codex/config.toml": b"a = 2\n"}
     assert list(bench.receipts.iterdir()) == []
 
@@ -61,14 +61,14 @@ def test_a_file_that_came_after_the_preview_is_refused(bench: Workbench) -> None
     plan = bench.plan(CLAUDE)
     write(bench, ".claude/settings.json", "{}")
     with pytest.raises(FileRefusedError):
-        applying.apply(plan, bench.desk)
+        applying.apply(plan, bench.context)
     assert bench.files() == {".claude/settings.json": b"{}"}
 
 
 @pytest.mark.parametrize(
     ("name", "text", "kind", "match"),
     [
-        (".codex/config.toml", "a = \n", FormatError, "no valid TOML"),
+        (".codex/config.toml", "a = \n", FormatError, "invalid TOML at line 1, column 5"),
         (".codex/config.toml", '[model_providers.meshproxy]\nname = "x"\n', OwnedByOtherError, "did not write"),
         (".codex/config.toml", 'model_providers.meshproxy.name = "x"\n', OwnedByOtherError, "did not write"),
         (".codex/config.toml", "[[model_providers]]\nx = 1\n", FormatError, "could not be set"),
@@ -97,7 +97,7 @@ def test_a_read_only_file_is_refused(bench: Workbench) -> None:
 
 def test_a_directory_in_the_way_is_refused(bench: Workbench) -> None:
     (bench.home / ".claude" / "settings.json").mkdir(parents=True)
-    refused(bench, CLAUDE, FileRefusedError, "no ordinary file")
+    refused(bench, CLAUDE, FileRefusedError, "not a regular file")
 
 
 def test_a_dangling_link_is_refused(bench: Workbench) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from meshproxy_cli.agents.base import Agent, Credentials, Finding, Target
+from meshproxy_cli.agents.configuring import plan_for
 from meshproxy_cli.agents.helper import survives
 from meshproxy_cli.agents.registry import AGENTS, find_agent
 from meshproxy_cli.cli import context, options, output
@@ -16,7 +17,7 @@ from meshproxy_cli.cli.agent.targets import Choice, make_target
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.configedit import apply as applying
 from meshproxy_cli.configedit import show
-from meshproxy_cli.configedit.plan import Plan, make_plan
+from meshproxy_cli.configedit.plan import Plan
 from meshproxy_cli.configedit.receipts import Receipt, load_all
 from meshproxy_cli.configedit.state import state_of
 from meshproxy_cli.configedit.undo import UndoPlan, make_undo
@@ -111,12 +112,7 @@ def configure(
 
 
 def _configure(agent: Agent, target: Target, *, dry_run: bool, yes: bool) -> None:
-    wish = agent.wish(target)
-    receipts = _receipts(agent.name)
-    mine = next(
-        (one for one in receipts if one.profile == target.profile and one.place == str(wish.files[0].path)), None
-    )
-    plan = make_plan(agent.name, target, wish, mine)
+    plan = plan_for(agent, target, context.paths().receipts_dir)
     for warning in plan.warnings:
         output.warn(warning)
     if not survives(target.helper):
@@ -157,7 +153,7 @@ def _apply(agent: Agent, plan: Plan, *, yes: bool) -> None:
     if not yes:
         output.note(show.diff(plan.edits))
     output.agree(f"Make these changes for {agent.title}?", yes=yes)
-    receipt = applying.apply(plan, _desk())
+    receipt = applying.apply(plan, _apply_context())
     for edit, record in zip(plan.edits, receipt.files, strict=True):
         if edit.changes:
             backup = f" (as it was before: {record.backups[-1].name})" if record.backups else ""
@@ -202,7 +198,7 @@ def _take_back(agent: Agent, plan: UndoPlan, *, yes: bool) -> None:
     if not yes:
         output.note(show.diff(edits))
     output.agree(f"Take back the room {plan.receipt.room} from {agent.title}?", yes=yes)
-    applying.undo(plan, _desk())
+    applying.undo(plan, _apply_context())
     for item in plan.files:
         if item.edit.changes:
             how = "is as it was before" if item.exact else "is without our keys; later changes by others stay"
@@ -241,6 +237,8 @@ def _receipts(agent: str) -> tuple[Receipt, ...]:
     return tuple(one for one in load_all(context.paths().receipts_dir) if one.agent == agent)
 
 
-def _desk() -> applying.Desk:
+def _apply_context() -> applying.ApplyContext:
     now = time.time()
-    return applying.Desk(context.paths().receipts_dir, int(now), time.strftime("%Y%m%d-%H%M%S", time.localtime(now)))
+    return applying.ApplyContext(
+        context.paths().receipts_dir, int(now), time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from meshproxy_cli.agents.base import Credentials, Target
+from meshproxy_cli.agents.configuring import plan_for
 from meshproxy_cli.agents.helper import helper_command
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.cli import context, output
@@ -17,8 +18,6 @@ from meshproxy_cli.cli.api_key.keep import KeyRing
 from meshproxy_cli.cli.serve.service import Unit
 from meshproxy_cli.cli.setup.answers import Answers, configured
 from meshproxy_cli.configedit import show
-from meshproxy_cli.configedit.plan import make_plan
-from meshproxy_cli.configedit.receipts import load_all
 from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.settings import edit
 from meshproxy_cli.settings.providers import (
@@ -65,7 +64,7 @@ def plan(answers: Answers, unit: Unit | None) -> list[Step]:
 def next_commands(answers: Answers) -> tuple[str, ...]:
     """Return what to type next, for each agent; one that can't run a command for its token gets that from `launch`."""
     return tuple(
-        find_agent(name).wish(_target(name, answers)).try_it or name
+        find_agent(name).desired_config(_target(name, answers)).try_it or name
         if find_agent(name).runs_commands
         else _launch(name, answers)
         for name in answers.agents
@@ -172,17 +171,7 @@ def _token_steps(answers: Answers, text: str) -> list[Step]:
 
 def _agent_steps(name: str, answers: Answers) -> list[Step]:
     agent = find_agent(name)
-    target = _target(name, answers)
-    wish = agent.wish(target)
-    mine = next(
-        (
-            one
-            for one in load_all(context.paths().receipts_dir)
-            if (one.agent, one.profile, one.place) == (name, target.profile, str(wish.files[0].path))
-        ),
-        None,
-    )
-    made = make_plan(name, target, wish, mine)
+    made = plan_for(agent, _target(name, answers), context.paths().receipts_dir)
     if not made.changes:
         return []
     notes = "".join(f"{warning}\n" for warning in made.warnings)

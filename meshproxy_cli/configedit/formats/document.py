@@ -15,6 +15,16 @@ class FormatError(ConflictError):
     """The file does not parse, or holds the key in a shape that cannot be edited safely."""
 
 
+class ParseError(FormatError):
+    """The text does not parse; `line` and `column` (from 1) say where."""
+
+    def __init__(self, format_name: str, what: str, line: int, column: int) -> None:
+        super().__init__(f"invalid {format_name} at line {line}, column {column}: {what}")
+        self.what = what
+        self.line = line
+        self.column = column
+
+
 @dataclass(frozen=True, slots=True)
 class Raw:
     """A value as the text that stands in the file."""
@@ -85,7 +95,7 @@ def lookup(values: Mapping[str, Any], path: KeyPath) -> Any:  # noqa: ANN401 (an
 
 
 def decode(data: bytes) -> tuple[str, str]:
-    """Return a byte order mark ("" if there is none) and the text after it; raise `FormatError` if it is no UTF-8."""
+    """Return a byte order mark ("" if there is none) and the text after it; raise `FormatError` if it is not UTF-8."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as problem:

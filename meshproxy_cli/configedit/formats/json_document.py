@@ -21,7 +21,7 @@ _UNIT = "  "
 
 
 class JsonDocument:
-    """See `Document`. Raises `FormatError` if the text is no JSON object, when it is opened and after every edit."""
+    """See `Document`. Raises `FormatError` if the text is not a JSON object, when it is opened and after every edit."""
 
     def __init__(self, data: bytes) -> None:
         self._mark, text = decode(data)
@@ -73,7 +73,7 @@ class JsonDocument:
     def _load(self) -> None:
         scanned = scan(self._text)
         if scanned.top.members is None:
-            raise FormatError("its top level is no JSON object")
+            raise FormatError("its top level is not a JSON object")
         self._top, self._comments = scanned.top, scanned.comments
 
     def _replace(self, edits: Sequence[Splice]) -> None:
@@ -101,7 +101,7 @@ class JsonDocument:
         member = self._member(path)
         node = member.node if member is not None else self._top
         if node.members is None:
-            raise FormatError(f"`{'.'.join(path)}` is no JSON object")
+            raise FormatError(f"`{'.'.join(path)}` is not a JSON object")
         return node
 
     def _written(self, value: Value | Raw, member: Member) -> str:

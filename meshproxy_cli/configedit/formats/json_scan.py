@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from meshproxy_cli.configedit.formats.document import FormatError
+from meshproxy_cli.configedit.formats.document import FormatError, ParseError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
@@ -57,7 +57,7 @@ class Scan:
 
 
 def scan(text: str) -> Scan:
-    """Return where everything stands; raise `FormatError` with line and column where the text is no JSON."""
+    """Return where everything stands; raise `FormatError` with line and column if the text is not valid JSON."""
     scanner = _Scanner(text)
     try:
         place = scanner.gap(0)
@@ -65,7 +65,7 @@ def scan(text: str) -> Scan:
         if scanner.gap(top.end) != len(text):
             scanner.fail(scanner.gap(top.end), "more text after the end")
     except (RecursionError, ValueError) as problem:
-        raise FormatError(f"it is no valid JSON: {type(problem).__name__}") from None
+        raise FormatError(f"invalid JSON: {type(problem).__name__}") from None
     return Scan(top, scanner.comments)
 
 
@@ -77,7 +77,7 @@ class _Scanner:
     def fail(self, place: int, what: str) -> NoReturn:
         line = self.text.count("\n", 0, place) + 1
         column = place - (self.text.rfind("\n", 0, place) + 1) + 1
-        raise FormatError(f"it is no valid JSON: {what} at line {line}, column {column}")
+        raise ParseError("JSON", what, line, column)
 
     def gap(self, place: int) -> int:
         """Skip white space and comments."""

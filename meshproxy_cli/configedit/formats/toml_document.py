@@ -1,15 +1,13 @@
 """A TOML file, edited in place.
 
-tomlkit writes values and keys and edits inline tables; `tomllib` reads. Places come from our own scanner, because a
+tomlkit writes values and keys and edits inline tables; `tomli` reads. Places come from our own scanner, because a
 removal through tomlkit takes along the comments that follow a table.
 """
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tomlkit
-import tomlkit.exceptions
 
 from meshproxy_cli.configedit.formats.document import (
     Change,
@@ -22,11 +20,12 @@ from meshproxy_cli.configedit.formats.document import (
     newline_of,
     splice,
 )
+from meshproxy_cli.configedit.formats.toml_parser import parse
 from meshproxy_cli.configedit.formats.toml_scan import Kind, Statement, scan
 
 
 class TomlDocument:
-    """See `Document`. Raises `FormatError` if the text is no TOML, when it is opened and after every edit."""
+    """See `Document`. Raises `FormatError` if the text is not valid TOML, when it is opened and after every edit."""
 
     def __init__(self, data: bytes) -> None:
         self._mark, self._text = decode(data)
@@ -78,6 +77,25 @@ class TomlDocument:
             return
         self._replace([self._removal(holder)])
 
+    def drop_table(self, path: KeyPath) -> None:
+        """Remove a table with all that is below it; comments before it and after its last key stay."""
+        edits: list[Splice] = []
+        start = end = -1
+        for statement in self._statements:
+            if statement.kind is Kind.HEADER:
+                edits += [Splice(start, end, "")] if start >= 0 else []
+                inside = statement.path[: len(path)] == path
+                start, end = (self._gap_before(statement), statement.end) if inside else (-1, -1)
+            elif statement.kind is Kind.PAIR and start >= 0:
+                end = statement.end
+            elif statement.kind is Kind.PAIR and statement.path[: len(path)] == path:
+                edits.append(self._removal(statement))
+        edits += [Splice(start, end, "")] if start >= 0 else []
+        holder = self._holder(path)
+        self._replace(edits)
+        if holder is not None and len(holder.path) < len(path):
+            self._edit_inline(holder, path, None)
+
     def prune(self, path: KeyPath) -> None:
         holder = self._holder(path)
         if holder is not None:
@@ -98,10 +116,7 @@ class TomlDocument:
         return (self._mark + self._text).encode()
 
     def _load(self) -> None:
-        try:
-            self._values = tomllib.loads(self._text)
-        except (tomllib.TOMLDecodeError, RecursionError) as problem:
-            raise FormatError(f"it is no valid TOML: {problem}") from None
+        self._values = parse(self._text)
         self._statements = scan(self._text)
 
     def _replace(self, edits: Sequence[Splice]) -> None:
@@ -126,12 +141,14 @@ class TomlDocument:
     def _removal(self, statement: Statement, *, with_gap: bool = False) -> Splice:
         if statement.tail:
             return Splice(statement.start, statement.tail, "")
-        start = statement.start
-        if with_gap:
-            index = self._statements.index(statement)
-            above = self._statements[index - 1] if index else None
-            start = above.start if above is not None and above.kind is Kind.BLANK else start
+        start = self._gap_before(statement) if with_gap else statement.start
         return Splice(start, statement.end, "")
+
+    def _gap_before(self, statement: Statement) -> int:
+        """Return where a statement begins, a blank line above it included."""
+        index = self._statements.index(statement)
+        above = self._statements[index - 1] if index else None
+        return above.start if above is not None and above.kind is Kind.BLANK else statement.start
 
     def _addition(self, table: KeyPath, group: Sequence[Change]) -> Splice | None:
         """Return the edit that adds keys to a table that is there, or None if there is none yet."""
@@ -181,7 +198,7 @@ class TomlDocument:
         return f"{_dotted(change.path[-1:])} = {_render(change.value)}{self._newline}"
 
     def _inline_value(self, holder: Statement, path: KeyPath) -> Any:  # noqa: ANN401 (any TOML value)
-        value = tomllib.loads("x = " + self._text[slice(*holder.value)])["x"]
+        value = parse("x = " + self._text[slice(*holder.value)])["x"]
         for key in path[len(holder.path) :]:
             value = value.get(key) if isinstance(value, dict) else None
         return value
@@ -200,11 +217,11 @@ class TomlDocument:
                 container[key] = tomlkit.inline_table()
             container = container[key] if isinstance(container, dict) else None
         if not isinstance(container, dict):
-            raise FormatError(f"`{_dotted(holder.path)}` is no table, so `{_dotted(path)}` has no place in it")
+            raise FormatError(f"`{_dotted(holder.path)}` is not a table, so `{_dotted(path)}` can't be set in it")
         if value is None:
             container.pop(rest[-1], None)
         else:
-            container[rest[-1]] = tomllib.loads("x = " + _render(value))["x"]
+            container[rest[-1]] = parse("x = " + _render(value))["x"]
         text = parsed.as_string().removeprefix("x = ")
         self._replace([Splice(*holder.value, text)])
 

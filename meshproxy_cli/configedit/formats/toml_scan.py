@@ -1,16 +1,17 @@
 """Where each statement of a TOML document stands: headers, pairs, comments, blank lines.
 
-The text must have been parsed by `tomllib` before: the scanner finds places and leaves judging to the parser.
+The text must have been parsed before: the scanner finds places and leaves judging to the parser.
 Strings, multi-line strings, nested arrays and comments inside them are followed, so that nothing in them is mistaken
-for a header or a key (TOML 1.0, https://toml.io/en/v1.0.0).
+for a header or a key (TOML 1.1, https://toml.io/en/v1.1.0).
 """
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
+
+from meshproxy_cli.configedit.formats.toml_parser import parse
 
 _BARE = re.compile(r"[A-Za-z0-9_. \t-]+")
 ScanPath = tuple[str | int, ...]  # a number stands for a place in an array of tables
@@ -108,7 +109,7 @@ def _keys(dotted: str) -> tuple[str, ...]:
     """Return the parts of a dotted key; quoted ones are left to the parser."""
     if _BARE.fullmatch(dotted):
         return tuple(part.strip(" \t") for part in dotted.split("."))
-    parsed: Any = tomllib.loads(f"{dotted}= 0")
+    parsed: Any = parse(f"{dotted}= 0")
     keys: tuple[str, ...] = ()
     while isinstance(parsed, dict):
         key = next(iter(parsed))

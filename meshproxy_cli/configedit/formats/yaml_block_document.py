@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from meshproxy_cli.configedit.formats.block_document import BlockDocument
-from meshproxy_cli.configedit.formats.document import FormatError
+from meshproxy_cli.configedit.formats.document import FormatError, ParseError
 
 
 class YamlBlockDocument(BlockDocument):
@@ -25,8 +25,12 @@ class YamlBlockDocument(BlockDocument):
 def _load(text: str) -> Any:  # noqa: ANN401 (any YAML value)
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
-        raise FormatError("it is no valid YAML") from None
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise ParseError("YAML", problem.problem or "it does not parse", line, column) from None
+    except (yaml.YAMLError, RecursionError) as problem:
+        raise FormatError(f"invalid YAML: {type(problem).__name__}") from None
 
 
 def _joined(theirs: Any, ours: Any) -> Any:  # noqa: ANN401 (any YAML value)

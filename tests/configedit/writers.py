@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meshproxy_cli.configedit.formats.document import Change, lookup
 from meshproxy_cli.configedit.toml_edit import edit_toml
 from meshproxy_cli.settings.edit import set_value
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.secrets import open_secrets
 
 if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
+    from meshproxy_cli.configedit.formats.toml_document import TomlDocument
 
 FILE = {"MESHPROXY_KEYRING": "file"}
 PADDING = "x" * 1000
@@ -127,9 +128,9 @@ def write_at_once(paths: Paths, processes: int, writes: int) -> dict[str, int]:
 
 
 def _count(paths: Paths, writer: int, writes: int) -> None:
-    def count_up(document: "TOMLDocument") -> None:
-        table = document["servers"]["local"]  # type: ignore[index]  # tables, as START has them
-        table["room"] = str(int(str(table["room"])) + 1)  # type: ignore[index]
+    def count_up(document: "TomlDocument") -> None:
+        path = ("servers", "local", "room")
+        document.put([Change(path, str(int(lookup(document.plain(), path)) + 1))])
 
     secrets = open_secrets(paths, FILE)
     try:

@@ -12,7 +12,8 @@ import typer
 from meshproxy_cli import __version__
 from meshproxy_cli.cli import output
 from meshproxy_cli.cli.completion.answer import answer, is_asked
-from meshproxy_cli.cli.lazy import Command, Group, LazyGroup, build
+from meshproxy_cli.cli.lazy import LazyGroup, build
+from meshproxy_cli.cli.tree import Command, Group
 from meshproxy_cli.errors import ExitCode, MeshproxyError
 
 _START = "Start here"
@@ -104,7 +105,7 @@ TREE = Group(
             },
         ),
         "completion": Command(
-            "completion.command:completion", "Complete commands, rooms and more with the Tab key.", _MACHINE
+            "shell.completion:completion", "Complete commands, rooms and more with the Tab key.", _MACHINE
         ),
         "room": Group(
             help="Rooms with settings of their own: providers, models, aliases.",

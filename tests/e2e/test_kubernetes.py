@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from meshproxy_cli.cli.app import TREE
-from meshproxy_cli.cli.lazy import Group, load
+from meshproxy_cli.cli.lazy import load
+from meshproxy_cli.cli.tree import Group
 from meshproxy_cli.proxy import supervisor
 from meshproxy_cli.proxy.config import load_config
 from meshproxy_cli.proxy.web.health import ROUTES

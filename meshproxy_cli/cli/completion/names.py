@@ -87,7 +87,7 @@ def roles() -> list[str]:
 
 def limit_kinds() -> list[str]:
     """Offer what can be limited."""
-    from meshproxy_cli.cli.limit.text import option  # noqa: PLC0415 (once Tab is pressed)
+    from meshproxy_cli.cli.limits import option  # noqa: PLC0415 (once Tab is pressed)
     from meshproxy_cli.store.records import LimitKind  # noqa: PLC0415
 
     return [option(kind) for kind in LimitKind]

@@ -8,7 +8,7 @@ from meshproxy_cli.agents.base import Credentials, Target
 from meshproxy_cli.cli import context
 from meshproxy_cli.cli.agent.targets import Choice, make_target
 from meshproxy_cli.cli.connect import connect
-from meshproxy_cli.cli.limit.text import describe, option
+from meshproxy_cli.cli.limits import describe, option
 from meshproxy_cli.cli.token.get import login_name
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.client.remote import RemoteClient

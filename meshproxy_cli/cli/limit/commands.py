@@ -8,7 +8,7 @@ import typer
 from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
-from meshproxy_cli.cli.limit.text import describe, limit_json, parse_amount, parse_kind, what, whose
+from meshproxy_cli.cli.limits import describe, limit_json, parse_amount, parse_kind, what, whose
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store.records import Limit, LimitScope
 

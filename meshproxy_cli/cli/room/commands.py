@@ -10,7 +10,7 @@ import typer
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
-from meshproxy_cli.cli.limit.text import describe, limit_json
+from meshproxy_cli.cli.limits import describe, limit_json
 from meshproxy_cli.client.base import ServerClient
 from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
 from meshproxy_cli.settings.providers import read_providers

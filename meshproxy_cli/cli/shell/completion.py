@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from meshproxy_cli.cli import context, options, output
-from meshproxy_cli.cli.completion import scripts
-from meshproxy_cli.cli.completion.scripts import Shell
+from meshproxy_cli.cli.shell import scripts
+from meshproxy_cli.cli.shell.scripts import Shell
 from meshproxy_cli.configedit.show import diff
 from meshproxy_cli.errors import UsageError
 

@@ -36,7 +36,7 @@ def env_block(target: Target, plain: Mapping[str, str], secret: tuple[str, ...])
 
 
 def _git_would_track(target: Target) -> bool:
-    """Ask git whether the file lies in a working tree and is not ignored there."""
+    """Ask git whether the file is in a working tree and not ignored."""
     git = target.machine.find("git")
     path = target.env_file
     if git is None or path is None:

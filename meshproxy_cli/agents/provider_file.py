@@ -15,7 +15,7 @@ from meshproxy_cli.errors import UsageError
 
 
 class ProviderFileAgent(ABC):
-    """See `Agent`. A subclass says where its file lies and what the provider's entry in it is."""
+    """See `Agent`. A subclass names its file and returns the provider's entry in it."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -59,7 +59,7 @@ class ProviderFileAgent(ABC):
         return (*self.container, target.profile)
 
     def claim(self, target: Target) -> KeyPath:
-        """Return the key that is ours by name: what somebody else wrote there is not touched."""
+        """Return the key that is ours by name: an entry that somebody else wrote is not changed."""
         return self.container_of(target)
 
     def notes(self, target: Target) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def is_anthropic(target: Target) -> bool:
 
 
 def leaves(table: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """Return every value that is no table, with its path."""
+    """Return every value that is not a table, with its path."""
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, (*above, key))

@@ -22,7 +22,7 @@ class OwnedByOtherError(ConflictError):
 
 @dataclass(frozen=True, slots=True)
 class FileEdit:
-    """A file now (`before`), then (`after`), and how it is without us (`base`); None where there is no file."""
+    """A file now (`before`), then (`after`), and without our settings (`base`); None means no file."""
 
     path: Path
     format: str

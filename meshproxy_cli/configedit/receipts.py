@@ -1,4 +1,4 @@
-"""What was changed in other programs' files: one receipt for each agent and profile, enough to take it back.
+"""What was changed in other programs' files: one receipt for each agent and profile, enough to undo it.
 
 A receipt holds values from before (of the person's own files), so it is kept with mode 0600.
 """

@@ -12,7 +12,7 @@ from meshproxy_cli.configedit.receipts import FileRecord, KeyRecord, file_hash
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The bytes without us (None: no file), and the keys that stay because somebody changed them since.
+    """The bytes without our settings (None: no file), and the keys that stay because somebody changed them since.
 
     `document` is set if the bytes are parsed already.
     """

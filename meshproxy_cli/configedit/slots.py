@@ -1,4 +1,4 @@
-"""Slots in documents: read what a key holds, set it, and give it back."""
+"""Slots in documents: read a key's value, set it, restore it."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def value_of(document: Document, slot: Slot) -> Any:  # noqa: ANN401 (any value 
 
 
 def before(document: Document, slot: Slot) -> PreviousValue:
-    """Remember what a slot holds, so that it can be given back."""
+    """Return what a slot holds, so that it can be restored."""
     last = len(slot.path) - (slot.header is None)
     missing = [slot.path[:end] for end in range(last, 0, -1)]
     values = document.plain()
@@ -44,7 +44,7 @@ def before(document: Document, slot: Slot) -> PreviousValue:
 
 
 def put(document: Document, settings: Sequence[Setting]) -> None:
-    """Make all slots hold what they shall."""
+    """Set every slot to its desired value."""
     changes: list[Change] = []
     for setting in settings:
         slot, value = setting.slot, setting.value
@@ -57,10 +57,10 @@ def put(document: Document, settings: Sequence[Setting]) -> None:
         document.put(changes)
     for setting in settings:
         if setting.value is None:
-            _take_away(document, setting.slot.path)
+            _remove(document, setting.slot.path)
 
 
-def _take_away(document: Document, path: KeyPath) -> None:
+def _remove(document: Document, path: KeyPath) -> None:
     document.drop(path)
     # An empty table is a leaf too: then the path itself is what has to go.
     for end in range(len(path), 0, -1):
@@ -68,7 +68,7 @@ def _take_away(document: Document, path: KeyPath) -> None:
 
 
 def restore(document: Document, held: PreviousValue) -> None:
-    """Let a slot hold what it held before."""
+    """Set a slot to its previous value."""
     if held.slot.header is not None:
         _restore_header(document, held, held.slot.header)
     elif held.raw is None:

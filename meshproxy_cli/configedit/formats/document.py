@@ -1,4 +1,4 @@
-"""What every format offers: read a key, put it, drop it, and give the text back."""
+"""The interface of every format: read keys, set them, drop them, render the text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A key and what it shall hold: a value written in the format's own way, or a text that stood there before."""
+    """A key and its new value: one that is rendered in the format's own way, or the text of a previous one."""
 
     path: KeyPath
     value: Value | Raw
@@ -47,7 +47,7 @@ class Document(Protocol):
         """Return all values, as the format's parser gives them."""
 
     def raw(self, path: KeyPath) -> str | None:
-        """Return the text of a value, or None where the key is missing or is no single value."""
+        """Return the text of a value, or None if the key is missing or not a single value."""
 
     def comments(self) -> tuple[str, ...]:
         """Return all comments in their order."""

@@ -52,7 +52,7 @@ class JsonDocument:
             nested: Any = added.setdefault(holder, {})
             for key in rest[:-1]:
                 nested = nested.setdefault(key, {})
-            nested[rest[-1]] = _anew(change.value) if len(rest) > 1 else change.value
+            nested[rest[-1]] = _nested(change.value) if len(rest) > 1 else change.value
         for holder, members in added.items():
             edits += self._addition(self._object(holder), members)
         self._replace(edits)
@@ -212,6 +212,6 @@ def _in_line(value: Any, gap: str) -> str:  # noqa: ANN401 (any JSON value)
     return json.dumps(value, ensure_ascii=False, separators=(f",{gap}", f":{gap}"))
 
 
-def _anew(value: Value | Raw) -> Any:  # noqa: ANN401 (any JSON value)
+def _nested(value: Value | Raw) -> Any:  # noqa: ANN401 (any JSON value)
     """Return what a text from before says: inside an object that is made again it is written like the rest."""
     return json.loads(value.text) if isinstance(value, Raw) else value

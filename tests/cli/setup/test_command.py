@@ -17,7 +17,7 @@ def test_given_flags_stand_in_the_hint(run: InProcess) -> None:
 
 
 def test_unknown_agent(run: InProcess) -> None:
-    assert "there is no agent named 'emacs'" in run("setup", "--agent", "emacs", code=2).stderr
+    assert "agent 'emacs' not found" in run("setup", "--agent", "emacs", code=2).stderr
 
 
 def test_server_that_does_not_run(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:

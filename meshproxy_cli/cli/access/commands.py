@@ -7,7 +7,7 @@ import typer
 from meshproxy_cli.cli import options, output
 from meshproxy_cli.cli.completion import names
 from meshproxy_cli.cli.connect import connect
-from meshproxy_cli.cli.pick import by_id_or_name
+from meshproxy_cli.cli.lookup import by_id_or_name
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.store.records import AccessToken, Role
 

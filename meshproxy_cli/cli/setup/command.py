@@ -14,7 +14,7 @@ from meshproxy_cli.cli.doctor.desk import CliDesk
 from meshproxy_cli.cli.serve import service
 from meshproxy_cli.cli.setup.answers import Answers, Flags, ask
 from meshproxy_cli.cli.setup.plan import Step, next_commands, plan
-from meshproxy_cli.doctor.ask import ask as knock
+from meshproxy_cli.doctor.ask import ask as probe_server
 from meshproxy_cli.doctor.check import Status
 from meshproxy_cli.doctor.registry import CHECKS
 from meshproxy_cli.doctor.run import culprit, exit_code, jobs, run
@@ -25,7 +25,7 @@ from meshproxy_cli.errors import UnavailableError, UsageError
 from meshproxy_cli.settings.servers import Server
 
 _NAMES = ", ".join(agent.name for agent in AGENTS)
-_KNOCK_LIMIT_S = 10.0
+_PROBE_LIMIT_S = 10.0
 _RUNNABLE = ("codex", "claude", "opencode", "pi")
 
 
@@ -107,7 +107,7 @@ def _require_server(server: Server, *, as_service: bool, check: bool) -> None:
     if not check:
         return
     try:
-        knock("GET", f"{server.url}/readyz", limit_s=_KNOCK_LIMIT_S)
+        probe_server("GET", f"{server.url}/readyz", limit_s=_PROBE_LIMIT_S)
     except UnavailableError as problem:
         raise UnavailableError(
             problem.message, hint="is the URL right? to set all up without trying it: --no-check"

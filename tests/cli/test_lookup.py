@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from meshproxy_cli.cli.pick import by_id_or_name
+from meshproxy_cli.cli.lookup import by_id_or_name
 from meshproxy_cli.errors import NotFoundError, UsageError
 
 

@@ -80,7 +80,7 @@ def _model_settings(target: Target) -> str:
 
 def _require_usable(target: Target) -> None:
     if not target.model:
-        raise UsageError("aider has to be told which model to use", hint="add --model NAME")
+        raise UsageError("aider requires a model", hint="add --model NAME")
     if target.credentials is Credentials.INLINE and target.env_file is None:
         raise UsageError("a token is never written into aider's settings", hint="add --env-file .env")
     for option, value in (("--project", target.project), ("--standalone", target.standalone)):

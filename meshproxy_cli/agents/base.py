@@ -121,7 +121,7 @@ class Finding:
 class Agent(Protocol):
     """One coding agent: `name` is what a person types, `title` what it is called, `program` its executable.
 
-    `needs_model`: it has no model of its own and has to be told one. `runs_commands`: it can run a command for its
+    `needs_model`: it has no default model, so that one must be given. `runs_commands`: it can run a command for its
     token.
     """
 
@@ -154,5 +154,5 @@ class Agent(Protocol):
 
 
 def unsupported(agent: str, option: str) -> UsageError:
-    """Return the error for an option that means nothing for an agent."""
-    return UsageError(f"{agent} has no use for {option}", hint=f"leave {option} out")
+    """Return the error for an option that an agent does not support."""
+    return UsageError(f"{agent} does not support {option}", hint=f"leave {option} out")

@@ -129,11 +129,11 @@ def _file(path: Path, pairs: Pairs, *claims: KeyPath) -> DesiredFile:
 def _require_usable(target: Target) -> None:
     if not _PROFILE.fullmatch(target.profile):
         raise UsageError(
-            f"{target.profile!r} can't name a Codex profile", hint="letters, digits, - and _ can be used in --profile"
+            f"invalid Codex profile name {target.profile!r}", hint="use letters, digits, - and _ in --profile"
         )
     if target.profile in _RESERVED:
         raise UsageError(
-            f"Codex keeps the name {target.profile!r} for a provider of its own", hint="choose another --profile"
+            f"the name {target.profile!r} is reserved by Codex for a built-in provider", hint="choose another --profile"
         )
     if target.credentials is Credentials.INLINE:
         raise unsupported("Codex", "--credentials inline")

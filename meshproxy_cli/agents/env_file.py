@@ -15,7 +15,7 @@ _GIT_TIMEOUT_S = 5
 def env_file_config(target: Target, agent: str, plain: Mapping[str, str], secret: tuple[str, ...]) -> DesiredConfig:
     """Return what `target.env_file` should contain: variables in `plain`, and the token in each of `secret`."""
     if target.env_file is None:
-        raise UsageError("no file is named", hint="add --env-file .env")
+        raise UsageError("no .env file given", hint="add --env-file .env")
     body = env_block(target, plain, secret)
     inline = target.credentials is Credentials.INLINE
     desired = DesiredFile(target.env_file, Format.BLOCK, (Setting(Slot((agent,)), body),), private=inline)

@@ -83,7 +83,7 @@ class ProviderFileAgent(ABC):
     def require_usable(self, target: Target) -> None:
         """Raise `UsageError` for options that mean nothing here."""
         if not target.model:
-            raise UsageError(f"{self.title} has to be told which model to use", hint="add --model NAME")
+            raise UsageError(f"{self.title} requires a model", hint="add --model NAME")
         if target.credentials is Credentials.INLINE:
             raise unsupported(self.title, "--credentials inline")
         for option, value in (

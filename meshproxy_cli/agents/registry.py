@@ -1,4 +1,4 @@
-"""The list of agents: the one place where a new one is named."""
+"""The list of agents: a new one is added here."""
 
 from meshproxy_cli.agents.aider import Aider
 from meshproxy_cli.agents.base import Agent

@@ -42,7 +42,7 @@ class SnippetAgent:
 
     def snippet(self, target: Target) -> str:
         if not target.model:
-            raise UsageError(f"{self.title} has to be told which model to use", hint="add --model NAME")
+            raise UsageError(f"{self.title} requires a model", hint="add --model NAME")
         return self.make(target, target.model)
 
 

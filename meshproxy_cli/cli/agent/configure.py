@@ -86,7 +86,7 @@ def configure(
         _list(as_json=as_json)
         return
     if agent is None:
-        raise UsageError("no agent is named", hint=f"one of {_NAMES}: meshproxy configure codex --room my-room")
+        raise UsageError("no agent given", hint=f"one of {_NAMES}: meshproxy configure codex --room my-room")
     found = find_agent(agent)
     place = env_file.absolute() if env_file else Path.cwd() if project else None
     if undo:

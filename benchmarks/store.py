@@ -20,10 +20,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from meshproxy_cli.proxy.entry import Entry, Subject, encode
-from meshproxy_cli.proxy.observers import ObservedSink, UsageCounters
-from meshproxy_cli.proxy.shipper import Shipper
-from meshproxy_cli.proxy.spool import SUFFIX
+from meshproxy_cli.proxy.events.entry import Entry, Subject, encode
+from meshproxy_cli.proxy.events.observers import ObservedSink, UsageCounters
+from meshproxy_cli.proxy.events.shipper import Shipper
+from meshproxy_cli.proxy.events.spool import SUFFIX
 from meshproxy_cli.proxy.usage.pricing import PriceBook
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent

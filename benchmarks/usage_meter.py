@@ -17,11 +17,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.entry import Entry, encode, subject_of
-from meshproxy_cli.proxy.ids import new_event_id
-from meshproxy_cli.proxy.ledger import Ledger
-from meshproxy_cli.proxy.spool import Spool
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.ids import new_event_id
+from meshproxy_cli.proxy.events.entry import Entry, encode, subject_of
+from meshproxy_cli.proxy.events.recorder import Ledger
+from meshproxy_cli.proxy.events.spool import Spool
 from meshproxy_cli.proxy.usage.meter import meter_for
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import Outcome, TokenCounts

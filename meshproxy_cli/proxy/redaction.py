@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
-from meshproxy_cli.proxy.config import ServerConfig
+from meshproxy_cli.proxy.config.server import ServerConfig
 
 SHOWN = "(secret)"
 _SHORTEST = 6  # what is shorter turns up by chance in words that are no secret

@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from meshproxy_cli.proxy.shipping import ShippingPlan, ship
-from meshproxy_cli.proxy.supervisor import CONTEXT
-from meshproxy_cli.proxy.workers import Plan, bind, run_worker
+from meshproxy_cli.proxy.process.launcher import Plan, bind, run_worker
+from meshproxy_cli.proxy.process.shipper_process import ShippingPlan, ship
+from meshproxy_cli.proxy.process.supervisor import CONTEXT
 from meshproxy_cli.store import open_store
 
 TESTS = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ import pytest
 from e2e.provider import Behaviour, RecordingProvider
 from e2e.replicas import Replica, replicas
 from fixtures.postgres import Postgres
-from meshproxy_cli.proxy.spool import SUFFIX
+from meshproxy_cli.proxy.events.spool import SUFFIX
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.records import UsageQuery
 from meshproxy_cli.tokens.apikey import ApiKey

@@ -22,7 +22,7 @@ from e2e import confined
 from e2e.provider import OPENAI_KEY, RecordingProvider
 from fixtures.commands import MESHPROXY
 from fixtures.nginx import free_port
-from meshproxy_cli.proxy import supervisor
+from meshproxy_cli.proxy.process import supervisor
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.vault import encode_master_keys, generate_master_key
 from meshproxy_cli.tokens.participant import mint

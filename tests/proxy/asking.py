@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from meshproxy_cli.proxy.authorise import Ask, Authoriser
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.guard import RequestHead, read_request_head
-from meshproxy_cli.proxy.refusal import Refusal, RefusedError
-from meshproxy_cli.proxy.routes import ProviderRoute, match
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.errors import Refusal, RefusedError
+from meshproxy_cli.proxy.core.routes import ProviderRoute, match
+from meshproxy_cli.proxy.http1.head import RequestHead, read_request_head
+from meshproxy_cli.proxy.request.authorization import Ask, Authoriser
 from meshproxy_cli.store.records import Room
 
 OWN = {"resp_mine", "msgbatch_mine"}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from meshproxy_cli.proxy.authorise import Ask, Authoriser
-from meshproxy_cli.proxy.refusal import RefusedError, UnknownIdError
+from meshproxy_cli.proxy.core.errors import RefusedError, UnknownIdError
+from meshproxy_cli.proxy.request.authorization import Ask, Authoriser
 from proxy.asking import RESPONSES, ask, caller, event, head, refused, route
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from meshproxy_cli.proxy.caller import Caller
-from meshproxy_cli.proxy.target import Target
+from meshproxy_cli.proxy.config.targets import Target
+from meshproxy_cli.proxy.core.caller import Caller
 from proxy.bench import KEY, Bench, bench, plain, provider, read_request, request, run
 from proxy.plays import ANSWER, Answers, Reader, Writer, play
 

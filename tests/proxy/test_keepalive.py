@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from meshproxy_cli.proxy import auth, exchange
-from meshproxy_cli.proxy.config import load_config
+from meshproxy_cli.proxy.config.server import load_config
+from meshproxy_cli.proxy.request import authentication as auth
+from meshproxy_cli.proxy.request import lifecycle as exchange
 from meshproxy_cli.store.records import Room
 from proxy.bench import KEY, Asked, Bench, bench, plain, provider, read_request, request, run, token, until
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshproxy_cli.proxy.config import load_config
+from meshproxy_cli.proxy.config.server import load_config
 from meshproxy_cli.proxy.redaction import Redactor, secrets_of
 from meshproxy_cli.tokens.apikey import ApiKey
 from meshproxy_cli.tokens.participant import mint

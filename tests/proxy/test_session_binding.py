@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from meshproxy_cli.proxy.auth import Authenticator
-from meshproxy_cli.proxy.directory import Directory
-from meshproxy_cli.proxy.guard import read_request_head
-from meshproxy_cli.proxy.refusal import RefusedError
-from meshproxy_cli.proxy.routes import ProviderRoute, match
+from meshproxy_cli.proxy.core.directory import Directory
+from meshproxy_cli.proxy.core.errors import RefusedError
+from meshproxy_cli.proxy.core.routes import ProviderRoute, match
+from meshproxy_cli.proxy.http1.head import read_request_head
+from meshproxy_cli.proxy.request.authentication import Authenticator
 from meshproxy_cli.store.records import SigningKey
 from meshproxy_cli.tokens.apikey import ApiKey
 from meshproxy_cli.tokens.participant import mint

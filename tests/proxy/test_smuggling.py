@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from meshproxy_cli.proxy.config import load_config
-from meshproxy_cli.proxy.gateway import Gateway
-from meshproxy_cli.proxy.ledger import Ledger
-from meshproxy_cli.proxy.limits import AdmitAll
-from meshproxy_cli.proxy.listener import ClientConnection
-from meshproxy_cli.proxy.owners import Owners
-from meshproxy_cli.proxy.pool import Pool
-from meshproxy_cli.proxy.spool import Spool
+from meshproxy_cli.proxy.config.server import load_config
+from meshproxy_cli.proxy.downstream.connection import ClientConnection
+from meshproxy_cli.proxy.events.recorder import Ledger
+from meshproxy_cli.proxy.events.spool import Spool
+from meshproxy_cli.proxy.limiting.interface import AdmitAll
+from meshproxy_cli.proxy.ownership.owners import Owners
+from meshproxy_cli.proxy.request.gateway import Gateway
+from meshproxy_cli.proxy.upstream.pool import Pool
 
 PATH = b"/rooms/my-room/openai/v1/responses"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"

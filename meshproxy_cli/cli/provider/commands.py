@@ -195,7 +195,7 @@ def _try(provider: ProviderEntry, url: str, reference: str) -> _Trial:
 def _headers(provider: ProviderEntry) -> dict[str, str]:
     if not provider.headers:
         return {}
-    from meshproxy_cli.proxy.providerheaders import read_headers  # noqa: PLC0415 (where a proxy is installed)
+    from meshproxy_cli.proxy.config.provider_headers import read_headers  # noqa: PLC0415 (where a proxy is installed)
 
     return read_headers(provider.headers, _resolve)
 

@@ -14,11 +14,11 @@ from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
 from meshproxy_cli.cli.serve.server_config import ServerFiles
 from meshproxy_cli.errors import ConflictError
-from meshproxy_cli.proxy.config import MOST_WORKERS, ServerConfig
-from meshproxy_cli.proxy.logs import LogOptions, log_as
-from meshproxy_cli.proxy.reload import Loaded, Outcome, Reloader
-from meshproxy_cli.proxy.workers import Plan, bind, in_use
-from meshproxy_cli.proxy.workers import serve as serve_workers
+from meshproxy_cli.proxy.config.server import MOST_WORKERS, ServerConfig
+from meshproxy_cli.proxy.process.launcher import Plan, bind, in_use
+from meshproxy_cli.proxy.process.launcher import serve as serve_workers
+from meshproxy_cli.proxy.process.logs import LogOptions, log_as
+from meshproxy_cli.proxy.process.reload import Loaded, Outcome, Reloader
 from meshproxy_cli.settings.reloads import ReloadBoard, ReloadReport
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from meshproxy_cli.cli import context
 from meshproxy_cli.errors import NotFoundError, UsageError
-from meshproxy_cli.proxy.config import Listening, ServerConfig, load_config
-from meshproxy_cli.proxy.reload import Loaded
-from meshproxy_cli.proxy.tls import tls_context
+from meshproxy_cli.proxy.config.server import Listening, ServerConfig, load_config
+from meshproxy_cli.proxy.process.reload import Loaded
+from meshproxy_cli.proxy.process.tls import tls_context
 from meshproxy_cli.proxy.usage.pricing import price_book
 from meshproxy_cli.settings.references import check_reference, resolve_reference
 

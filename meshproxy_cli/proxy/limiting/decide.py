@@ -4,12 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.errors import Refusal
 from meshproxy_cli.proxy.limiting.allowance import Allowance, Verdict
-from meshproxy_cli.proxy.limiting.estimate import Estimate
-from meshproxy_cli.proxy.limiting.message import describe, refusal
-from meshproxy_cli.proxy.limits import DECISION_S, Admission, Pending
-from meshproxy_cli.proxy.refusal import Refusal
+from meshproxy_cli.proxy.limiting.estimates import Estimate
+from meshproxy_cli.proxy.limiting.interface import DECISION_S, Admission, Pending
+from meshproxy_cli.proxy.limiting.messages import describe, refusal
 
 #: How long a request waits for what other workers may give back: well within what is promised.
 PATIENCE_S = DECISION_S * 0.6

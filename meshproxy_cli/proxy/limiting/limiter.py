@@ -5,15 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.errors import Refusal
 from meshproxy_cli.proxy.limiting.allowance import Allowance
 from meshproxy_cli.proxy.limiting.decide import PATIENCE_S, Decision, Waiting, decide, give_up, units_of
-from meshproxy_cli.proxy.limiting.estimate import NOTHING, Estimator, unmetered, used_picodollars, used_tokens
-from meshproxy_cli.proxy.limiting.line import Line
-from meshproxy_cli.proxy.limiting.message import describe
+from meshproxy_cli.proxy.limiting.estimates import NOTHING, Estimator, unmetered, used_picodollars, used_tokens
+from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending, is_free
+from meshproxy_cli.proxy.limiting.lease_client import Line
+from meshproxy_cli.proxy.limiting.messages import describe
 from meshproxy_cli.proxy.limiting.scopes import LimitTable, units
-from meshproxy_cli.proxy.limits import ADMITTED, Admission, Pending, is_free
-from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store.base import LimitStore
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.leases import Counter, LeaseRequest, window_end, window_start

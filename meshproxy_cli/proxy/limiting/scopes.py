@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.store.eventrows import to_picodollars
 from meshproxy_cli.store.leases import Counter
 from meshproxy_cli.store.records import BUDGETS, Limit, LimitKind, LimitScope

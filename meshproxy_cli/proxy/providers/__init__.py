@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from meshproxy_cli.proxy.core.routes import Protocol as ProviderProtocol
 from meshproxy_cli.proxy.providers.anthropic import AnthropicDialect
 from meshproxy_cli.proxy.providers.openai import OpenAIDialect
-from meshproxy_cli.proxy.routes import Protocol as ProviderProtocol
 
 
 class Dialect(Protocol):

@@ -8,8 +8,8 @@ import hashlib
 import uuid
 
 from meshproxy_cli.proxy.usage.anthropic import tokens_of
+from meshproxy_cli.proxy.usage.bounded_buffer import Held
 from meshproxy_cli.proxy.usage.dialect import parse
-from meshproxy_cli.proxy.usage.held import Held
 from meshproxy_cli.proxy.usage.numbers import name_of, section, summed
 from meshproxy_cli.proxy.usage.reading import ModelShare, Reading
 from meshproxy_cli.store.events import TokenCounts

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from meshproxy_cli.proxy.usage.anthropic import AnthropicDialect
 from meshproxy_cli.proxy.usage.batches import BatchMeter
+from meshproxy_cli.proxy.usage.bounded_buffer import LIMIT, Held
 from meshproxy_cli.proxy.usage.decode import DecodingMeter
 from meshproxy_cli.proxy.usage.dialect import Dialect, error_code, parse
-from meshproxy_cli.proxy.usage.held import LIMIT, Held
 from meshproxy_cli.proxy.usage.openai import ChatDialect, ImageDialect, OpenAIDialect, SpeechDialect
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.proxy.usage.sse import StreamMeter

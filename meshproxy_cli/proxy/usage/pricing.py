@@ -14,8 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.usage.linear import RateCache, is_text
 from meshproxy_cli.proxy.usage.pricefile import STANDARD_TIERS, PriceFile, read_price_file
+from meshproxy_cli.proxy.usage.rates import RateCache, is_text
 from meshproxy_cli.proxy.usage.tariff import Tariff, whole_rates
 from meshproxy_cli.store.events import TokenCounts, UsageEvent
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from genai_prices import Usage
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
-    from meshproxy_cli.proxy.config import ServerConfig
+    from meshproxy_cli.proxy.config.server import ServerConfig
 
 _NOTHING = TokenCounts()
 _ECHO = "echo"

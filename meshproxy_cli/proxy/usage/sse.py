@@ -5,8 +5,8 @@ Every event is looked at by itself, so that it makes no difference where the byt
 
 import re
 
+from meshproxy_cli.proxy.usage.bounded_buffer import Held
 from meshproxy_cli.proxy.usage.dialect import Dialect
-from meshproxy_cli.proxy.usage.held import Held
 from meshproxy_cli.proxy.usage.reading import Reading
 
 _BLANK_LINES = (b"\n\n", b"\n\r\n")

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal
 
-from meshproxy_cli.proxy.usage.linear import Brackets, Rates
+from meshproxy_cli.proxy.usage.rates import Brackets, Rates
 
 #: 1 US dollar for a million tokens is so many picodollars for one.
 _PICODOLLARS = 1_000_000

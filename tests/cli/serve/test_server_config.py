@@ -6,7 +6,7 @@ import pytest
 
 from meshproxy_cli.cli.serve.server_config import ServerFiles
 from meshproxy_cli.errors import MeshproxyError, NotFoundError, UsageError
-from meshproxy_cli.proxy.config import Listening
+from meshproxy_cli.proxy.config.server import Listening
 
 GOOD = '[providers.openai]\nkeys = ["env:TEAM_KEY"]\n'
 

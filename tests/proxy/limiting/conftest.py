@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from meshproxy_cli.proxy.caller import Caller
+from meshproxy_cli.proxy.core.caller import Caller
+from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.limiting.interface import Admission
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
-from meshproxy_cli.proxy.limits import Admission
-from meshproxy_cli.proxy.refusal import Refusal
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome, TokenCounts, UsageEvent
 from meshproxy_cli.store.records import Limit, LimitKind, LimitScope

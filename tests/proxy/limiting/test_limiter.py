@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from fixtures.postgres import Postgres
-from meshproxy_cli.proxy.limits import ADMITTED, Admission
-from meshproxy_cli.proxy.refusal import Refusal
+from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome
 from meshproxy_cli.store.records import LimitKind, LimitScope

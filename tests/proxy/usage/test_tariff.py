@@ -5,8 +5,8 @@ import sys
 from decimal import Decimal
 from random import Random
 
-from meshproxy_cli.proxy.usage.linear import Brackets, Rates
 from meshproxy_cli.proxy.usage.pricing import PriceBook
+from meshproxy_cli.proxy.usage.rates import Brackets, Rates
 from meshproxy_cli.proxy.usage.tariff import Tariff, whole_rates
 from meshproxy_cli.store.eventrows import to_picodollars
 from meshproxy_cli.store.events import TokenCounts

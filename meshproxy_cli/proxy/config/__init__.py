@@ -1,0 +1,1 @@
+"""server.toml: sections, providers, targets, header rules."""

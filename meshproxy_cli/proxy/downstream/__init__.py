@@ -1,0 +1,1 @@
+"""The client's side: connections, the ASGI bridge, static answers."""

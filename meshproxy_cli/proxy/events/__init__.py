@@ -1,0 +1,1 @@
+"""Usage events: recorded, spooled, shipped, kept and observed."""

@@ -1,0 +1,1 @@
+"""Counters, and what other processes counted."""

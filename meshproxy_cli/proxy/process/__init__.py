@@ -1,0 +1,1 @@
+"""Processes of a server: supervisor, workers, shipper, background work, reload."""

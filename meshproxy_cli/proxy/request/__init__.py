@@ -1,0 +1,1 @@
+"""The lifecycle of a request, from its head to its event."""

@@ -1,1 +1,0 @@
-"""Websockets: relayed as they come, with models checked and usage read on the way."""

@@ -1,0 +1,1 @@
+"""Connections to providers, and the credential that a session keeps."""

@@ -1,0 +1,1 @@
+"""Websockets: tunnels, frames, turns."""

@@ -1,0 +1,55 @@
+"""The thread that keeps the directory fresh: whatever becomes of the store, it goes on."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meshproxy_cli.proxy.core.directory import Directory
+from meshproxy_cli.proxy.process import background as janitor
+from meshproxy_cli.proxy.process.background import Janitor
+from meshproxy_cli.store import open_store
+from meshproxy_cli.store.base import Store, StoreUnavailableError
+from proxy.bench import run, until
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path}/meshproxy.db", master_key=bytes(32))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [(StoreUnavailableError("it is away"), "it is away"), (RuntimeError("nobody thought of it"), "RuntimeError")],
+)
+def test_a_store_that_fails_is_asked_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, problem: Exception, told: str
+) -> None:
+    monkeypatch.setattr(janitor, "_RECONNECT_S", 0.05)
+    changes, broken = store.changes, [problem, problem, problem]
+
+    def fail_at_first() -> object:
+        if broken:
+            raise broken.pop()
+        return changes()
+
+    async def play() -> None:
+        seen: list[Directory] = []
+        answered: list[None] = []
+        monkeypatch.setattr(store, "changes", fail_at_first)
+        running = Janitor(store, asyncio.get_running_loop(), seen.append)
+        running.start()
+        running.refresh(lambda: answered.append(None))
+        await until(lambda: bool(answered))  # a request that waits for it is answered, away or not
+        await until(lambda: not broken and not running.store_away)
+        key = store.create_api_key(store.ensure_project().id, "new")
+        await until(lambda: seen[-1].key(key.id) is not None)
+        await asyncio.get_running_loop().run_in_executor(None, running.stop)
+
+    with caplog.at_level(logging.WARNING):
+        run(play())
+    assert [told in record.getMessage() for record in caplog.records] == [True]

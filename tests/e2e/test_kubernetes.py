@@ -16,9 +16,9 @@ import yaml
 from meshproxy_cli.cli.app import TREE
 from meshproxy_cli.cli.lazy import load
 from meshproxy_cli.cli.tree import Group
-from meshproxy_cli.proxy import supervisor
-from meshproxy_cli.proxy.config import load_config
-from meshproxy_cli.proxy.web.health import ROUTES
+from meshproxy_cli.proxy.admin.health import ROUTES
+from meshproxy_cli.proxy.config.server import load_config
+from meshproxy_cli.proxy.process import supervisor
 from meshproxy_cli.settings.references import check_reference
 
 ROOT = Path(__file__).resolve().parents[2]

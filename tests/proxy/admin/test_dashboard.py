@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy.admin.pages import Page, csrf, log_in
 from starlette.testclient import TestClient
 
 from fixtures.webserver import Site, event, make_site
 from meshproxy_cli.proxy.admin.dashboard import sessions
 from meshproxy_cli.store.records import LimitKind, Role
 from meshproxy_cli.tokens.apikey import ApiKey
+from proxy.admin.pages import Page, csrf, log_in
 
 PAGES = ("/dashboard", "/dashboard/usage", "/dashboard/requests", "/dashboard/rooms", "/dashboard/keys")
 

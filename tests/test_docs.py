@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from meshproxy_cli.cli.app import TREE
-from meshproxy_cli.cli.lazy import Command, Group, load
+from meshproxy_cli.cli.lazy import load
+from meshproxy_cli.cli.tree import Command, Group
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]

@@ -8,10 +8,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "meshproxy_cli"
 # Parts of something larger that no test calls by themselves, and the tests that run them as a whole.
 TESTED_AS_A_WHOLE = {
-    "agents/*": "tests/agents/test_edits_property.py",
-    "cli/api_key/*": "tests/cli/test_api_key.py",
-    "cli/token/*": "tests/cli/test_token_generate.py",
-    "cli/usage/*": "tests/cli/test_usage.py",
+    "agents/*": "tests/configedit/test_edits_property.py",
+    "configedit/*": "tests/configedit/test_edits_property.py",
+    "cli/api_key/*": "tests/cli/api_key/test_api_key.py",
+    "cli/token/*": "tests/cli/token/test_generate.py",
+    "cli/usage/*": "tests/cli/usage/test_usage.py",
     "cli/*": "tests/cli/test_app.py",
     "client/*": "tests/client/test_remote.py",
     "doctor/*": "tests/cli/test_app.py",

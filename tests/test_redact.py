@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from meshproxy_cli.agents.plan import FileEdit
-from meshproxy_cli.agents.show import diff
+from meshproxy_cli.configedit.plan import FileEdit
+from meshproxy_cli.configedit.show import diff
 from meshproxy_cli.redact import Redactor, holds_secret, redact, redact_settings
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.engine.vault import encode_master_keys, generate_master_key

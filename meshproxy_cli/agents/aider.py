@@ -3,23 +3,11 @@
 import json
 import shlex
 
-from meshproxy_cli.agents.base import (
-    DIRECTORY,
-    SESSION_HEADER,
-    Credentials,
-    FileWish,
-    Finding,
-    Format,
-    Launch,
-    Setting,
-    Slot,
-    Target,
-    Wish,
-    unsupported,
-)
+from meshproxy_cli.agents.base import DIRECTORY, SESSION_HEADER, Credentials, Finding, Launch, Target, unsupported
 from meshproxy_cli.agents.common_check import shared_findings
-from meshproxy_cli.agents.env_file import env_file_wish
+from meshproxy_cli.agents.env_file import env_file_config
 from meshproxy_cli.agents.provider_file import is_anthropic
+from meshproxy_cli.configedit.desired import DesiredConfig, DesiredFile, Format, Setting, Slot
 from meshproxy_cli.errors import UsageError
 
 _SETTINGS = "aider.model.settings.yml"
@@ -34,23 +22,23 @@ class Aider:
     needs_model = True
     runs_commands = False
 
-    def wish(self, target: Target) -> Wish:
+    def desired_config(self, target: Target) -> DesiredConfig:
         _require_usable(target)
         home, block = target.machine.home, Slot((target.profile,))
-        settings = FileWish(home / f".{_SETTINGS}", Format.YAML_BLOCK, (Setting(block, _model_settings(target)),))
+        settings = DesiredFile(home / f".{_SETTINGS}", Format.YAML_BLOCK, (Setting(block, _model_settings(target)),))
         if target.env_file is not None:
-            inner = env_file_wish(target, self.name, _environ(target), (_key(target),))
-            return Wish(
+            inner = env_file_config(target, self.name, _environ(target), (_key(target),))
+            return DesiredConfig(
                 (*inner.files, settings), inner.notes, inner.warnings, f"{inner.try_it} --model {_model(target)}"
             )
         if is_anthropic(target):
             raise UsageError("aider takes Anthropic's base URL from a variable only", hint="add --env-file .env")
         lines = f"openai-api-base: {json.dumps(target.openai_url)}\n"
         lines += f"model: {json.dumps(_model(target))}\n" if target.make_default else ""
-        config = FileWish(home / ".aider.conf.yml", Format.YAML_BLOCK, (Setting(block, lines),))
+        config = DesiredFile(home / ".aider.conf.yml", Format.YAML_BLOCK, (Setting(block, lines),))
         token = f'{_key(target)}="$(meshproxy token get --room {shlex.quote(target.room)})"'
         note = f"aider can't run a command for its token: start it with `meshproxy launch aider`, or set {token} first"
-        return Wish((config, settings), (note,), try_it=f"aider --model {_model(target)}")
+        return DesiredConfig((config, settings), (note,), try_it=f"aider --model {_model(target)}")
 
     def check(self, target: Target) -> tuple[Finding, ...]:
         return tuple(shared_findings(self.program, "pipx install aider-install", target))
@@ -92,7 +80,7 @@ def _model_settings(target: Target) -> str:
 
 def _require_usable(target: Target) -> None:
     if not target.model:
-        raise UsageError("aider has to be told which model to use", hint="add --model NAME")
+        raise UsageError("aider requires a model", hint="add --model NAME")
     if target.credentials is Credentials.INLINE and target.env_file is None:
         raise UsageError("a token is never written into aider's settings", hint="add --env-file .env")
     for option, value in (("--project", target.project), ("--standalone", target.standalone)):

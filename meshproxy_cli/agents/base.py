@@ -1,17 +1,20 @@
 """What every agent module speaks in: the target it is to reach, the machine it runs on, and what it asks for.
 
-An agent module is pure: it reads the machine it is handed and returns wishes. `plan.py` turns wishes into edits.
+An agent module is pure: it reads the machine it is handed and returns the desired content of files, which
+`configedit` turns into edits.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-from meshproxy_cli.agents.formats.document import KeyPath, Value
 from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.configedit.desired import DesiredConfig
+from meshproxy_cli.configedit.files import Files
+from meshproxy_cli.configedit.receipts import Request
 from meshproxy_cli.errors import UsageError
 
 SESSION_HEADER = "Meshagent-Session"
@@ -28,21 +31,12 @@ class Credentials(StrEnum):
     INLINE = "inline"  # the token itself, in a .env file of mode 0600
 
 
-class Format(StrEnum):
-    """The formats that can be edited."""
-
-    TOML = "toml"
-    JSON = "json"
-    BLOCK = "block"
-    YAML_BLOCK = "yaml-block"
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """What an agent is to be connected to, and how.
 
     `helper` is the command line that prints a token; `server` is the server's name, `server_url` has no slash at its
-    end. `token` is set only where `credentials` is inline.
+    end. `token` is set only if `credentials` is inline. `files` are the files of this run, each read and parsed once.
     """
 
     room: str
@@ -59,6 +53,23 @@ class Target:
     project: Path | None = None
     env_file: Path | None = None
     token: str | None = None
+    files: Files = field(default_factory=Files, compare=False, repr=False)
+
+    def request(self, agent: str) -> Request:
+        """Return what the receipt keeps of this target."""
+        return Request(
+            agent=agent,
+            profile=self.profile,
+            room=self.room,
+            server=self.server,
+            server_url=self.server_url,
+            session=self.session,
+            credentials=str(self.credentials),
+            model=self.model,
+            scope=self.scope,
+            make_default=self.make_default,
+            standalone=self.standalone,
+        )
 
     @property
     def scope(self) -> str:
@@ -76,52 +87,6 @@ class Target:
     def anthropic_url(self) -> str:
         """The room's Anthropic-compatible base URL."""
         return f"{self.server_url}/rooms/{quote(self.room, safe='')}/anthropic"
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A key that we own: its path, or one `header` of the "Name: value" lines that the string there holds."""
-
-    path: KeyPath
-    header: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A slot and what it shall hold; None takes the key away.
-
-    A `lasting` one was needed once (a leftover that is moved) and stays as it is when the agent is configured again.
-    """
-
-    slot: Slot
-    value: Value | None
-    lasting: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FileWish:
-    """What one file shall hold.
-
-    `claims` are tables that are ours by name: where somebody else has one, the edit is refused. `mode` is for a file
-    that is new, and is forced on an existing one if `private`.
-    """
-
-    path: Path
-    format: Format
-    settings: tuple[Setting, ...]
-    claims: tuple[KeyPath, ...] = ()
-    mode: int = 0o600
-    private: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """All that an agent needs, and what the person should know (`notes`) or look at (`warnings`)."""
-
-    files: tuple[FileWish, ...]
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    try_it: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +121,7 @@ class Finding:
 class Agent(Protocol):
     """One coding agent: `name` is what a person types, `title` what it is called, `program` its executable.
 
-    `needs_model`: it has no model of its own and has to be told one. `runs_commands`: it can run a command for its
+    `needs_model`: it has no default model, so that one must be given. `runs_commands`: it can run a command for its
     token.
     """
 
@@ -175,8 +140,8 @@ class Agent(Protocol):
     @property
     def runs_commands(self) -> bool: ...
 
-    def wish(self, target: Target) -> Wish:
-        """Return what the agent's files shall hold."""
+    def desired_config(self, target: Target) -> DesiredConfig:
+        """Return the desired content of the agent's files."""
 
     def check(self, target: Target) -> tuple[Finding, ...]:
         """Return what on this machine wins over what was configured."""
@@ -189,5 +154,5 @@ class Agent(Protocol):
 
 
 def unsupported(agent: str, option: str) -> UsageError:
-    """Return the error for an option that means nothing for an agent."""
-    return UsageError(f"{agent} has no use for {option}", hint=f"leave {option} out")
+    """Return the error for an option that an agent does not support."""
+    return UsageError(f"{agent} does not support {option}", hint=f"leave {option} out")

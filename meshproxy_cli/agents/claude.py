@@ -4,23 +4,12 @@ import json
 import shlex
 from pathlib import Path
 
-from meshproxy_cli.agents import claude_check, files
-from meshproxy_cli.agents.base import (
-    SESSION_HEADER,
-    TOKEN_VARIABLE,
-    Credentials,
-    FileWish,
-    Finding,
-    Format,
-    Launch,
-    Setting,
-    Slot,
-    Target,
-    Wish,
-)
-from meshproxy_cli.agents.env_file import env_block, env_file_wish
+from meshproxy_cli.agents import claude_check
+from meshproxy_cli.agents.base import SESSION_HEADER, TOKEN_VARIABLE, Credentials, Finding, Launch, Target
+from meshproxy_cli.agents.env_file import env_block, env_file_config
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.slots import with_header
+from meshproxy_cli.configedit.desired import DesiredConfig, DesiredFile, Format, Setting, Slot
+from meshproxy_cli.configedit.slots import with_header
 from meshproxy_cli.errors import UsageError
 
 _HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
@@ -36,12 +25,12 @@ class Claude:
     needs_model = False
     runs_commands = True
 
-    def wish(self, target: Target) -> Wish:
+    def desired_config(self, target: Target) -> DesiredConfig:
         if target.env_file is not None:
-            return env_file_wish(target, self.name, shell_variables(target), (_TOKEN,))
+            return env_file_config(target, self.name, shell_variables(target), (_TOKEN,))
         if target.credentials is Credentials.INLINE:
             raise UsageError("a token is never written into Claude Code's settings", hint="add --env-file .env")
-        return Wish((FileWish(_settings_file(target), Format.JSON, _settings(target)),), try_it="claude")
+        return DesiredConfig((DesiredFile(_settings_file(target), Format.JSON, _settings(target)),), try_it="claude")
 
     def check(self, target: Target) -> tuple[Finding, ...]:
         return claude_check.findings(target, claude_home(target.machine), _settings_file(target))
@@ -101,7 +90,7 @@ def _headers(target: Target) -> str:
     """Return the person's own custom headers with ours among them: `--settings` would hide theirs."""
     own = target.machine.environ.get(_HEADERS, "")
     try:
-        settings = json.loads((files.read(claude_home(target.machine) / "settings.json") or b"{}").decode("utf-8-sig"))
+        settings = target.files.parsed(claude_home(target.machine) / "settings.json", claude_check.strict_json)
         own = settings["env"][_HEADERS]
     except (ValueError, KeyError, TypeError):
         # No settings, none that Claude Code could read, or none with headers.

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import Finding, Target
 from meshproxy_cli.agents.common_check import shared_findings
 from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.configedit.files import FileRefusedError, Files
 
 _CLOUDS = ("BEDROCK", "VERTEX", "FOUNDRY", "MANTLE", "ANTHROPIC_AWS", "ANTHROPIC_GOOGLE_CLOUD", "GATEWAY")
 _OURS = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_CUSTOM_HEADERS")
@@ -23,7 +23,7 @@ def findings(target: Target, home: Path, written: Path) -> tuple[Finding, ...]:
     """Return what keeps Claude Code from using the room; `written` is the settings file that we wrote."""
     return (
         *shared_findings("claude", "npm install -g @anthropic-ai/claude-code", target),
-        *_unreadable(written),
+        *_unreadable(target.files, written),
         *_managed(target),
         *_clouds(target, home),
         *_onboarding(target, home),
@@ -32,18 +32,18 @@ def findings(target: Target, home: Path, written: Path) -> tuple[Finding, ...]:
 
 def login(machine: Machine) -> str | None:
     """Return who is logged in to Claude Code, as far as its files tell (macOS keeps the token in its keychain)."""
-    home = machine.directory("CLAUDE_CONFIG_DIR", ".claude")
-    kept = _read(home / ".credentials.json").get("claudeAiOauth")
-    account = _state(machine, home).get("oauthAccount")
+    home, files = machine.directory("CLAUDE_CONFIG_DIR", ".claude"), Files()
+    kept = _read(files, home / ".credentials.json").get("claudeAiOauth")
+    account = _state(files, machine, home).get("oauthAccount")
     if isinstance(account, Mapping) and account.get("emailAddress"):
         return str(account["emailAddress"])
     return "an account" if kept else None
 
 
-def _unreadable(written: Path) -> Iterator[Finding]:
+def _unreadable(files: Files, written: Path) -> Iterator[Finding]:
     try:
-        json.loads((files.read(written) or b"{}").decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        files.parsed(written, strict_json)
+    except ValueError:
         yield Finding(
             f"{written} has comments or trailing commas, and Claude Code leaves such a file out",
             "take them out; `claude doctor` shows where they are",
@@ -54,7 +54,7 @@ def _unreadable(written: Path) -> Iterator[Finding]:
 def _managed(target: Target) -> Iterator[Finding]:
     directory = target.machine.root / "etc" / "claude-code"
     for path in (directory / "managed-settings.json", *sorted(directory.glob("managed-settings.d/*.json"))):
-        values = _read(path)
+        values = _read(target.files, path)
         if "forceLoginMethod" in values:
             yield Finding(
                 f"{path} forces a login (forceLoginMethod), so the token command is not used", _ASK, path, managed=True
@@ -74,14 +74,14 @@ def _clouds(target: Target, home: Path) -> Iterator[Finding]:
     paths = dict.fromkeys((home / "settings.json", project / "settings.json", project / "settings.local.json"))
     for name in (f"CLAUDE_CODE_USE_{cloud}" for cloud in _CLOUDS):
         for path in paths:
-            if str(_env(_read(path)).get(name, "")).lower() not in _OFF:
+            if str(_env(_read(target.files, path)).get(name, "")).lower() not in _OFF:
                 yield Finding(f"{path} sets {name}, so Claude Code goes to that cloud instead", "take it out", path)
         if target.machine.environ.get(name, "").lower() not in _OFF:
             yield Finding(f"{name} is set, so Claude Code goes to that cloud instead", f"unset {name}")
 
 
 def _onboarding(target: Target, home: Path) -> Iterator[Finding]:
-    state = _state(target.machine, home)
+    state = _state(target.files, target.machine, home)
     if not state.get("hasCompletedOnboarding"):
         yield Finding(
             "Claude Code was not set up on this machine yet, so its first start asks for a theme and a login",
@@ -89,17 +89,23 @@ def _onboarding(target: Target, home: Path) -> Iterator[Finding]:
         )
 
 
-def _state(machine: Machine, home: Path) -> dict[str, Any]:
+def _state(files: Files, machine: Machine, home: Path) -> dict[str, Any]:
     moved = "CLAUDE_CONFIG_DIR" in machine.environ
-    return _read((home if moved else machine.home) / ".claude.json")
+    return _read(files, (home if moved else machine.home) / ".claude.json")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(files: Files, path: Path) -> dict[str, Any]:
+    """Return a file's values as Claude Code reads them: a file with comments in it counts for nothing."""
     try:
-        values = json.loads((files.read(path) or b"{}").decode("utf-8-sig"))
-    except (ValueError, RecursionError, files.FileRefusedError):
+        values = files.parsed(path, strict_json)
+    except (ValueError, FileRefusedError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def strict_json(data: bytes) -> Any:  # noqa: ANN401 (any JSON value)
+    """Parse JSON as Claude Code does; raise `ValueError` for comments and trailing commas."""
+    return json.loads((data or b"{}").decode("utf-8-sig"))
 
 
 def _env(values: Mapping[str, Any]) -> Mapping[str, Any]:

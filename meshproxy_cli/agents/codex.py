@@ -6,24 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.agents import codex_check
-from meshproxy_cli.agents.base import (
-    SESSION_HEADER,
-    TOKEN_VARIABLE,
-    Credentials,
-    FileWish,
-    Finding,
-    Format,
-    Launch,
-    Setting,
-    Slot,
-    Target,
-    Wish,
-    unsupported,
-)
+from meshproxy_cli.agents.base import SESSION_HEADER, TOKEN_VARIABLE, Credentials, Finding, Launch, Target, unsupported
 from meshproxy_cli.agents.codex_form import ProfileForm, profile_form
 from meshproxy_cli.agents.codex_legacy import Leftovers, find_leftovers
-from meshproxy_cli.agents.formats.document import KeyPath, Value
 from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.configedit.desired import DesiredConfig, DesiredFile, Format, Setting, Slot
+from meshproxy_cli.configedit.formats.document import KeyPath, Value
 from meshproxy_cli.errors import UsageError
 
 _RESERVED = frozenset({"openai", "ollama", "lmstudio", "amazon-bedrock", "amazon-bedrock-runtime"})
@@ -42,15 +30,15 @@ class Codex:
     needs_model = False
     runs_commands = True
 
-    def wish(self, target: Target) -> Wish:
+    def desired_config(self, target: Target) -> DesiredConfig:
         _require_usable(target)
         home = codex_home(target.machine)
         form = profile_form(target.machine, self.program)
         if target.standalone and form is ProfileForm.TABLE:
             raise UsageError("this Codex has no profile files", hint="leave --standalone out, or update Codex")
-        leftovers = Leftovers() if form is ProfileForm.TABLE else find_leftovers(home, target.profile)
-        files = _wishes(target, home, form)
-        return Wish(_merged(files, leftovers, home), warnings=leftovers.warnings, try_it=_try_it(target))
+        leftovers = Leftovers() if form is ProfileForm.TABLE else find_leftovers(home, target.profile, target.files)
+        files = _desired_files(target, home, form)
+        return DesiredConfig(_merged(files, leftovers, home), warnings=leftovers.warnings, try_it=_try_it(target))
 
     def check(self, target: Target) -> tuple[Finding, ...]:
         return codex_check.findings(target)
@@ -63,8 +51,8 @@ class Codex:
         return Launch((self.program, *flags, *arguments), {}, token_variables=token)
 
     def snippet(self, target: Target) -> str:
-        from meshproxy_cli.agents.formats.document import Change  # noqa: PLC0415
-        from meshproxy_cli.agents.formats.toml_document import TomlDocument  # noqa: PLC0415
+        from meshproxy_cli.configedit.formats.document import Change  # noqa: PLC0415
+        from meshproxy_cli.configedit.formats.toml_document import TomlDocument  # noqa: PLC0415
 
         document = TomlDocument(b"")
         pairs = _profile(target) + _below(("model_providers", target.profile), provider_of(target))
@@ -72,7 +60,7 @@ class Codex:
         return document.render().decode()
 
 
-def _wishes(target: Target, home: Path, form: ProfileForm) -> tuple[FileWish, ...]:
+def _desired_files(target: Target, home: Path, form: ProfileForm) -> tuple[DesiredFile, ...]:
     claim = ("model_providers", target.profile)
     provider = _below(claim, provider_of(target))
     config, own = home / "config.toml", home / f"{target.profile}.config.toml"
@@ -85,18 +73,18 @@ def _wishes(target: Target, home: Path, form: ProfileForm) -> tuple[FileWish, ..
     return _file(config, shared, claim), _file(own, _profile(target), ("model_provider",))
 
 
-def _merged(wishes: tuple[FileWish, ...], leftovers: Leftovers, home: Path) -> tuple[FileWish, ...]:
-    """Add what is moved to what is wished; our own keys win."""
-    files = {wish.path: wish for wish in wishes}
-    removals = (FileWish(home / "config.toml", Format.TOML, leftovers.removals),) if leftovers.removals else ()
+def _merged(desired: tuple[DesiredFile, ...], leftovers: Leftovers, home: Path) -> tuple[DesiredFile, ...]:
+    """Add what is moved to what is desired; our own keys win."""
+    files = {one.path: one for one in desired}
+    removals = (DesiredFile(home / "config.toml", Format.TOML, leftovers.removals),) if leftovers.removals else ()
     for more in (*removals, *leftovers.moved):
-        wish = files.get(more.path)
-        if wish is None:
+        mine = files.get(more.path)
+        if mine is None:
             files[more.path] = more
             continue
-        ours = {setting.slot for setting in wish.settings}
+        ours = {setting.slot for setting in mine.settings}
         added = tuple(setting for setting in more.settings if setting.slot not in ours)
-        files[more.path] = replace(wish, settings=(*wish.settings, *added))
+        files[more.path] = replace(mine, settings=(*mine.settings, *added))
     return tuple(files.values())
 
 
@@ -133,19 +121,19 @@ def _below(table: KeyPath, pairs: Pairs) -> Pairs:
     return [((*table, *path), value) for path, value in pairs]
 
 
-def _file(path: Path, pairs: Pairs, *claims: KeyPath) -> FileWish:
+def _file(path: Path, pairs: Pairs, *claims: KeyPath) -> DesiredFile:
     settings = tuple(Setting(Slot(key), value) for key, value in pairs)
-    return FileWish(path, Format.TOML, settings, claims)
+    return DesiredFile(path, Format.TOML, settings, claims)
 
 
 def _require_usable(target: Target) -> None:
     if not _PROFILE.fullmatch(target.profile):
         raise UsageError(
-            f"{target.profile!r} can't name a Codex profile", hint="letters, digits, - and _ can be used in --profile"
+            f"invalid Codex profile name {target.profile!r}", hint="use letters, digits, - and _ in --profile"
         )
     if target.profile in _RESERVED:
         raise UsageError(
-            f"Codex keeps the name {target.profile!r} for a provider of its own", hint="choose another --profile"
+            f"the name {target.profile!r} is reserved by Codex for a built-in provider", hint="choose another --profile"
         )
     if target.credentials is Credentials.INLINE:
         raise unsupported("Codex", "--credentials inline")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from meshproxy_cli.agents.base import Finding, Target
-from meshproxy_cli.agents.codex_legacy import read_toml
 from meshproxy_cli.agents.common_check import shared_findings
+from meshproxy_cli.configedit.desired import Format
 
 _MANAGED = "etc/codex/managed_config.toml"
 
@@ -25,7 +25,7 @@ def _managed(target: Target) -> Iterator[Finding]:
     0.169.0).
     """
     path = target.machine.root / _MANAGED
-    values = read_toml(path)
+    values = target.files.values(path, Format.TOML)
     chosen = values.get("model_provider")
     if chosen is not None and chosen != target.profile:
         yield _finding(path, f'sets model_provider = "{chosen}", which wins')

@@ -3,15 +3,14 @@
 A `profile = "X"` key stops every start; a `[profiles.X]` table stops `--profile X` (seen with 0.169.0).
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import files
-from meshproxy_cli.agents.base import FileWish, Format, Setting, Slot
 from meshproxy_cli.agents.provider_file import leaves
+from meshproxy_cli.configedit.desired import DesiredFile, Format, Setting, Slot
+from meshproxy_cli.configedit.files import Files
 from meshproxy_cli.errors import ConflictError
 
 
@@ -20,17 +19,17 @@ class Leftovers:
     """What is to be taken out of `config.toml`, the profile files that get it, and how to tell a person."""
 
     removals: tuple[Setting, ...] = ()
-    moved: tuple[FileWish, ...] = ()
+    moved: tuple[DesiredFile, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def find_leftovers(home: Path, profile: str) -> Leftovers:
+def find_leftovers(home: Path, profile: str, files: Files) -> Leftovers:
     """Return what stops current releases from starting, or from using `profile`. Raises `ConflictError`."""
-    values = read_toml(home / "config.toml")
+    values = files.values(home / "config.toml", Format.TOML)
     selected = values.get("profile")
     tables = values.get("profiles")
     removals: list[Setting] = []
-    moved: list[FileWish] = []
+    moved: list[DesiredFile] = []
     warnings: list[str] = []
     if selected is not None:
         removals.append(Setting(Slot(("profile",)), None, lasting=True))
@@ -41,24 +40,16 @@ def find_leftovers(home: Path, profile: str) -> Leftovers:
     for name in dict.fromkeys((profile, selected)):
         table = tables.get(name) if isinstance(tables, Mapping) else None
         if isinstance(name, str) and isinstance(table, Mapping) and table:
-            wish = _moved(home, name, table)
+            desired = _moved(home, name, table, files)
             removals += [Setting(Slot(("profiles", name, *path)), None, lasting=True) for path, _ in leaves(table)]
-            moved.append(wish)
-            warnings.append(f"`[profiles.{name}]` stops this Codex from starting: it is moved to {wish.path.name}")
+            moved.append(desired)
+            warnings.append(f"`[profiles.{name}]` stops this Codex from starting: it is moved to {desired.path.name}")
     return Leftovers(tuple(removals), tuple(moved), tuple(warnings))
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the values of a TOML file; an empty dict if it is missing or does not parse (the edit will tell)."""
-    try:
-        return tomllib.loads((files.read(path) or b"").decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-
-
-def _moved(home: Path, name: str, table: Mapping[str, Any]) -> FileWish:
+def _moved(home: Path, name: str, table: Mapping[str, Any], files: Files) -> DesiredFile:
     path = home / f"{name}.config.toml"
-    there = read_toml(path)
+    there = files.values(path, Format.TOML)
     for key, value in table.items():
         if there.get(key, value) != value:
             raise ConflictError(
@@ -66,4 +57,6 @@ def _moved(home: Path, name: str, table: Mapping[str, Any]) -> FileWish:
                 "nothing was changed",
                 hint=f"take `[profiles.{name}]` out of config.toml once {path.name} is as you want it",
             )
-    return FileWish(path, Format.TOML, tuple(Setting(Slot(key), value, lasting=True) for key, value in leaves(table)))
+    return DesiredFile(
+        path, Format.TOML, tuple(Setting(Slot(key), value, lasting=True) for key, value in leaves(table))
+    )

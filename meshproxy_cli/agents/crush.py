@@ -5,21 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import files
-from meshproxy_cli.agents.base import (
-    DIRECTORY,
-    SESSION_HEADER,
-    TOKEN_VARIABLE,
-    Credentials,
-    Launch,
-    Setting,
-    Slot,
-    Target,
-)
-from meshproxy_cli.agents.formats.document import KeyPath
-from meshproxy_cli.agents.formats.json_document import JsonDocument
+from meshproxy_cli.agents.base import DIRECTORY, SESSION_HEADER, TOKEN_VARIABLE, Credentials, Launch, Target
 from meshproxy_cli.agents.provider_file import ProviderFileAgent, is_anthropic, leaves
-from meshproxy_cli.agents.slots import put
+from meshproxy_cli.configedit.desired import Format, Setting, Slot
+from meshproxy_cli.configedit.formats.document import KeyPath
+from meshproxy_cli.configedit.slots import put
 
 _HOME = "CRUSH_GLOBAL_CONFIG"  # a directory
 
@@ -54,7 +44,7 @@ class Crush(ProviderFileAgent):
 
     def launch(self, target: Target, arguments: tuple[str, ...]) -> Launch:
         self.require_usable(target)
-        document = JsonDocument(files.read(self.path(target)) or b"")
+        document = target.files.document(self.path(target), Format.JSON)
         ours = {(*self.container_of(target), *path): value for path, value in leaves(self.provider(target))}
         put(document, [Setting(Slot(path), value) for path, value in (ours | dict(self.defaults(target))).items()])
         return Launch((self.program, *arguments), {_HOME: DIRECTORY}, files={"crush.json": document.render().decode()})

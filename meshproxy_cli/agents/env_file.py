@@ -4,17 +4,9 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 
-from meshproxy_cli.agents.base import (
-    TOKEN_VARIABLE,
-    Credentials,
-    FileWish,
-    Format,
-    Setting,
-    Slot,
-    Target,
-    Wish,
-)
+from meshproxy_cli.agents.base import TOKEN_VARIABLE, Credentials, Target
 from meshproxy_cli.agents.variables import dotenv_quote, posix_quote
+from meshproxy_cli.configedit.desired import DesiredConfig, DesiredFile, Format, Setting, Slot
 from meshproxy_cli.errors import UsageError
 
 _GIT_TIMEOUT_S = 5
@@ -22,16 +14,16 @@ _GIT_TIMEOUT_S = 5
 UNTRUSTED = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 
 
-def env_file_wish(target: Target, agent: str, plain: Mapping[str, str], secret: tuple[str, ...]) -> Wish:
-    """Return the wish for `target.env_file`: variables in `plain`, and the token in each of `secret`."""
+def env_file_config(target: Target, agent: str, plain: Mapping[str, str], secret: tuple[str, ...]) -> DesiredConfig:
+    """Return what `target.env_file` should contain: variables in `plain`, and the token in each of `secret`."""
     if target.env_file is None:
-        raise UsageError("no file is named", hint="add --env-file .env")
+        raise UsageError("no .env file given", hint="add --env-file .env")
     body = env_block(target, plain, secret)
     inline = target.credentials is Credentials.INLINE
-    wish = FileWish(target.env_file, Format.BLOCK, (Setting(Slot((agent,)), body),), private=inline)
+    desired = DesiredFile(target.env_file, Format.BLOCK, (Setting(Slot((agent,)), body),), private=inline)
     warnings = (_git_warning(target),) if inline and _git_would_track(target) else ()
     load = f"set -a; . {shlex.quote(str(target.env_file))}; set +a; {agent}"
-    return Wish((wish,), warnings=warnings, try_it=load)
+    return DesiredConfig((desired,), warnings=warnings, try_it=load)
 
 
 def env_block(target: Target, plain: Mapping[str, str], secret: tuple[str, ...]) -> str:
@@ -46,7 +38,7 @@ def env_block(target: Target, plain: Mapping[str, str], secret: tuple[str, ...])
 
 
 def _git_would_track(target: Target) -> bool:
-    """Ask git whether the file lies in a working tree and is not ignored there."""
+    """Ask git whether the file is in a working tree and not ignored."""
     git = target.machine.find("git")
     path = target.env_file
     if git is None or path is None:

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from meshproxy_cli.agents.base import SESSION_HEADER, TOKEN_VARIABLE, Launch, Target
-from meshproxy_cli.agents.formats.document import KeyPath
 from meshproxy_cli.agents.provider_file import ProviderFileAgent, is_anthropic
+from meshproxy_cli.configedit.formats.document import KeyPath
 from meshproxy_cli.errors import UsageError
 
 _CONTEXT_TOKENS = 128_000

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.agents.base import Finding, Target
-from meshproxy_cli.agents.formats.document import FormatError
-from meshproxy_cli.agents.formats.json_document import JsonDocument
-from meshproxy_cli.agents.formats.toml_document import TomlDocument
+from meshproxy_cli.configedit.formats.document import FormatError
+from meshproxy_cli.configedit.formats.json_document import JsonDocument
+from meshproxy_cli.configedit.formats.toml_document import TomlDocument
 
 _MOST_READ = 1024 * 1024
 _MOST_NAMED = 6

@@ -7,26 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from meshproxy_cli.agents.base import (
-    TOKEN_VARIABLE,
-    Credentials,
-    FileWish,
-    Finding,
-    Format,
-    Launch,
-    Setting,
-    Slot,
-    Target,
-    Wish,
-    unsupported,
-)
+from meshproxy_cli.agents.base import TOKEN_VARIABLE, Credentials, Finding, Launch, Target, unsupported
 from meshproxy_cli.agents.common_check import shared_findings
-from meshproxy_cli.agents.formats.document import KeyPath
+from meshproxy_cli.configedit.desired import DesiredConfig, DesiredFile, Format, Setting, Slot
+from meshproxy_cli.configedit.formats.document import KeyPath
 from meshproxy_cli.errors import UsageError
 
 
 class ProviderFileAgent(ABC):
-    """See `Agent`. A subclass says where its file lies and what the provider's entry in it is."""
+    """See `Agent`. A subclass names its file and returns the provider's entry in it."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -56,21 +45,21 @@ class ProviderFileAgent(ABC):
         """Return the keys that make the provider the agent's default."""
         raise unsupported(f"{self.title} ({target.room})", "--default")
 
-    def wish(self, target: Target) -> Wish:
+    def desired_config(self, target: Target) -> DesiredConfig:
         self.require_usable(target)
         ours = self.container_of(target)
         settings = [Setting(Slot((*ours, *path)), value) for path, value in leaves(self.provider(target))]
         if target.make_default:
             settings += [Setting(Slot(path), value) for path, value in self.defaults(target).items()]
-        wish = FileWish(self.path(target), Format.JSON, tuple(settings), (self.claim(target),))
-        return Wish((wish,), self.notes(target), try_it=self.try_it(target))
+        desired = DesiredFile(self.path(target), Format.JSON, tuple(settings), (self.claim(target),))
+        return DesiredConfig((desired,), self.notes(target), try_it=self.try_it(target))
 
     def container_of(self, target: Target) -> KeyPath:
         """Return the path of the provider's entry."""
         return (*self.container, target.profile)
 
     def claim(self, target: Target) -> KeyPath:
-        """Return the key that is ours by name: what somebody else wrote there is not touched."""
+        """Return the key that is ours by name: an entry that somebody else wrote is not changed."""
         return self.container_of(target)
 
     def notes(self, target: Target) -> tuple[str, ...]:
@@ -94,7 +83,7 @@ class ProviderFileAgent(ABC):
     def require_usable(self, target: Target) -> None:
         """Raise `UsageError` for options that mean nothing here."""
         if not target.model:
-            raise UsageError(f"{self.title} has to be told which model to use", hint="add --model NAME")
+            raise UsageError(f"{self.title} requires a model", hint="add --model NAME")
         if target.credentials is Credentials.INLINE:
             raise unsupported(self.title, "--credentials inline")
         for option, value in (
@@ -112,7 +101,7 @@ def is_anthropic(target: Target) -> bool:
 
 
 def leaves(table: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """Return every value that is no table, with its path."""
+    """Return every value that is not a table, with its path."""
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, (*above, key))

@@ -1,4 +1,4 @@
-"""The list of agents: the one place where a new one is named."""
+"""The list of agents: a new one is added here."""
 
 from meshproxy_cli.agents.aider import Aider
 from meshproxy_cli.agents.base import Agent
@@ -21,6 +21,4 @@ def find_agent(name: str) -> Agent:
         if agent.name == name:
             return agent
     known = [agent.name for agent in AGENTS]
-    raise UsageError(
-        f"there is no agent named {name!r}{did_you_mean(name, known)}", hint=f"known are {', '.join(known)}"
-    )
+    raise UsageError(f"agent {name!r} not found{did_you_mean(name, known)}", hint=f"known agents: {', '.join(known)}")

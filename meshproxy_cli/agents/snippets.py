@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from meshproxy_cli.agents.base import SESSION_HEADER, Finding, Launch, Target, Wish
+from meshproxy_cli.agents.base import SESSION_HEADER, Finding, Launch, Target
+from meshproxy_cli.configedit.desired import DesiredConfig
 from meshproxy_cli.errors import UsageError
 
 _CONTEXT_TOKENS = 128_000
@@ -24,7 +25,7 @@ class SnippetAgent:
     needs_model: ClassVar[bool] = True
     runs_commands: ClassVar[bool] = False
 
-    def wish(self, target: Target) -> Wish:
+    def desired_config(self, target: Target) -> DesiredConfig:
         raise UsageError(
             f"meshproxy does not edit {self.title}'s files",
             hint=f"meshproxy configure {self.name} --room {target.room} --model NAME --print shows what to paste",
@@ -41,7 +42,7 @@ class SnippetAgent:
 
     def snippet(self, target: Target) -> str:
         if not target.model:
-            raise UsageError(f"{self.title} has to be told which model to use", hint="add --model NAME")
+            raise UsageError(f"{self.title} requires a model", hint="add --model NAME")
         return self.make(target, target.model)
 
 

@@ -12,7 +12,8 @@ import typer
 from meshproxy_cli import __version__
 from meshproxy_cli.cli import output
 from meshproxy_cli.cli.completion.answer import answer, is_asked
-from meshproxy_cli.cli.lazy import Command, Group, LazyGroup, build
+from meshproxy_cli.cli.lazy import LazyGroup, build
+from meshproxy_cli.cli.tree import Command, Group
 from meshproxy_cli.errors import ExitCode, MeshproxyError
 
 _START = "Start here"
@@ -31,7 +32,7 @@ Begin with `meshproxy setup` and work with your agent as ever; `meshproxy usage`
 TREE = Group(
     help=_INTRODUCTION,
     commands={
-        "setup": Command("setup:setup", "Go from nothing to a working agent, step by step.", _START),
+        "setup": Command("setup.command:setup", "Go from nothing to a working agent, step by step.", _START),
         "usage": Group(
             help="Tokens and cost by room, session, participant and model.",
             panel=_START,
@@ -43,12 +44,12 @@ TREE = Group(
                 "prune": Command("usage.events:prune", "Drop old single events; totals stay."),
             },
         ),
-        "doctor": Command("doctor:doctor", "Find out why an agent does not work, and mend it.", _START),
-        "configure": Command("configure:configure", "Make an agent use a room (or undo that).", _AGENTS),
+        "doctor": Command("doctor.command:doctor", "Find out why an agent does not work, and mend it.", _START),
+        "configure": Command("agent.configure:configure", "Make an agent use a room (or undo that).", _AGENTS),
         "launch": Command(
-            "launch:launch", "Run an agent once through a room, writing nothing.", _AGENTS, passes_arguments=True
+            "agent.launch:launch", "Run an agent once through a room, writing nothing.", _AGENTS, passes_arguments=True
         ),
-        "env": Command("env:env", "Print variables for any OpenAI- or Anthropic-compatible program.", _AGENTS),
+        "env": Command("agent.env:env", "Print variables for any OpenAI- or Anthropic-compatible program.", _AGENTS),
         "token": Group(
             help="Participant tokens: each lets somebody into a room.",
             panel=_CREDENTIALS,
@@ -77,84 +78,84 @@ TREE = Group(
             help="What meshproxy keeps in the OS keyring, or in a file.",
             panel=_CREDENTIALS,
             commands={
-                "list": Command("secret:list_", "List names and places of secrets, never values."),
-                "move": Command("secret:move", "Move all secrets to the OS keyring or to the file."),
-                "repair": Command("secret_repair:repair", "Save what can be read of a damaged secrets file."),
-                "forget": Command("secret:forget", "Remove one secret."),
+                "list": Command("secret.commands:list_", "List names and places of secrets, never values."),
+                "move": Command("secret.commands:move", "Move all secrets to the OS keyring or to the file."),
+                "repair": Command("secret.repair:repair", "Save what can be read of a damaged secrets file."),
+                "forget": Command("secret.commands:forget", "Remove one secret."),
             },
         ),
-        "logout": Command("logout:logout", "Remove every secret of meshproxy from this machine.", _CREDENTIALS),
+        "logout": Command("secret.logout:logout", "Remove every secret of meshproxy from this machine.", _CREDENTIALS),
         "server": Group(
             help="Which Room Proxy the commands use.",
             panel=_MACHINE,
             commands={
-                "add": Command("server:add", "Add a server by name and URL."),
-                "use": Command("server:use", "Choose the current server."),
-                "list": Command("server:list_", "List the known servers."),
-                "remove": Command("server:remove", "Forget a server."),
+                "add": Command("server.commands:add", "Add a server by name and URL."),
+                "use": Command("server.commands:use", "Choose the current server."),
+                "list": Command("server.commands:list_", "List the known servers."),
+                "remove": Command("server.commands:remove", "Forget a server."),
             },
         ),
         "config": Group(
             help="The settings of your commands.",
             panel=_MACHINE,
             commands={
-                "show": Command("config:show", "Show the settings and where each comes from."),
-                "path": Command("config:path", "Print where the settings file lies."),
-                "set": Command("config:set_", "Change one setting."),
+                "show": Command("config.commands:show", "Show the settings and where each comes from."),
+                "path": Command("config.commands:path", "Print where the settings file lies."),
+                "set": Command("config.commands:set_", "Change one setting."),
             },
         ),
         "completion": Command(
-            "completion.command:completion", "Complete commands, rooms and more with the Tab key.", _MACHINE
+            "shell.completion:completion", "Complete commands, rooms and more with the Tab key.", _MACHINE
         ),
         "room": Group(
             help="Rooms with settings of their own: providers, models, aliases.",
             panel=_PEOPLE,
             commands={
-                "create": Command("room:create", "Create a room."),
-                "list": Command("room:list_", "List the rooms that were created."),
-                "show": Command("room:show", "Show a room's settings and limits."),
-                "set": Command("room:set_", "Change a room's settings."),
-                "remove": Command("room:remove", "Remove a room's settings."),
+                "create": Command("room.commands:create", "Create a room."),
+                "list": Command("room.commands:list_", "List the rooms that were created."),
+                "show": Command("room.commands:show", "Show a room's settings and limits."),
+                "set": Command("room.commands:set_", "Change a room's settings."),
+                "remove": Command("room.commands:remove", "Remove a room's settings."),
             },
         ),
         "limit": Group(
             help="How much a project, room, session or participant may use.",
             panel=_PEOPLE,
             commands={
-                "set": Command("limit:set_", "Set a limit: requests, tokens, streams or dollars."),
-                "list": Command("limit:list_", "List the limits."),
-                "remove": Command("limit:remove", "Remove a limit."),
+                "set": Command("limit.commands:set_", "Set a limit: requests, tokens, streams or dollars."),
+                "list": Command("limit.commands:list_", "List the limits."),
+                "remove": Command("limit.commands:remove", "Remove a limit."),
             },
         ),
         "access": Group(
             help="Access tokens of the REST API and the dashboard.",
             panel=_PEOPLE,
             commands={
-                "create": Command("access:create", "Create an access token; it is shown once."),
-                "list": Command("access:list_", "List access tokens and their last use."),
-                "revoke": Command("access:revoke", "Revoke an access token."),
+                "create": Command("access.commands:create", "Create an access token; it is shown once."),
+                "list": Command("access.commands:list_", "List access tokens and their last use."),
+                "revoke": Command("access.commands:revoke", "Revoke an access token."),
             },
         ),
         "audit": Command("audit:audit", "Show who changed what.", _PEOPLE),
-        "serve": Command("serve:serve", "Run the Room Proxy.", _HOST),
-        "reload": Command("reload:reload", "Have the running server go by a changed server.toml.", _HOST),
+        "serve": Command("serve.command:serve", "Run the Room Proxy.", _HOST),
+        "reload": Command("serve.reload:reload", "Have the running server go by a changed server.toml.", _HOST),
         "provider": Group(
             help="The providers of this machine's Room Proxy.",
             panel=_HOST,
             commands={
-                "add": Command("provider:add", "Add a provider; its key goes to the keyring."),
-                "list": Command("provider:list_", "List the providers, never their keys."),
-                "test": Command("provider:try_", "Ask a provider for its models with the team's key."),
-                "remove": Command("provider:remove", "Remove a provider and its key."),
+                "add": Command("provider.commands:add", "Add a provider; its key goes to the keyring."),
+                "list": Command("provider.commands:list_", "List the providers, never their keys."),
+                "test": Command("provider.commands:try_", "Ask a provider for its models with the team's key."),
+                "remove": Command("provider.commands:remove", "Remove a provider and its key."),
             },
         ),
         "database": Group(
             help="Upkeep of the server's database.",
             panel=_HOST,
             commands={
-                "migrate": Command("database:migrate", "Bring the database to this version's schema."),
+                "migrate": Command("database.commands:migrate", "Bring the database to this version's schema."),
                 "rotate-master-key": Command(
-                    "database:rotate_master_key", "Encrypt signing secrets with a new master key."
+                    "database.commands:rotate_master_key", "Encrypt signing secrets with a new master key."
                 ),
             },
         ),

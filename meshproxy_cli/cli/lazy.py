@@ -1,8 +1,7 @@
 """Typer groups whose commands are imported when they run, so that each command pays for its own imports only."""
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
@@ -11,33 +10,10 @@ import typer.core
 import typer.main
 
 from meshproxy_cli.cli import output
+from meshproxy_cli.cli.tree import Command, Group, Tree
 
 _METAVARS = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "path": "FILE"}
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command: `target` is "module:function" below `meshproxy_cli.cli`; `help` is its line in the group's list."""
-
-    target: str
-    help: str
-    panel: str | None = None
-    hidden: bool = False
-    passes_arguments: bool = False  # whatever stands after `--` is handed on as it is
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A group of commands."""
-
-    commands: Mapping[str, "Command | Group"]
-    help: str
-    panel: str | None = None
-    default: str | None = None  # the command that runs where none is named
-
-
-Tree = Mapping[str, Command | Group]
 
 
 class LazyGroup(typer.core.TyperGroup):

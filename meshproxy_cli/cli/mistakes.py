@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from meshproxy_cli.cli.lazy import Group, Tree
+from meshproxy_cli.cli.tree import Group, Tree
 from meshproxy_cli.errors import MeshproxyError, UsageError
 from meshproxy_cli.suggest import did_you_mean, nearest_names
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import typer
 
 from meshproxy_cli.cli.app import TREE
-from meshproxy_cli.cli.lazy import CONTEXT, Command, Group, load
+from meshproxy_cli.cli.lazy import CONTEXT, load
+from meshproxy_cli.cli.tree import Command, Group
 
 _WIDTH = 100
 _HEAD = """# Commands

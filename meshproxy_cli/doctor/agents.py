@@ -4,21 +4,23 @@ import json
 import shlex
 import subprocess
 import time
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import Finding
 from meshproxy_cli.agents.codex import codex_home
 from meshproxy_cli.agents.codex_form import CodexTooOldError, ProfileForm, form_of
 from meshproxy_cli.agents.codex_legacy import find_leftovers
 from meshproxy_cli.agents.helper import is_unsafe, program_of
 from meshproxy_cli.agents.machine import Version
-from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
-from meshproxy_cli.agents.state import State, state_of
+from meshproxy_cli.configedit import files
+from meshproxy_cli.configedit.files import FileRefusedError, Files
+from meshproxy_cli.configedit.formats.document import FormatError, ParseError
+from meshproxy_cli.configedit.formats.toml_parser import parse
+from meshproxy_cli.configedit.receipts import FileRecord, Receipt
+from meshproxy_cli.configedit.state import State, state_of
 from meshproxy_cli.doctor.check import Outcome, Status, again, bad, doubtful, good, project_of, quoted
 from meshproxy_cli.doctor.programs import version_of
 from meshproxy_cli.doctor.scene import Scene
@@ -57,7 +59,7 @@ def settings(_: Scene, receipt: Receipt) -> Outcome:
     for record in receipt.files:
         state = state_of(record)
         if state is State.UNREADABLE:
-            return bad(f"{record.path} can't be read any more{_why(record.path)}", _restore(record.path, receipt))
+            return _unreadable(record)
         if state is State.GONE:
             return bad(f"our settings are gone from {record.path}", again(receipt), safe=True)
         if state is State.CHANGED:
@@ -74,7 +76,7 @@ def legacy(scene: Scene, receipt: Receipt) -> Outcome:
     if form is ProfileForm.TABLE:
         return good("this Codex keeps profiles in config.toml")
     home = codex_home(scene.machine)
-    leftovers = find_leftovers(home, receipt.profile)
+    leftovers = find_leftovers(home, receipt.profile, Files())
     if leftovers.removals:
         what = "; ".join(warning.partition(":")[0] for warning in leftovers.warnings)
         return bad(what, again(receipt), safe=True)
@@ -168,13 +170,13 @@ def _written_helper(receipt: Receipt) -> tuple[str, ...] | None:
         try:
             text = (files.read(record.path) or b"").decode("utf-8-sig")
             if record.path.suffix == ".toml":
-                auth = tomllib.loads(text)["model_providers"][receipt.profile]["auth"]
+                auth = parse(text)["model_providers"][receipt.profile]["auth"]
                 words = [auth["command"], *auth["args"]]
             elif receipt.scope == "env-file":
                 words = shlex.split(text.partition('="$(')[2].partition(')"')[0])
             else:
                 words = shlex.split(_command_in(json.loads(text), receipt.profile))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, FormatError):
             continue
         if program_of(words) is not None:
             return tuple(words)
@@ -190,18 +192,18 @@ def _command_in(settings: dict[str, Any], profile: str) -> str:
     return key.removeprefix("!").removeprefix("$(").removesuffix(")")
 
 
-def _why(path: Path) -> str:
-    if path.suffix != ".toml":
-        return ""
+def _unreadable(record: FileRecord) -> Outcome:
+    """Report where the agent's file does not parse. It is the person's own: it is opened in an editor, never moved."""
+    path = record.path
     try:
-        tomllib.loads((files.read(path) or b"").decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        return f": {problem}"
-    return ""
-
-
-def _restore(path: Path, receipt: Receipt) -> str:
-    return f"mv {quoted(path)} {quoted(path)}.broken && {again(receipt)}"
+        Files().document(path, record.format)
+    except ParseError as problem:
+        return bad(f"{path} can't be read: {problem.message}", f'"${{EDITOR:-vi}}" +{problem.line} {quoted(path)}')
+    except FormatError as problem:
+        return bad(f"{path} can't be read: {problem.message}", f'"${{EDITOR:-vi}}" {quoted(path)}')
+    except FileRefusedError as problem:
+        return bad(problem.message, f"ls -l {quoted(path)}")
+    return good(f"{path} can be read again")
 
 
 def _project_of_ours(scene: Scene, receipt: Receipt) -> bool:

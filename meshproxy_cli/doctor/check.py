@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproxy_cli.agents.base import TOKEN_VARIABLE
-from meshproxy_cli.agents.receipts import Receipt
+from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.scene import Scene
 
 

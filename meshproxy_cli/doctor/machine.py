@@ -7,12 +7,12 @@ from pathlib import Path
 
 from meshproxy_cli import __version__
 from meshproxy_cli.agents.helper import helper_command, survives
-from meshproxy_cli.agents.receipts import load_readable
+from meshproxy_cli.configedit.receipts import load_readable
+from meshproxy_cli.configedit.toml_lines import TomlError
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.schema import unknown_key
-from meshproxy_cli.settings.tomllines import TomlError
 
 _LEAST_FREE = 50 * 1024 * 1024
 _MAKE_ROOM = "only you can say what may go; this shows the largest files of that disk, the largest last:"

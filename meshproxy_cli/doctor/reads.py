@@ -9,7 +9,7 @@ from meshproxy_cli.agents.claude_check import login
 from meshproxy_cli.agents.codex import codex_home
 from meshproxy_cli.agents.env_file import UNTRUSTED
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.receipts import Receipt
+from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Outcome, again, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.redact import holds_secret

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 
-from meshproxy_cli.agents.receipts import Receipt
+from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, project_of, unknown
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.errors import MeshproxyError

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from meshproxy_cli.agents.base import TOKEN_VARIABLE, Credentials, Target
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.receipts import Receipt, load_readable
 from meshproxy_cli.client.base import ServerClient
+from meshproxy_cli.configedit.receipts import Receipt, load_readable
 from meshproxy_cli.errors import CredentialError, MeshproxyError, UnavailableError
 from meshproxy_cli.redact import secret_values
 from meshproxy_cli.settings.credentials import Credential, active_api_key, find_room_token

@@ -4,10 +4,10 @@ import re
 import time
 from pathlib import Path
 
-from meshproxy_cli.agents import files
 from meshproxy_cli.agents.base import TOKEN_VARIABLE, Credentials
-from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
+from meshproxy_cli.configedit import files
+from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Outcome, again, bad, doubtful, fresh_variable, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 from meshproxy_cli.tokens.participant import TokenError, check_times, decode_unverified

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from meshproxy_cli.agents.base import TOKEN_VARIABLE, Agent
 from meshproxy_cli.agents.environment import agent_environment
-from meshproxy_cli.agents.receipts import Receipt
 from meshproxy_cli.agents.registry import find_agent
+from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Check, Outcome, bad, good, quoted
 from meshproxy_cli.doctor.scene import Scene
 

@@ -1,20 +1,24 @@
-"""Changes of the settings file."""
+"""Change the settings file."""
 
 from functools import partial
 from typing import TYPE_CHECKING
 
+from meshproxy_cli.configedit.desired import Setting, Slot
+from meshproxy_cli.configedit.formats.document import lookup
+from meshproxy_cli.configedit.slots import put
+from meshproxy_cli.configedit.toml_edit import edit_toml
 from meshproxy_cli.errors import ConflictError, UsageError
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.schema import BUILT_IN, LOCAL, SERVER_KEYS, ServerTable, parse_settings, read_settings
 from meshproxy_cli.settings.servers import check_name, unknown_server
-from meshproxy_cli.settings.tomledit import edit_toml, table_in
 from meshproxy_cli.settings.urls import server_url
 from meshproxy_cli.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tomlkit import TOMLDocument
+    from meshproxy_cli.configedit.formats.document import Value
+    from meshproxy_cli.configedit.formats.toml_document import TomlDocument
 
 _SHORT = ("project_id", "room", "session")
 
@@ -29,46 +33,41 @@ def add_server(paths: Paths, name: str, table: ServerTable, *, replace: bool = F
         raise UsageError(f"the server {name} is built in", hint="choose another name")
     url = server_url(table.url or "", insecure_http=table.insecure_http)
 
-    def change(document: "TOMLDocument") -> None:
-        written = table_in(document, "servers", name)
-        before = written.get("url")
-        if before is not None and before != url and not replace:
-            raise ConflictError(f"the server {name} is {before} already", hint="give --replace to change it")
-        written["url"] = url
-        values = {"project_id": table.project_id, "room": table.room, "session": table.session}
-        for key, value in values.items():
-            if value:
-                written[key] = value
-        if table.insecure_http:
-            written["insecure_http"] = True
-        else:
-            written.pop("insecure_http", None)
+    values: dict[str, Value | None] = {"url": url}
+    values |= {key: value for key in _SHORT if (value := getattr(table, key))}
+    values["insecure_http"] = True if table.insecure_http else None
+
+    def change(document: "TomlDocument") -> None:
+        before = lookup(document.plain(), ("servers", name, "url"))
+        if before not in {None, url} and not replace:
+            raise ConflictError(f"the server {name} already exists: {before}", hint="give --replace to change it")
+        put(document, [Setting(Slot(("servers", name, key)), value) for key, value in values.items()])
 
     return _edit(paths, change)
 
 
 def use_server(paths: Paths, name: str) -> bool:
-    """Make a server the current one; raises `NotFoundError` where it is unknown."""
+    """Make a server the current one; raises `NotFoundError` if it is unknown."""
 
-    def change(document: "TOMLDocument") -> None:  # the file itself may be wrong in this very key
-        known = list(dict.fromkeys((*BUILT_IN, *document.get("servers", {}))))
+    def change(document: "TomlDocument") -> None:  # the file itself may be wrong in this very key
+        known = list(dict.fromkeys((*BUILT_IN, *_servers(document))))
         if name not in known:
             raise unknown_server(name, known)
-        document["current"] = name
+        put(document, [Setting(Slot(("current",)), name)])
 
     return _edit(paths, change)
 
 
 def remove_server(paths: Paths, name: str) -> bool:
-    """Remove a server's table; where it was the current one, none is chosen any more. Raises `NotFoundError`."""
+    """Remove a server's table; if it was the current one, none is chosen any more. Raises `NotFoundError`."""
 
-    def change(document: "TOMLDocument") -> None:
-        servers = document.get("servers", {})
+    def change(document: "TomlDocument") -> None:
+        servers = _servers(document)
         if name not in servers:
             raise unknown_server(name, servers)
-        del servers[name]
-        if document.get("current") == name:
-            del document["current"]
+        document.drop_table(("servers", name))
+        if document.plain().get("current") == name:
+            document.drop(("current",))
 
     return _edit(paths, change)
 
@@ -84,18 +83,19 @@ def set_value(paths: Paths, key: str, value: str | None) -> bool:
         return use_server(paths, value)
     keys = _keys(paths, key)
 
-    def change(document: "TOMLDocument") -> None:
-        target = table_in(document, *keys[:-1]) if len(keys) > 1 else document
-        if value is None:
-            target.pop(keys[-1], None)
-        else:
-            target[keys[-1]] = _typed(keys[-1], value)
+    def change(document: "TomlDocument") -> None:
+        put(document, [Setting(Slot(keys), None if value is None else _typed(keys[-1], value))])
 
     return _edit(paths, change)
 
 
-def _edit(paths: Paths, change: "Callable[[TOMLDocument], None]") -> bool:
+def _edit(paths: Paths, change: "Callable[[TomlDocument], None]") -> bool:
     return edit_toml(paths.settings_file, change, partial(parse_settings, path=paths.settings_file))
+
+
+def _servers(document: "TomlDocument") -> dict[str, object]:
+    found = document.plain().get("servers")
+    return found if isinstance(found, dict) else {}
 
 
 def _keys(paths: Paths, key: str) -> tuple[str, ...]:
@@ -107,7 +107,9 @@ def _keys(paths: Paths, key: str) -> tuple[str, ...]:
     if len(parts) == 3 and parts[0] == "servers" and parts[2] in SERVER_KEYS:  # noqa: PLR2004 (servers.NAME.KEY)
         check_name(parts[1])
         return parts
-    raise UsageError(f"{key!r} is no setting{_nearest(parts[-1])}", hint=f"settings are: {', '.join(allowed_keys())}")
+    raise UsageError(
+        f"{key!r} is not a setting{_nearest(parts[-1])}", hint=f"settings are: {', '.join(allowed_keys())}"
+    )
 
 
 def allowed_keys() -> tuple[str, ...]:
@@ -125,5 +127,5 @@ def _typed(key: str, value: str) -> str | bool:
     if key != "insecure_http":
         return value
     if value not in {"true", "false"}:
-        raise UsageError(f"insecure_http is {value!r}; it can be true or false")
+        raise UsageError(f"invalid insecure_http {value!r}: it can be true or false")
     return value == "true"

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
+from meshproxy_cli.configedit.toml_lines import line_of
 from meshproxy_cli.settings.credentials import ACCESS_TOKEN_VARIABLE, API_KEY_VARIABLE
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.schema import HOSTED, LOCAL, ServerTable
 from meshproxy_cli.settings.servers import LOCAL_URL, Server, Settings
-from meshproxy_cli.settings.tomllines import line_of
 
 _DEFAULT = "default"
 

@@ -14,17 +14,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from meshproxy_cli.configedit.desired import Setting, Slot
+from meshproxy_cli.configedit.formats.document import lookup
+from meshproxy_cli.configedit.slots import put
+from meshproxy_cli.configedit.toml_edit import edit_toml
+from meshproxy_cli.configedit.toml_lines import line_of, parse_toml
 from meshproxy_cli.errors import ConflictError, NotFoundError, UsageError
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.references import check_reference
 from meshproxy_cli.settings.servers import check_name
-from meshproxy_cli.settings.tomledit import edit_toml, table_in
-from meshproxy_cli.settings.tomllines import line_of, parse_toml
 from meshproxy_cli.settings.urls import is_loopback, server_url
 from meshproxy_cli.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
+    from meshproxy_cli.configedit.formats.document import Value
+    from meshproxy_cli.configedit.formats.toml_document import TomlDocument
 
 DEFAULT_URLS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
@@ -74,23 +78,23 @@ def add_provider(
     Where the table names the first of `entry.keys` already, its list of keys is left as it is. `keep_key` is called
     before anything is written, once it is clear that nothing is in the way; where it raises, the file is unchanged.
     """
+    base_url, *_ = entry.base_urls
 
-    def change(document: "TOMLDocument") -> None:
-        written = table_in(document, "providers", entry.name)
-        before = {key: written[key] for key in ("protocol", "base_url") if key in written}
-        base_url, *_ = entry.base_urls
+    def change(document: "TomlDocument") -> None:
+        table = lookup(document.plain(), ("providers", entry.name)) or {}
+        before = {key: table[key] for key in ("protocol", "base_url") if key in table}
         if before and before != {"protocol": entry.protocol, "base_url": base_url} and not replace:
             raise ConflictError(
-                f"the provider {entry.name} is {before.get('base_url')} already",
+                f"the provider {entry.name} already exists: {before.get('base_url')}",
                 hint="give --replace to change it, or --name for another one beside it",
             )
         keep_key()
-        written["protocol"] = entry.protocol
-        written["base_url"] = base_url
+        values: dict[str, Value] = {"protocol": entry.protocol, "base_url": base_url}
         if entry.allow_http:
-            written["allow_http"] = True
-        if entry.keys[0] not in written.get("keys", []):
-            written["keys"] = list(entry.keys)
+            values["allow_http"] = True
+        if entry.keys[0] not in table.get("keys", []):
+            values["keys"] = list(entry.keys)
+        put(document, [Setting(Slot(("providers", entry.name, key)), value) for key, value in values.items()])
 
     return edit_toml(paths.server_file, change, tomllib.loads)
 
@@ -99,14 +103,14 @@ def remove_provider(paths: Paths, name: str) -> tuple[str, ...]:
     """Remove a provider's table and return the references to its keys. Raises `NotFoundError`."""
     keys: list[str] = []
 
-    def change(document: "TOMLDocument") -> None:
-        providers = document.get("providers", {})
+    def change(document: "TomlDocument") -> None:
+        providers = document.plain().get("providers", {})
         if name not in providers:
             raise NotFoundError(
                 f"there is no provider named {name!r} in {paths.server_file}{did_you_mean(name, providers)}"
             )
         keys.extend(str(key) for key in providers[name].get("keys", []))
-        del providers[name]
+        document.drop_table(("providers", name))
 
     edit_toml(paths.server_file, change, tomllib.loads)
     return tuple(keys)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-from meshproxy_cli.settings.atomic import write_atomic
+from meshproxy_cli.configedit.atomic import write_atomic
 from meshproxy_cli.settings.paths import Paths
 
 

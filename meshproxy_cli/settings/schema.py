@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from meshproxy_cli.configedit.toml_lines import line_of, parse_toml
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.settings.tomllines import line_of, parse_toml
 from meshproxy_cli.settings.urls import UrlError, server_url
 from meshproxy_cli.suggest import did_you_mean
 

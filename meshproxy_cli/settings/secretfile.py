@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from meshproxy_cli.configedit.atomic import locked, write_atomic
 from meshproxy_cli.errors import CredentialError
-from meshproxy_cli.settings.atomic import locked, write_atomic
 from meshproxy_cli.settings.paths import Paths
 
 _VERSION = 1

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproxy_cli.settings.atomic import locked, write_atomic
+from meshproxy_cli.configedit.atomic import locked, write_atomic
 from meshproxy_cli.settings.secretfile import (
     Document,
     Record,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from meshproxy_cli.configedit.atomic import locked
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.settings.atomic import locked
 from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError, OsKeyring
 from meshproxy_cli.settings.paths import Paths
 from meshproxy_cli.settings.secretfile import (

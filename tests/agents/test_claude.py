@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from agents.workbench import Workbench
-from meshproxy_cli.agents import show
 from meshproxy_cli.agents.base import Credentials
 from meshproxy_cli.agents.claude import Claude
 from meshproxy_cli.agents.machine import Machine
+from meshproxy_cli.configedit import show
 from meshproxy_cli.errors import UsageError
 
 CLAUDE = Claude()

@@ -9,8 +9,8 @@ import pytest
 
 from agents.workbench import Workbench
 from meshproxy_cli.agents.base import Agent, Credentials
-from meshproxy_cli.agents.plan import OwnedByOtherError
 from meshproxy_cli.agents.registry import find_agent
+from meshproxy_cli.configedit.plan import OwnedByOtherError
 from meshproxy_cli.errors import UsageError
 
 OPENAI = "http://127.0.0.1:8765/rooms/my-room/openai/v1"

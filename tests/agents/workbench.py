@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from meshproxy_cli.agents import apply as applying
 from meshproxy_cli.agents.base import Agent, Target
 from meshproxy_cli.agents.machine import Machine
-from meshproxy_cli.agents.plan import Plan, make_plan
-from meshproxy_cli.agents.receipts import Receipt, load_all
-from meshproxy_cli.agents.undo import UndoPlan, make_undo
-from meshproxy_cli.settings.atomic import write_atomic
+from meshproxy_cli.configedit import apply as applying
+from meshproxy_cli.configedit.atomic import write_atomic
+from meshproxy_cli.configedit.plan import Plan, make_plan
+from meshproxy_cli.configedit.receipts import Receipt, load_all
+from meshproxy_cli.configedit.undo import UndoPlan, make_undo
 
 
 def write_fast(path: Path, data: bytes, *, mode: int | None = None) -> None:
@@ -28,7 +28,9 @@ class Workbench:
         self.receipts = root / "receipts"
         self.receipts.mkdir(exist_ok=True)
         self.machine = Machine({"PATH": str(root / "bin"), **environ}, self.home, self.home, root / "system")
-        self.desk = applying.Desk(self.receipts, 1_000_000, "20261123-101500", write_fast if fast else write_atomic)
+        self.context = applying.ApplyContext(
+            self.receipts, 1_000_000, "20261123-101500", write_fast if fast else write_atomic
+        )
 
     def target(self, agent: str, **changes: Any) -> Target:
         target = Target(
@@ -46,20 +48,27 @@ class Workbench:
         return found[0] if found else None
 
     def plan(self, agent: Agent, **changes: Any) -> Plan:
-        target = self.target(agent.name, **changes)
-        return make_plan(agent.name, target, agent.wish(target), self.receipt(agent.name, target.profile))
+        return self.plan_of(agent, self.target(agent.name, **changes))
+
+    def plan_of(self, agent: Agent, target: Target) -> Plan:
+        config = agent.desired_config(target)
+        earlier = self.receipt(agent.name, target.profile)
+        return make_plan(target.request(agent.name), config, earlier, target.files)
+
+    def apply(self, plan: Plan) -> Receipt:
+        return applying.apply(plan, self.context)
 
     def configure(self, agent: Agent, **changes: Any) -> Plan:
         plan = self.plan(agent, **changes)
         if plan.changes:
-            applying.apply(plan, self.desk)
+            self.apply(plan)
         return plan
 
     def undo(self, agent: Agent, profile: str = "meshproxy") -> UndoPlan:
         receipt = self.receipt(agent.name, profile)
         assert receipt is not None
         plan = make_undo(receipt)
-        applying.undo(plan, self.desk)
+        applying.undo(plan, self.context)
         return plan
 
     def files(self) -> dict[str, bytes]:

@@ -3,7 +3,8 @@
 import pytest
 
 from meshproxy_cli.cli import app
-from meshproxy_cli.cli.lazy import Command, Group, load
+from meshproxy_cli.cli.lazy import load
+from meshproxy_cli.cli.tree import Command, Group
 
 
 def entries(group: Group, prefix: str = "") -> list[tuple[str, Command]]:

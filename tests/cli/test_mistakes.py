@@ -7,7 +7,7 @@ import pytest
 from fixtures.commands import Cli
 from fixtures.in_process import InProcess
 from fixtures.tree import GROUPS, LEAVES, Leaf
-from meshproxy_cli.cli.lazy import Group
+from meshproxy_cli.cli.tree import Group
 from meshproxy_cli.errors import ExitCode
 
 

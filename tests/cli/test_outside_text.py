@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.commands import MESHPROXY, Cli
 from fixtures.in_process import InProcess
-from meshproxy_cli.settings.atomic import replacing
+from meshproxy_cli.configedit.atomic import replacing
 from meshproxy_cli.tokens.apikey import ApiKey
 from meshproxy_cli.tokens.participant import mint
 from meshproxy_cli.tokens.tokenspec import TokenSpec

@@ -46,9 +46,15 @@ def test_our_settings_were_changed(patient: Patient) -> None:
 
 def test_codex_settings_are_no_toml(patient: Patient) -> None:
     patient.configure("codex")
-    with patient.codex_config.open("a") as file:
-        file.write("[[[\n")
-    patient.is_cured("agent-settings/codex")
+    text = patient.codex_config.read_text()
+    patient.codex_config.write_text(f"{text}[[[\n")
+    line = len(text.splitlines()) + 1
+    patient.program("editor", f'[ "$1" = +{line} ] && sed -i {line}d "$2"')
+    patient.environ["EDITOR"] = "editor"
+    ill = patient.is_cured("agent-settings/codex")
+    assert f"line {line}, column 3" in ill.check("agent-settings/codex")["found"]
+    assert patient.codex_config.read_text() == text
+    assert not list(patient.codex_config.parent.glob("*.broken"))
 
 
 def test_token_command_is_gone(patient: Patient) -> None:

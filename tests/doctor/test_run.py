@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from meshproxy_cli.agents.receipts import Receipt
+from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor import run as running
 from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, doubtful, good, unknown
 from meshproxy_cli.doctor.scene import Desk, Scene

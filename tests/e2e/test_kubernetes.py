@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from meshproxy_cli.cli.app import TREE
-from meshproxy_cli.cli.lazy import Group, load
+from meshproxy_cli.cli.lazy import load
+from meshproxy_cli.cli.tree import Group
 from meshproxy_cli.proxy.admin.health import ROUTES
 from meshproxy_cli.proxy.config.server import load_config
 from meshproxy_cli.proxy.process import supervisor

@@ -69,10 +69,10 @@ def test_the_first_setting_makes_the_file(tmp_path: Path) -> None:
     [
         ("rom", "did you mean room"),
         ("servers.team.rom", "did you mean room"),
-        ("servers.team", "is no setting"),
-        ("", "is no setting"),
+        ("servers.team", "is not a setting"),
+        ("", "is not a setting"),
         ("servers.a b.room", "can't name a server"),
-        ("url", "is no setting; did you mean servers.NAME.url"),
+        ("url", "is not a setting; did you mean servers.NAME.url"),
     ],
 )
 def test_an_unknown_key_is_told_and_nothing_changes(paths: Paths, key: str, message: str) -> None:
@@ -114,7 +114,7 @@ def test_a_server_is_added_once(paths: Paths) -> None:
 
 
 def test_another_url_needs_replace(paths: Paths) -> None:
-    with pytest.raises(ConflictError, match="is https://mesh"):
+    with pytest.raises(ConflictError, match="already exists: https://mesh"):
         add_server(paths, "team", ServerTable("https://new.example.com"))
     assert text(paths) == FILE
     add_server(paths, "team", ServerTable("https://new.example.com"), replace=True)
@@ -138,3 +138,44 @@ def test_a_removed_server_is_not_the_current_one_any_more(paths: Paths) -> None:
     assert text(paths).startswith("# mine, and it stays")
     with pytest.raises(NotFoundError):
         remove_server(paths, "team")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "[servers.a]\nurl = 'https://a'\n\n# about b\n[servers.b]\nurl = 'https://b'\n",
+            "\n# about b\n[servers.b]\nurl = 'https://b'\n",
+        ),
+        (
+            "current = 'b'\n\n[servers.a]  # goes\n# goes\nurl = 'https://a'\n# about b\n[servers.b]\nurl = 'https://b'\n",
+            "current = 'b'\n# about b\n[servers.b]\nurl = 'https://b'\n",
+        ),
+        ("[servers.a]\r\nurl = 'https://a'\r\n# the end\r\n", "# the end\r\n"),
+        (
+            "servers.a.url = 'https://a'\nservers.b.url = 'https://b'  # about b\n",
+            "servers.b.url = 'https://b'  # about b\n",
+        ),
+        (
+            "[servers]\na.url = 'https://a'\n# about b\nb = { url = 'https://b' }\n",
+            "[servers]\n# about b\nb = { url = 'https://b' }\n",
+        ),
+    ],
+)
+def test_removing_a_server_keeps_everything_else(paths: Paths, before: str, after: str) -> None:
+    paths.settings_file.write_bytes(before.encode())
+    assert remove_server(paths, "a") is True
+    assert paths.settings_file.read_bytes().decode() == after
+
+
+def test_a_server_in_an_inline_table_is_removed(paths: Paths) -> None:
+    paths.settings_file.write_text("servers = { a = { url = 'https://a' }, b = { url = 'https://b' } }\n")
+    remove_server(paths, "a")
+    assert list(read_settings(paths.settings_file).servers) == ["b"]
+
+
+def test_toml_1_1_is_read_and_edited(paths: Paths) -> None:
+    paths.settings_file.write_text("[servers]\nteam = {\n  url = 'https://t', # mine\n  room = \"\\e\",\n}\n")
+    set_value(paths, "servers.team.session", "s")
+    assert read_settings(paths.settings_file).servers["team"] == ServerTable("https://t", room="\x1b", session="s")
+    assert "# mine" in text(paths)

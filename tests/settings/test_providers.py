@@ -106,7 +106,7 @@ def test_without_a_file_the_environment_counts(paths: Paths) -> None:
         ("[providers.openai]\nkeys = 5\n", "server.toml:2: providers.openai.keys is text"),
         ("[providers.openai]\nbase_url = [5]\n", "server.toml:2: providers.openai.base_url is text"),
         ("[providers.openai]\n\nkeys = ['sk-hunter2']\n", "server.toml:3: a key of the provider openai is written out"),
-        ("[providers", "server.toml:1: this is no TOML"),
+        ("[providers", "server.toml:1:11: invalid TOML"),
     ],
 )
 def test_a_wrong_file_is_told_with_its_line_and_no_key(paths: Paths, text: str, message: str) -> None:
@@ -135,3 +135,11 @@ def test_what_the_server_could_not_use_is_refused(protocol: str, name: str | Non
 def test_plain_http_can_be_allowed() -> None:
     made = make_provider("openai", name="gpu", base_url="http://10.0.0.1/v1", key=None, insecure_http=True)
     assert (made.base_urls, made.allow_http) == (("http://10.0.0.1/v1",), True)
+
+
+def test_removing_a_provider_keeps_the_comment_above_the_next_table(paths: Paths) -> None:
+    paths.config_dir.mkdir(parents=True)
+    kept = "\n# about the second\n[providers.anthropic]\nkeys = ['env:B']\n"
+    paths.server_file.write_text("[providers.openai]\nkeys = ['env:A']\n[providers.openai.headers]\nx = 'y'\n" + kept)
+    assert remove_provider(paths, "openai") == ("env:A",)
+    assert paths.server_file.read_text() == kept

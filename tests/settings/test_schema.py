@@ -52,8 +52,8 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
         ("[servers.local]\nurl = 'https://x'", "settings.toml:2: the server local is built in"),
         ("[servers.local]\nsession = '{agnet}'", r"settings.toml:2: .* has \{agnet\}; it can have \{agent\}"),
         ("[servers.team]\nurl = 'http://m'\ninsecure_http = 'yes'", "settings.toml:3: .* true or false"),
-        ("current = 'a'\ncurrent = 'b'", "settings.toml:2: this is no TOML"),
-        ("current = ", "settings.toml:1: this is no TOML"),
+        ("current = 'a'\ncurrent = 'b'", "settings.toml:2:14: invalid TOML"),
+        ("current = ", "settings.toml:1:11: invalid TOML"),
     ],
 )
 def test_a_wrong_value_is_told_with_file_line_and_what_is_allowed(text: str, message: str) -> None:

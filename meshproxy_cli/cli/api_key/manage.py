@@ -10,7 +10,7 @@ import typer
 from meshproxy_cli.cli import context, options, output
 from meshproxy_cli.cli.api_key.keep import KeyRing
 from meshproxy_cli.cli.completion import names
-from meshproxy_cli.cli.pick import by_id_or_name
+from meshproxy_cli.cli.lookup import by_id_or_name
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE, active_api_key
 from meshproxy_cli.store.records import ApiKeyRecord
 from meshproxy_cli.tokens.apikey import ApiKey

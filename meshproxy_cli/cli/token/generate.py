@@ -194,7 +194,7 @@ def _deliver(token: str, target: Path | None, *, as_json: bool) -> None:
 
 
 def _write(token: str, target: Path) -> None:
-    from meshproxy_cli.settings.atomic import replacing  # noqa: PLC0415 (only where a file is written)
+    from meshproxy_cli.configedit.atomic import replacing  # noqa: PLC0415 (only where a file is written)
 
     _make_private(target)
     with replacing(target, mode=_PRIVATE, parents=True) as file:

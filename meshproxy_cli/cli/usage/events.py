@@ -17,8 +17,8 @@ from meshproxy_cli.cli.connect import connect
 from meshproxy_cli.cli.usage import filters
 from meshproxy_cli.cli.usage.follow import Follower
 from meshproxy_cli.cli.usage.render import count, to_csv
+from meshproxy_cli.configedit.atomic import replacing
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.settings.atomic import replacing
 from meshproxy_cli.store.events import Outcome, UsageEvent
 from meshproxy_cli.store.wire import event_to_row
 

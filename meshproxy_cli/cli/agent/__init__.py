@@ -1,0 +1,1 @@
+"""Commands for agents: `configure`, `launch` and `env`."""

@@ -1,0 +1,1 @@
+"""Run a Room Proxy: `serve`, `reload` and the user service that `setup` installs."""

@@ -1,0 +1,1 @@
+"""`meshproxy completion`: the command, and the scripts that it installs for each shell."""

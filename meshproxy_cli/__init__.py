@@ -1,3 +1,3 @@
 """Coding agents through a Room Proxy: the command-line tool and the proxy itself."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -12,7 +12,10 @@ from meshproxy_cli.cli.lazy import load
 from meshproxy_cli.cli.tree import Command, Group
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
+]
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 _BLOCK = re.compile(r"^```(?:sh|bash|console|yaml)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(meshproxy [^`\n]+)`")

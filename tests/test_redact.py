@@ -36,15 +36,15 @@ OTHERS = (
 # Where random bytes become a credential, and the test below that covers it.
 MINTED_IN = {
     "tokens/apikey.py": "API key",
-    "store/access.py": "access token",
-    "store/vault.py": "master key",
-    "proxy/web/dashboard/sessions.py": "dashboard cookie",
+    "store/parts/access_tokens.py": "access token",
+    "store/engine/vault.py": "master key",
+    "proxy/admin/dashboard/sessions.py": "dashboard cookie",
 }
 NOT_CREDENTIALS = {
-    "proxy/ids.py": "request ids",
-    "proxy/tunnel/frames.py": "masks of frames",
-    "proxy/web/services.py": "a key that never leaves the process",
-    "proxy/server.py": "the same",
+    "proxy/core/ids.py": "request ids",
+    "proxy/websocket/frames.py": "masks of frames",
+    "proxy/admin/services.py": "a key that never leaves the process",
+    "proxy/process/worker.py": "the same",
 }
 
 

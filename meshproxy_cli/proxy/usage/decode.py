@@ -9,6 +9,8 @@ import zstandard
 from meshproxy_cli.proxy.usage.reading import Meter, Reading
 
 _PIECE = 64 * 1024
+_INPUT_PIECE = 16 * 1024
+"""Bytes of input at a time: what a decoder has not consumed is copied for each piece of output."""
 _ZSTD_PIECE = 256
 """Bytes of zstd input at a time: it has no limit on output, and four bytes can stand for 128 KiB."""
 _MOST_DECODED = 1 << 28
@@ -30,12 +32,13 @@ class DecodingMeter:
         if self._broken:
             return
         try:
-            for piece in _through(self._decoders or [], data):
-                self._room -= len(piece)
-                if self._room < 0:
-                    self._broken = True
-                    return
-                self._meter.feed(piece)
+            for start in range(0, len(data), _INPUT_PIECE):
+                for piece in _through(self._decoders or [], data[start : start + _INPUT_PIECE]):
+                    self._room -= len(piece)
+                    if self._room < 0:
+                        self._broken = True
+                        return
+                    self._meter.feed(piece)
         except (zlib.error, brotli.error, zstandard.ZstdError, ValueError, MemoryError):
             self._broken = True
 
@@ -84,10 +87,14 @@ def _zlib_decoder(window: int) -> Decoder:
     state = [zlib.decompressobj(window)]
 
     def decode(data: bytes) -> Iterator[bytes]:
-        while data:
+        full = False
+        while data or full:
             if state[0].eof:  # gzip allows several members, one after the other
                 state[0] = zlib.decompressobj(window)
-            yield state[0].decompress(data, _PIECE)
+            piece = state[0].decompress(data, _PIECE)
+            yield piece
+            # A full piece may leave output inside the decoder although it has consumed all input.
+            full = len(piece) == _PIECE and not state[0].eof
             data = state[0].unconsumed_tail or state[0].unused_data
 
     return decode
@@ -97,9 +104,13 @@ def _brotli() -> Decoder:
     state = brotli.Decompressor()
 
     def decode(data: bytes) -> Iterator[bytes]:
-        yield state.process(data, output_buffer_limit=_PIECE)
-        while not state.can_accept_more_data():
-            yield state.process(b"", output_buffer_limit=_PIECE)
+        piece = state.process(data, output_buffer_limit=_PIECE)
+        yield piece
+        # Output may be left inside the decoder although it has consumed all input: only an empty piece says that it is
+        # not so.
+        while not state.is_finished() and (piece or not state.can_accept_more_data()):
+            piece = state.process(b"", output_buffer_limit=_PIECE)
+            yield piece
 
     return decode
 

@@ -41,6 +41,10 @@ class AnthropicDialect:
         self._found = Findings()
         self._asked = ""  # the model that began the answer; a fallback may end it
 
+    @property
+    def ended(self) -> bool:
+        return self._found.ended or bool(self._found.error)
+
     def read_event(self, data: bytes) -> None:
         self._take_event(parse(data))
 

@@ -20,6 +20,8 @@ _MOST_MODELS = 100
 class BatchMeter:
     """Adds up the results of a batch, by model."""
 
+    ended = False
+
     def __init__(self) -> None:
         self._held = Held()
         self._tokens: dict[str, TokenCounts] = {}

@@ -28,6 +28,10 @@ class DecodingMeter:
         self._decoders = _decoders(content_encoding)
         self._broken = self._decoders is None
 
+    @property
+    def ended(self) -> bool:
+        return self._meter.ended
+
     def feed(self, data: bytes) -> None:
         if self._broken:
             return

@@ -53,6 +53,10 @@ class Dialect(Protocol):
     markers: re.Pattern[bytes]
     """Found in the data of every event that has to be read as JSON."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the event that ends a stream was read: its last one, or an error."""
+
     @staticmethod
     def usual(data: bytes) -> Reading | None:
         """Return what a whole answer says if it is a usual one, quickly; None where it has to be read with care."""

@@ -54,6 +54,10 @@ class OpenAIDialect:
     def __init__(self) -> None:
         self._found = Findings()
 
+    @property
+    def ended(self) -> bool:
+        return self._found.ended or bool(self._found.error)
+
     def read_event(self, data: bytes) -> None:
         self._take_event(parse(data))
 

@@ -43,6 +43,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class Meter(Protocol):
     """Watches one answer."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether a stream's last event has gone by, so that nothing is missing if the client closes now."""
+
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body, transfer coding removed, content coding still on."""
 

@@ -24,6 +24,10 @@ class StreamMeter:
         self._text_bytes = 0
         self._first = True
 
+    @property
+    def ended(self) -> bool:
+        return self._dialect.ended
+
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""
         if not self._held.buffer and data.endswith(_BLANK_LINES):

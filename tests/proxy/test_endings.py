@@ -76,7 +76,7 @@ CLOSED = Outcome.CLIENT_CLOSED
 )
 @pytest.mark.parametrize("compressed", [False, True])
 def test_an_answer_whose_last_event_was_sent_is_complete_when_the_client_closes(
-    tmp_path: Path, path: str, answer: bytes, outcome: Outcome, compressed: bool
+    tmp_path: Path, path: str, answer: bytes, outcome: Outcome, *, compressed: bool
 ) -> None:
     async def serve(reader: Reader, writer: Writer) -> None:
         await read_request(reader)

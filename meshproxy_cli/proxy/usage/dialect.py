@@ -33,6 +33,9 @@ class _Outline(msgspec.Struct, gc=False):
     model: msgspec.Raw = _NOTHING
     service_tier: msgspec.Raw = _NOTHING
     usage: msgspec.Raw = _NOTHING
+    x_groq: msgspec.Raw = _NOTHING
+    tool_usage: msgspec.Raw = _NOTHING
+    tools: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
 
 
@@ -90,6 +93,8 @@ class Findings:
     terminal: bool = False  # the usage that ends the answer was seen
     ended: bool = False  # the answer came to its regular end, with or without usage
     usage: dict[str, Any] = field(default_factory=dict)
+    tools: Json = field(default_factory=dict)  # what OpenAI's own tools used
+    image_model: str = ""
 
 
 def unfinished(found: Findings, known: TokenCounts, text_bytes: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: The newest revision in `migrations/versions`; a test compares it with the scripts.
-HEAD = "0002"
+HEAD = "0003"
 # "meshprox" as a number: the advisory lock that every meshproxy takes to migrate.
 _ADVISORY_LOCK = 0x6D65_7368_7072_6F78
 

@@ -123,7 +123,9 @@ def test_content_codings_are_taken_off_a_copy(coding: bytes, encode: Callable[[b
 
 @CODINGS
 @pytest.mark.parametrize("size", [16 * 1024, 64 * 1024, 1 << 30])
-@pytest.mark.parametrize("text", [b"a", b"".join(b"%x" % (n * n * 7919) for n in range(20000))], ids=["dense", "sparse"])
+@pytest.mark.parametrize(
+    "text", [b"a", b"".join(b"%x" % (n * n * 7919) for n in range(20000))], ids=["dense", "sparse"]
+)
 @pytest.mark.parametrize("length", [150_000, 10_000_000])
 def test_the_end_of_a_large_encoded_answer_is_decoded(
     coding: bytes, encode: Callable[[bytes], bytes], size: int, text: bytes, length: int

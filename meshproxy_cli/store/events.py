@@ -76,9 +76,12 @@ class UsageEvent:
     estimated: bool = False  # the numbers are our estimate: the stream broke off before the provider's own
     metered: bool = True  # False: an answer that should carry usage and did not, or could not be read
     cost_usd: Decimal | None = None  # None: unknown model or not metered; never zero for lack of a price
-    price_snapshot: str = ""  # which price list `cost_usd` comes from: "genai-prices 0.2.3", "prices.toml"
+    price_snapshot: str = ""  # where `cost_usd` comes from: "genai-prices 0.2.3", "prices.toml …", "provider"
     ttfb_ms: float | None = None  # time to first byte of the answer
     duration_ms: float = 0.0
     request_bytes: int = 0
     response_bytes: int = 0
+    web_searches: int = 0  # made by the provider, billed by the search
+    region: str = ""  # where it was served, if that is billed differently: Anthropic's `inference_geo`
+    price_estimated: bool = False  # `cost_usd` is at the rate of an earlier model of the same family
     error: str = ""  # short code of what went wrong: "overloaded_error", "token_expired", …

@@ -186,6 +186,8 @@ class UsageTotals:
     estimated_requests: int = 0
     unpriced_requests: int = 0  # requests with tokens whose model has no known price
     failed_requests: int = 0
+    price_estimated_requests: int = 0  # whose cost is at the rate of an earlier model of the same family
+    web_searches: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,74 @@ def test_a_client_that_goes_away_ends_the_providers_request(tmp_path: Path) -> N
     play(tmp_path, serve, test)
 
 
+COMPLETED = (
+    b'event: response.completed\ndata: {"type":"response.completed","response":{"id":"resp_1","model":"gpt-5.4",'
+    b'"usage":{"input_tokens":5,"output_tokens":2}}}\n\n'
+)
+FAILED = b'event: response.failed\ndata: {"type":"response.failed","response":{"error":{"code":"server_error"}}}\n\n'
+CHAT = (
+    b'data: {"model":"gpt-5.4","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n'
+    b'data: {"model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\n'
+)
+MESSAGE = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-a",'
+    b'"usage":{"input_tokens":5,"output_tokens":1}}}\n\n'
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},'
+    b'"usage":{"output_tokens":2}}\n\n'
+)
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+RESPONSES, CHATS, MESSAGES = "/openai/v1/responses", "/openai/v1/chat/completions", "/anthropic/v1/messages"
+CLOSED = Outcome.CLIENT_CLOSED
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "outcome"),
+    [
+        (RESPONSES, CREATED + COMPLETED, Outcome.OK),
+        (RESPONSES, CREATED + FAILED, Outcome.PROVIDER_ERROR),
+        (RESPONSES, CREATED + COMPLETED[:-1], CLOSED),
+        (CHATS, CHAT + b"data: [DONE]\n\n", Outcome.OK),
+        (CHATS, CHAT, CLOSED),
+        (MESSAGES, MESSAGE + STOP, Outcome.OK),
+        (MESSAGES, MESSAGE, CLOSED),
+        (
+            MESSAGES,
+            MESSAGE[: MESSAGE.index(b"event: message_delta")] + b"event: error\ndata: "
+            b'{"type":"error","error":{"type":"overloaded_error"}}\n\n',
+            Outcome.PROVIDER_ERROR,
+        ),
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_answer_whose_last_event_was_sent_is_complete_when_the_client_closes(
+    tmp_path: Path, path: str, answer: bytes, outcome: Outcome, *, compressed: bool
+) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        coding = b"Content-Encoding: gzip\r\nTransfer-Encoding" if compressed else b"Transfer-Encoding"
+        sent = gzip.compress(answer) if compressed else answer
+        writer.write(STREAM.replace(b"Transfer-Encoding", coding) + chunk(sent))  # its end is still to come
+        await reader.read(1)
+        writer.close()
+
+    async def test(running: Bench) -> None:
+        reader, writer = await running.connect()
+        body = b'{"model":"a","stream":true,"stream_options":{"include_usage":true}}'
+        writer.write(request(body, path=path))
+        await reader.readuntil(gzip.compress(answer)[10:] if compressed else answer)
+        writer.close()
+        assert (await running.event()).outcome is outcome
+        assert not running.gateway.exchanges
+
+    async def whole() -> None:
+        async with provider(serve) as port:
+            keys = f'base_url="http://127.0.0.1:{port}"\nkeys=["one"]\n'
+            async with bench(tmp_path, f"[providers.openai]\n{keys}[providers.anthropic]\n{keys}") as running:
+                await test(running)
+
+    run(whole())
+
+
 def test_a_client_that_goes_before_the_answer_is_written_down_too(tmp_path: Path) -> None:
     asked, left = asyncio.Event(), asyncio.Event()
 

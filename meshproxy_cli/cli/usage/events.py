@@ -155,7 +155,11 @@ def _show_json(event: UsageEvent) -> None:
 def _show_text(event: UsageEvent) -> None:
     tokens = event.tokens
     outcome = "" if event.outcome is Outcome.OK else f"  {event.outcome}{f' ({event.error})' if event.error else ''}"
-    cost = "no price" if event.cost_usd is None else f"${event.cost_usd.normalize():f}"
+    cost = (
+        "no price"
+        if event.cost_usd is None
+        else f"{'≈' if event.price_estimated else ''}${event.cost_usd.normalize():f}"
+    )
     if event.cost_usd is None and not (tokens.input_tokens or tokens.output_tokens):
         cost = "-"
     output.text(

@@ -70,7 +70,7 @@ def cost_text(totals: UsageTotals, places: int | None = None) -> str:
     """Return dollars, exactly; `≥` where requests without a known price are in the group, words where all are."""
     if totals.cost_usd is None:
         return "no price" if totals.unpriced_requests else "-"
-    mark = "≥" if totals.unpriced_requests else ""
+    mark = "≥" if totals.unpriced_requests else "≈" if totals.price_estimated_requests else ""
     return f"{mark}${totals.cost_usd:,.{_places(totals.cost_usd) if places is None else places}f}"
 
 

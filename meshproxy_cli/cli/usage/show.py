@@ -100,6 +100,11 @@ def _print_table(report: UsageReport, query: UsageQuery, near: str) -> None:
             f"{render.count(totals.unpriced_requests, 'request')} of models without a known price: counted above, "
             "but not in the cost (`--by model` shows which)"
         )
+    if totals.price_estimated_requests:
+        output.note(
+            f"{render.count(totals.price_estimated_requests, 'request')} of models that the price list does not know "
+            "yet: priced as the newest model of the same family (≈)"
+        )
     if totals.estimated_requests:
         output.note(f"{render.count(totals.estimated_requests, 'request')} broke off: tokens are estimated there")
 

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from meshproxy_cli.proxy.core.caller import Caller
     from meshproxy_cli.proxy.usage.reading import Reading
 
+PROVIDER_PRICE = "provider"
+"""The price snapshot of a cost that the provider itself told."""
 NO_TOKENS = TokenCounts()
 _ENCODER = msgspec.json.Encoder()
 
@@ -76,11 +79,15 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     audio_seconds: float = 0.0
     estimated: bool = False
     metered: bool = True
+    cost_usd: Decimal | None = None
+    price_snapshot: str = ""
     ttfb_ms: float | None = None
     duration_ms: float = 0.0
     request_bytes: int = 0
     response_bytes: int = 0
     error: str = ""
+    web_searches: int = 0
+    region: str = ""
 
     def __post_init__(self) -> None:
         self.model_requested = storable(self.model_requested)
@@ -95,6 +102,10 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         self.estimated = reading.estimated
         self.metered = reading.metered
         self.audio_seconds = reading.audio_seconds
+        self.web_searches = reading.web_searches
+        self.region = storable(reading.region)
+        if reading.cost_usd is not None and reading.metered:
+            self.cost_usd, self.price_snapshot = reading.cost_usd, PROVIDER_PRICE
         self.error = self.error or storable(reading.error)
 
     def event(self, subject: Subject) -> UsageEvent:
@@ -111,6 +122,11 @@ def with_shares(entry: Entry, reading: "Reading") -> Sequence[Entry]:
         part = copy.copy(entry)
         part.event_id = new_event_id()
         part.model_served, part.tokens, part.audio_seconds = storable(share.model), share.tokens, 0.0
+        part.web_searches = share.web_searches
+        part.region = entry.region if share.region is None else share.region
+        part.service_tier = entry.service_tier if share.service_tier is None else share.service_tier
+        if part.cost_usd is not None:
+            part.cost_usd = Decimal(0)  # the first entry has what the whole answer costs
         entries.append(part)
     for part, event_id in zip(entries, reading.event_ids, strict=False):
         part.event_id = event_id

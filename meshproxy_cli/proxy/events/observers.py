@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Protocol, overload
 
 from meshproxy_cli.proxy.metrics.families import Metric, MetricKind, Sample
+from meshproxy_cli.proxy.usage.pricefile import OTHER_TIERS, STANDARD_TIERS
 from meshproxy_cli.store.engine.eventrows import PLACES, EventRow, from_picodollars, to_event
 from meshproxy_cli.store.events import UsageEvent
 
@@ -25,6 +26,8 @@ _OTHER = "other"
 _DURATION_BUCKETS_MS = tuple(limit * 1000 for limit in DURATION_BUCKETS_S)
 _KINDS = ("input", "cached_input", "cache_write", "cache_write", "output", "reasoning")
 _group = itemgetter(PLACES["provider"], PLACES["model"], PLACES["outcome"])
+_KNOWN_TIERS = STANDARD_TIERS | OTHER_TIERS
+_tier = itemgetter(PLACES["service_tier"])
 _cost, _duration = itemgetter(PLACES["cost"]), itemgetter(PLACES["duration_ms"])
 _TOKENS = tuple(
     itemgetter(PLACES[name])
@@ -109,6 +112,7 @@ class UsageCounters:
     def __init__(self) -> None:
         self._models: dict[Labels, _ModelTotals] = {}
         self._outcomes: Counter[Labels] = Counter()
+        self._unknown_tiers: Counter[Labels] = Counter()
         self._durations = [0] * (len(_DURATION_BUCKETS_MS) + 1)
         self._milliseconds = 0.0
 
@@ -119,6 +123,8 @@ class UsageCounters:
             groups.setdefault(_group(row), []).append(row)
         for (provider, model, outcome), rows in groups.items():
             self._outcomes[provider, outcome] += len(rows)
+            if unknown := sum(tier not in _KNOWN_TIERS for tier in map(_tier, rows)):
+                self._unknown_tiers[(provider,)] += unknown
             self._count(self._models.get((provider, model)) or self._totals(provider, model), rows)
 
     def families(self) -> tuple[Metric, ...]:
@@ -145,6 +151,12 @@ class UsageCounters:
                 "Requests with tokens whose model has no known price.",
                 ("provider", "model"),
                 {model: one.unpriced for model, one in models.items() if one.unpriced},
+            ),
+            _family(
+                "unknown_service_tier_requests_total",
+                "Requests served at a tier that is not known, priced as standard.",
+                ("provider",),
+                self._unknown_tiers,
             ),
             histogram(
                 "request_duration_seconds",

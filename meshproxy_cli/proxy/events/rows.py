@@ -6,6 +6,7 @@ the decoder gives. All others go the long way, by `UsageEvent` and `PriceBook.pr
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
@@ -56,13 +57,15 @@ class PlainEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     audio_seconds: float = 0.0
     estimated: bool = False
     metered: bool = True
-    cost_usd: None = None
-    price_snapshot: Literal[""] = ""
+    cost_usd: Decimal | None = None
+    price_snapshot: str = ""
     ttfb_ms: float | None = None
     duration_ms: float = 0.0
     request_bytes: Number = 0
     response_bytes: Number = 0
     error: str = ""
+    web_searches: Number = 0
+    region: str = ""
     project_id: str
     room: str
     session: str
@@ -114,7 +117,8 @@ class RowMaker:
         model = event.model_served or event.model_requested
         cost: int | None = None
         snapshot = ""
-        if event.audio_seconds:
+        estimated = False
+        if event.audio_seconds or event.web_searches or event.region or event.cost_usd is not None:
             return self._long_way(event)
         if event.metered:
             if read or wrote or cached or short or long or reasoned:
@@ -123,7 +127,7 @@ class RowMaker:
                     return self._long_way(event)
                 cost = tariff.cost(read, cached, short, long, wrote, reasoned)
                 if cost is not None:
-                    cost, snapshot = min(cost, MAX_COST), tariff.snapshot
+                    cost, snapshot, estimated = min(cost, MAX_COST), tariff.snapshot, tariff.estimated
             else:
                 cost = 0
         return (
@@ -169,6 +173,9 @@ class RowMaker:
             event.request_bytes,
             event.response_bytes,
             event.error,
+            0,
+            "",
+            estimated,
         )
 
     def _long_way(self, event: PlainEvent) -> EventRow:

@@ -212,6 +212,8 @@ class Authoriser:
     def _json(self, caller: Caller, route: ProviderRoute, room: Room | None, body: bytes) -> Ask:
         document = self._read(body)
         named = document.text("model")
+        if document.has("stream") and not (document.is_true("stream") or document.is_false("stream")):
+            raise DocumentError("'stream' must be true or false")  # some providers take 1 or "true" for true
         if route.endpoint.path.startswith(_REALTIME):
             plain = body if room is None else with_real_models(body, room.aliases)
             ask = self._session(caller, room, self._read(plain))

@@ -474,7 +474,10 @@ class Exchange:
         connection = relay.take_connection()
         if connection is None:
             return
-        if self._gateway.may_drain:
+        if relay.sent_last_event:  # Codex closes as soon as it has read `response.completed`
+            connection.drop()
+            self._record_relayed(Outcome.OK, "")
+        elif self._gateway.may_drain:
             DetachedResponse(self._gateway, connection, relay.watch, self._record_abandoned).start()
         else:
             connection.drop()

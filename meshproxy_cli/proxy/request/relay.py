@@ -171,6 +171,13 @@ class Relay:
         self.received += len(raw)
         self._write(raw)
 
+    @property
+    def sent_last_event(self) -> bool:
+        """Whether a stream's last event went out, to a client that kept up: it missed nothing if it closes then."""
+        if self._unread:
+            self._read_up()
+        return self._meter is not None and self._meter.ended and not self._paused
+
     def watch(self, pieces: Sequence[bytes]) -> None:
         """Look for usage in bytes of the body that go no further."""
         self._unread += pieces

@@ -20,7 +20,17 @@ from meshproxy_cli.proxy.usage.dialect import (
     unfinished,
 )
 from meshproxy_cli.proxy.usage.iterations import split_by_model
-from meshproxy_cli.proxy.usage.numbers import Json, Tokens, are_names, name_of, section, typed
+from meshproxy_cli.proxy.usage.numbers import (
+    Json,
+    Tokens,
+    are_names,
+    count_of,
+    name_of,
+    region_of,
+    reported_cost,
+    section,
+    typed,
+)
 from meshproxy_cli.proxy.usage.reading import AnswerItem, Reading
 from meshproxy_cli.store.events import TokenCounts
 
@@ -41,6 +51,10 @@ class AnthropicDialect:
         self._found = Findings()
         self._asked = ""  # the model that began the answer; a fallback may end it
 
+    @property
+    def ended(self) -> bool:
+        return self._found.ended or bool(self._found.error)
+
     def read_event(self, data: bytes) -> None:
         self._take_event(parse(data))
 
@@ -51,14 +65,16 @@ class AnthropicDialect:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         usage = message.usage
+        region = region_of({"inference_geo": usage.inference_geo})
         tier = "fast" if usage.speed == "fast" else usage.service_tier or ""
-        if usage.output_tokens is None or not are_names(message.model, tier):
+        if usage.output_tokens is None or not are_names(message.model, tier, region):
             return None
         return Reading(
             tokens=_counts(usage),
             model=message.model,
             service_tier=tier,
             answer_id=message.id if are_names(message.id) else "",
+            region=region,
             complete=True,
         )
 
@@ -89,7 +105,7 @@ class AnthropicDialect:
                     found.model = name_of(section(block, "to"), "model") or found.model
             case "message_delta":
                 usage = section(event, "usage")
-                self._take_usage(usage)
+                self._take_usage(usage if tokens_of(usage).input_tokens else _without_input(usage))
                 self._take_ids(section(event, "delta"))
                 if "output_tokens" in usage and section(event, "delta").get("stop_reason"):
                     found.terminal = True
@@ -132,11 +148,13 @@ class AnthropicDialect:
             "items": tuple(found.items.values()),
             "error": found.error,
             "output_bytes_estimate": text_bytes,
+            "web_searches": searches_of(found.usage),
+            "region": region_of(found.usage),
         }
         if not found.terminal:
             return Reading(**unfinished(found, tokens_of(found.usage), text_bytes), **common)
         tokens, shares = split_by_model(found.usage, tokens_of, asked=self._asked or found.model, answered=found.model)
-        return Reading(tokens=tokens, complete=True, shares=shares, **common)
+        return Reading(tokens=tokens, complete=True, shares=shares, cost_usd=reported_cost(found.usage), **common)
 
 
 class _Written(msgspec.Struct, gc=False):
@@ -160,7 +178,11 @@ class _Usage(msgspec.Struct, gc=False):
 class _UsualUsage(_Usage, gc=False):
     service_tier: str | None = None
     speed: str | None = None
+    inference_geo: str | None = None
     iterations: None = None
+    server_tool_use: None = None
+    cost: None = None
+    cost_in_usd_ticks: None = None
 
 
 class _UsualMessage(msgspec.Struct, gc=False):
@@ -185,7 +207,11 @@ def _counts(said: _Usage) -> TokenCounts:
     written = said.cache_creation_input_tokens
     if written is None:
         written = written_1h + (split.ephemeral_5m_input_tokens or 0)
-    # A later total may be smaller than the split that came before it; the total is what counts.
+    split_total = written_1h + (split.ephemeral_5m_input_tokens or 0)
+    if written > split_total > 0:
+        # A later total may be larger than the split that came before it: the rest is of the same kinds.
+        written_1h = written * written_1h // split_total
+    # It may be smaller too; the total is what counts.
     written_1h = min(written_1h, written)
     read = said.cache_read_input_tokens or 0
     details = said.output_tokens_details
@@ -200,6 +226,21 @@ def _counts(said: _Usage) -> TokenCounts:
 
 
 _NO_SPLIT = _Written()
+
+
+def _without_input(usage: Json) -> Json:
+    """Leave out the input side, which a last delta may repeat as zeros: the start's numbers stay."""
+    return {name: value for name, value in usage.items() if name not in _INPUT}
+
+
+_INPUT = frozenset({
+    "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation",
+})  # fmt: skip
+
+
+def searches_of(usage: Json) -> int:
+    """Return how many web searches the provider made, which it bills by the search."""
+    return count_of(section(usage, "server_tool_use"), "web_search_requests")
 
 
 def tier_of(usage: Json) -> str:

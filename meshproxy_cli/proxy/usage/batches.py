@@ -6,11 +6,12 @@ the results themselves: the store leaves out what it has.
 
 import hashlib
 import uuid
+from collections import Counter
 
-from meshproxy_cli.proxy.usage.anthropic import tokens_of
+from meshproxy_cli.proxy.usage.anthropic import searches_of, tokens_of
 from meshproxy_cli.proxy.usage.bounded_buffer import Held
 from meshproxy_cli.proxy.usage.dialect import parse
-from meshproxy_cli.proxy.usage.numbers import name_of, section, summed
+from meshproxy_cli.proxy.usage.numbers import name_of, region_of, section, summed
 from meshproxy_cli.proxy.usage.reading import ModelShare, Reading
 from meshproxy_cli.store.events import TokenCounts
 
@@ -20,9 +21,12 @@ _MOST_MODELS = 100
 class BatchMeter:
     """Adds up the results of a batch, by model."""
 
+    ended = False
+
     def __init__(self) -> None:
         self._held = Held()
-        self._tokens: dict[str, TokenCounts] = {}
+        self._tokens: dict[tuple[str, str], TokenCounts] = {}  # by model and region
+        self._searches: Counter[tuple[str, str]] = Counter()
         self._first_message = ""
         self._unreadable = False
 
@@ -42,16 +46,21 @@ class BatchMeter:
         self._read(bytes(self._held.buffer))
         if self._unreadable:
             return Reading(metered=False)
-        shares = [ModelShare(model=model, tokens=tokens) for model, tokens in sorted(self._tokens.items())]
+        shares = [
+            ModelShare(model=model, tokens=tokens, web_searches=self._searches[model, region], region=region)
+            for (model, region), tokens in sorted(self._tokens.items())
+        ]
         if not shares:
             return Reading(tokens=TokenCounts(), complete=True, service_tier="batch")
         return Reading(
             tokens=shares[0].tokens,
             model=shares[0].model,
+            web_searches=shares[0].web_searches,
+            region=shares[0].region or "",
             service_tier="batch",
             complete=True,
             shares=tuple(shares[1:]),
-            event_ids=tuple(self._event_id(share.model) for share in shares),
+            event_ids=tuple(self._event_id(share) for share in shares),
         )
 
     def _read(self, line: bytes) -> None:
@@ -63,12 +72,15 @@ class BatchMeter:
         if not message:
             return
         self._first_message = self._first_message or name_of(message, "id")
-        model = name_of(message, "model")
-        if model in self._tokens or len(self._tokens) < _MOST_MODELS:
-            self._tokens[model] = summed(self._tokens.get(model, TokenCounts()), tokens_of(section(message, "usage")))
+        usage = section(message, "usage")
+        key = name_of(message, "model"), region_of(usage)
+        if key in self._tokens or len(self._tokens) < _MOST_MODELS:
+            self._tokens[key] = summed(self._tokens.get(key, TokenCounts()), tokens_of(usage))
+            self._searches[key] += searches_of(usage)
         else:
             self._unreadable = True
 
-    def _event_id(self, model: str) -> str:
-        digest = hashlib.sha256(f"{self._first_message}\n{model}".encode()).digest()
+    def _event_id(self, share: ModelShare) -> str:
+        parts = (self._first_message, share.model, share.region)
+        digest = hashlib.sha256("\n".join(filter(None, parts)).encode(errors="replace")).digest()
         return str(uuid.UUID(bytes=digest[:16], version=5))

@@ -10,6 +10,7 @@ import zstandard
 from meshproxy_cli.proxy.usage.reading import Meter, Reading
 
 _PIECE = 64 * 1024
+"""Bytes of input at a time: what a decoder has not consumed is copied for each piece of output."""
 _ZSTD_PIECE = 256
 """Bytes of zstd input at a time: it has no limit on output, and four bytes can stand for 128 KiB."""
 _MOST_DECODED = 1 << 28
@@ -32,6 +33,10 @@ class DecodingMeter:
         self._decoders = _decoders(content_encoding)
         self._broken = self._decoders is None
 
+    @property
+    def ended(self) -> bool:
+        return self._meter.ended
+
     def feed(self, data: bytes) -> None:
         if self._broken:
             return
@@ -39,12 +44,13 @@ class DecodingMeter:
         self._room += room - min(_MOST_DECODED, _FREE_DECODED + self._came * _MAX_RATIO)
         self._came += len(data)
         try:
-            for piece in _through(self._decoders or [], data):
-                self._room -= len(piece)
-                if self._room < 0:
-                    self._broken = True
-                    return
-                self._meter.feed(piece)
+            for start in range(0, len(data), _INPUT_PIECE):
+                for piece in _through(self._decoders or [], data[start : start + _INPUT_PIECE]):
+                    self._room -= len(piece)
+                    if self._room < 0:
+                        self._broken = True
+                        return
+                    self._meter.feed(piece)
         except (zlib.error, brotli.error, zstandard.ZstdError, ValueError, MemoryError):
             self._broken = True
 
@@ -94,14 +100,18 @@ def _zlib_decoder(window: int) -> Decoder:
     members = itertools.count(1)
 
     def decode(data: bytes) -> Iterator[bytes]:
+        full = False
         for start in range(0, len(data), _INPUT_PIECE):
             piece = data[start : start + _INPUT_PIECE]
-            while piece:
+            while piece or full:
                 if state[0].eof:  # gzip allows several members, one after the other
                     if next(members) > _MAX_MEMBERS:
                         raise ValueError("too many members")
                     state[0] = zlib.decompressobj(window)
-                yield state[0].decompress(piece, _PIECE)
+                out = state[0].decompress(piece, _PIECE)
+                yield out
+                # A full piece may leave output inside the decoder although it has consumed all input.
+                full = len(out) == _PIECE and not state[0].eof
                 piece = state[0].unconsumed_tail or state[0].unused_data
 
     return decode
@@ -111,9 +121,13 @@ def _brotli() -> Decoder:
     state = brotli.Decompressor()
 
     def decode(data: bytes) -> Iterator[bytes]:
-        yield state.process(data, output_buffer_limit=_PIECE)
-        while not state.can_accept_more_data():
-            yield state.process(b"", output_buffer_limit=_PIECE)
+        piece = state.process(data, output_buffer_limit=_PIECE)
+        yield piece
+        # Output may be left inside the decoder although it has consumed all input: only an empty piece says that it is
+        # not so.
+        while not state.is_finished() and (piece or not state.can_accept_more_data()):
+            piece = state.process(b"", output_buffer_limit=_PIECE)
+            yield piece
 
     return decode
 

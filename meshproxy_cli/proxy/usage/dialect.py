@@ -35,6 +35,9 @@ class _Outline(msgspec.Struct, gc=False):
     model: msgspec.Raw = _NOTHING
     service_tier: msgspec.Raw = _NOTHING
     usage: msgspec.Raw = _NOTHING
+    x_groq: msgspec.Raw = _NOTHING
+    tool_usage: msgspec.Raw = _NOTHING
+    tools: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
     output: msgspec.Raw = _NOTHING
     container: msgspec.Raw = _NOTHING
@@ -71,6 +74,10 @@ class Dialect(Protocol):
     markers: re.Pattern[bytes]
     """Found in the data of every event that has to be read as JSON."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the event that ends a stream was read: its last one, or an error."""
+
     @staticmethod
     def usual(data: bytes) -> Reading | None:
         """Return what a whole answer says if it is a usual one, quickly; None where it has to be read with care."""
@@ -105,6 +112,8 @@ class Findings:
     terminal: bool = False  # the usage that ends the answer was seen
     ended: bool = False  # the answer came to its regular end, with or without usage
     usage: dict[str, Any] = field(default_factory=dict)
+    tools: Json = field(default_factory=dict)  # what OpenAI's own tools used
+    image_model: str = ""
 
 
 def unfinished(found: Findings, known: TokenCounts, text_bytes: int) -> dict[str, Any]:

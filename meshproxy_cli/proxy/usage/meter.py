@@ -72,6 +72,7 @@ class DocumentMeter:
     """Meters an answer that is one JSON document (or, under a wrong content type, a stream after all)."""
 
     __slots__ = ("_dialect", "_first", "_held")
+    ended = False
 
     def __init__(self, dialect: type[Dialect]) -> None:
         self._dialect = dialect
@@ -113,6 +114,8 @@ class DocumentMeter:
 class ErrorMeter:
     """Reads the code out of an error answer; such an answer uses nothing."""
 
+    ended = False
+
     def __init__(self, status: int) -> None:
         self._status = status
         self._held = Held(_ERROR_LIMIT)
@@ -129,6 +132,8 @@ class ErrorMeter:
 
 class FreeMeter:
     """Stands by for endpoints that cost nothing."""
+
+    ended = False
 
     def feed(self, data: bytes) -> None:
         """Pass over it."""

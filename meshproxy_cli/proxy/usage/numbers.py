@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -13,6 +14,9 @@ Json = Mapping[str, Any]
 _EMPTY: Json = {}
 _MOST_TOKENS = 10**12
 _LONGEST_NAME = 200
+_MOST_DOLLARS = 10_000
+_TICKS_A_DOLLAR = 10**10
+_ANYWHERE = frozenset({"", "global", "not_available"})
 _Form = TypeVar("_Form", bound=msgspec.Struct)
 
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=_MOST_TOKENS)] | None
@@ -74,6 +78,37 @@ def storable(name: str) -> str:
         return name
     text = name[:_LONGEST_NAME].encode(errors="replace").decode()  # without halves of surrogate pairs
     return "".join(character for character in text if character.isprintable())
+
+
+def count_of(data: Json, key: str) -> int:
+    """Return that member if it is a sensible number, else 0."""
+    value = _sensible({key: data.get(key)}).get(key, 0)
+    return value if isinstance(value, int) else 0
+
+
+def region_of(usage: Json) -> str:
+    """Return where the model ran, "" if that makes no difference to the price."""
+    region = name_of(usage, "inference_geo")
+    return "" if region in _ANYWHERE else region
+
+
+def reported_cost(usage: Json) -> Decimal | None:
+    """Return what the provider itself says that the answer costs: OpenRouter, xAI and Perplexity do."""
+    ticks = usage.get("cost_in_usd_ticks")
+    if (dollars := _dollars(ticks, _TICKS_A_DOLLAR)) is not None:
+        return dollars
+    cost = usage.get("cost")
+    dollars = _dollars(cost.get("total_cost") if isinstance(cost, dict) else cost)
+    if dollars is not None and usage.get("is_byok") is True:  # then `cost` is OpenRouter's fee alone
+        upstream = _dollars(section(usage, "cost_details").get("upstream_inference_cost"))
+        return None if upstream is None else dollars + upstream
+    return dollars
+
+
+def _dollars(value: object, parts: int = 1) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_DOLLARS * parts:
+        return None
+    return Decimal(repr(value)) / parts
 
 
 def summed(one: TokenCounts, other: TokenCounts) -> TokenCounts:

@@ -22,10 +22,20 @@ from meshproxy_cli.proxy.usage.dialect import (
     unfinished,
 )
 from meshproxy_cli.proxy.usage.items import OutputItem, note_item, note_output, output_items, read_item
-from meshproxy_cli.proxy.usage.numbers import Json, Tokens, are_names, name_of, section, typed
-from meshproxy_cli.proxy.usage.reading import Reading
+from meshproxy_cli.proxy.usage.numbers import (
+    Json,
+    Tokens,
+    are_names,
+    count_of,
+    name_of,
+    reported_cost,
+    section,
+    typed,
+)
+from meshproxy_cli.proxy.usage.reading import ModelShare, Reading
 from meshproxy_cli.store.events import TokenCounts
 
+_IMAGE_MODEL = "gpt-image-2"
 _ENDS = frozenset(
     {
         "response.completed",
@@ -54,6 +64,10 @@ class OpenAIDialect:
 
     def __init__(self) -> None:
         self._found = Findings()
+
+    @property
+    def ended(self) -> bool:
+        return self._found.ended or bool(self._found.error)
 
     def read_event(self, data: bytes) -> None:
         self._take_event(parse(data))
@@ -106,9 +120,13 @@ class OpenAIDialect:
         found.answer_id = name_of(answer, "id") or found.answer_id
         found.error = error_code(answer) or found.error
         note_output(found.items, answer.get("output"))
-        if usage := section(answer, "usage"):
+        # Groq has the usage of a stream in a member of its own.
+        if usage := section(answer, "usage") or section(section(answer, "x_groq"), "usage"):
             found.usage = dict(usage)
             found.terminal = True
+        if tools := section(answer, "tool_usage"):
+            found.tools = tools
+            found.image_model = _image_model(answer) or found.image_model
 
     def reading(self, text_bytes: int) -> Reading:
         found = self._found
@@ -119,12 +137,26 @@ class OpenAIDialect:
             "items": tuple(found.items.values()),
             "error": found.error,
             "output_bytes_estimate": text_bytes,
+            "web_searches": count_of(section(found.tools, "web_search"), "num_requests"),
+            "shares": self._shares(),
         }
         if found.terminal:
             return Reading(
-                tokens=self.tokens(found.usage), complete=True, audio_seconds=seconds_of(found.usage), **common
+                tokens=self.tokens(found.usage),
+                complete=True,
+                audio_seconds=seconds_of(found.usage),
+                cost_usd=reported_cost(found.usage),
+                **common,
             )
         return Reading(**unfinished(found, self.tokens(found.usage), text_bytes), **common)
+
+    def _shares(self) -> tuple[ModelShare, ...]:
+        """Return what an image model did for the answer, at its own rates."""
+        found = self._found
+        counts = ImageDialect.tokens(section(found.tools, "image_gen"))
+        if not (counts.input_tokens or counts.output_tokens):
+            return ()
+        return (ModelShare(model=found.image_model or _IMAGE_MODEL, tokens=counts, service_tier=""),)
 
     @staticmethod
     def tokens(usage: Json) -> TokenCounts:
@@ -213,16 +245,26 @@ class _Usage(msgspec.Struct, gc=False):
     output_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
     output_token_details: _Details | None = None
+    total_tokens: Tokens = None
+    prompt_cache_hit_tokens: Tokens = None  # DeepSeek
+    cached_tokens: Tokens = None  # Moonshot, Together
+    num_cached_tokens: Tokens = None
     seconds: float | None = None
 
 
+class _UsualUsage(_Usage, gc=False):
+    cost: None = None
+    cost_in_usd_ticks: None = None
+
+
 class _UsualAnswer(msgspec.Struct, gc=False):
-    usage: _Usage
+    usage: _UsualUsage
     id: str = ""
     model: str = ""
     service_tier: str | None = None
     error: None = None
     output: list[OutputItem | str | int | float | None] = msgspec.field(default_factory=list)
+    tool_usage: None = None
 
 
 _USUAL = msgspec.json.Decoder(_UsualAnswer)
@@ -239,12 +281,25 @@ def _counts(said: _Usage) -> TokenCounts:
     read = said.input_tokens_details or said.prompt_tokens_details or said.input_token_details or _NO_DETAILS
     written = said.output_tokens_details or said.completion_tokens_details or said.output_token_details or _NO_DETAILS
     cached = read.cached_tokens_details or _NOT_CACHED
+    inward = _first(said.input_tokens, said.prompt_tokens)
+    outward, reasoned = _first(said.output_tokens, said.completion_tokens), written.reasoning_tokens or 0
+    if outward or reasoned:
+        # xAI leaves reasoning out of what it calls the completion, and Gemini tells it in the total alone.
+        more = (said.total_tokens or 0) - inward - outward
+        if more > 0:
+            outward, reasoned = outward + more, reasoned or more
+        elif reasoned > outward:  # a part is never larger than the whole: here it comes on top
+            outward += reasoned
     return TokenCounts(
-        input_tokens=_first(said.input_tokens, said.prompt_tokens),
-        cached_input_tokens=read.cached_tokens or 0,
+        input_tokens=inward,
+        cached_input_tokens=read.cached_tokens
+        or said.prompt_cache_hit_tokens
+        or said.cached_tokens
+        or said.num_cached_tokens
+        or 0,
         cache_write_5m_tokens=read.cache_write_tokens or 0,
-        output_tokens=_first(said.output_tokens, said.completion_tokens),
-        reasoning_tokens=written.reasoning_tokens or 0,
+        output_tokens=outward,
+        reasoning_tokens=reasoned,
         input_audio_tokens=read.audio_tokens or 0,
         output_audio_tokens=written.audio_tokens or 0,
         input_image_tokens=read.image_tokens or 0,
@@ -258,6 +313,12 @@ def _first(one: int | None, other: int | None) -> int:
     return (other or 0) if one is None else one
 
 
+def _image_model(answer: Json) -> str:
+    """Return the model that a Responses answer's image tool was asked to use, "" if the provider chose it."""
+    tools = [tool for tool in _list(answer, "tools") if isinstance(tool, dict)]
+    return next((name_of(tool, "model") for tool in tools if tool.get("type") == "image_generation"), "")
+
+
 def _list(data: Json, name: str) -> list[Any]:
     value = data.get(name)
     return value if isinstance(value, list) else []
@@ -266,4 +327,6 @@ def _list(data: Json, name: str) -> list[Any]:
 def seconds_of(usage: Json) -> float:
     """Return the length of audio read, where that is what is billed."""
     seconds = usage.get("seconds")
+    if isinstance(seconds, bool):
+        return 0.0
     return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 10**7 else 0.0

@@ -8,6 +8,12 @@
     cache_read_mtok = 0.25
     output_mtok = { base = 15, tiers = [{ start = 200000, price = 22.5 }] }   # dearer above 200,000 tokens of input
 
+    [[multiplier]]
+    region = "us"                # Anthropic's `inference_geo`, or the region in the host of an OpenAI base URL
+    model = "claude-*"           # optional
+    provider = "anthropic"       # optional
+    factor = 1.1
+
 Price keys are those of genai-prices (`input_mtok`, `cache_write_1h_mtok`, `input_audio_mtok`, `audio_hours`, …), so
 entries of its lists can be copied. The first entry that fits counts.
 """
@@ -24,8 +30,12 @@ from meshproxy_cli.errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice
 
+_LARGEST_FACTOR = 100
 STANDARD_TIERS = frozenset({"", "default", "standard", "auto"})
 """What providers call the tier at list price."""
+
+OTHER_TIERS = frozenset({"flex", "priority", "batch", "fast", "scale", "performance", "provisioned", "reserved"})
+"""Tiers with rates of their own. One that is not among them is priced as standard, and counted in a metric."""
 
 
 class PriceFileError(UsageError):
@@ -47,9 +57,21 @@ class PriceEntry:
             return False
         if not (service_tier == self.service_tier or {service_tier, self.service_tier} <= STANDARD_TIERS):
             return False
-        if self.model.endswith("*"):
-            return model.startswith(self.model[:-1])
-        return model == self.model
+        return _names(self.model, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """One `[[multiplier]]` table: what tokens cost in a region, as a multiple of the price elsewhere."""
+
+    region: str
+    model: str
+    provider: str
+    factor: Decimal
+
+    def fits(self, *, provider: str, model: str, region: str) -> bool:
+        """Whether it is for this answer."""
+        return region == self.region and self.provider in {"", provider} and _names(self.model, model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +80,14 @@ class PriceFile:
 
     snapshot: str
     entries: tuple[PriceEntry, ...]
+    multipliers: tuple[Multiplier, ...] = ()
+
+    def factor(self, *, provider: str, model: str, region: str) -> Decimal | None:
+        """Return what the prices of tokens are multiplied by, None if the file does not say."""
+        for one in self.multipliers:
+            if one.fits(provider=provider, model=model, region=region):
+                return one.factor
+        return None
 
     def find(self, *, provider: str, model: str, service_tier: str) -> "ModelPrice | None":
         """Return the prices for an answer, or None where the file has none."""
@@ -84,19 +114,56 @@ def parse_price_file(data: bytes, name: str = "prices.toml") -> PriceFile:
         document = tomllib.loads(data.decode(), parse_float=Decimal)
     except ValueError as problem:  # UnicodeDecodeError is one as well
         raise PriceFileError(f"{name} is not valid TOML: {problem}") from None
-    problems: list[str] = [f"unknown key {key!r}" for key in document if key != "price"]
+    problems: list[str] = [f"unknown key {key!r}" for key in document if key not in {"price", "multiplier"}]
     entries: list[PriceEntry] = []
-    tables = document.get("price", [])
-    if not isinstance(tables, list):
-        tables = []
-        problems.append("prices are written as [[price]] tables")
-    for number, table in enumerate(tables, 1):
+    multipliers: list[Multiplier] = []
+    for number, table in enumerate(_tables(document, "price", problems), 1):
         entry = _entry(table, problems, f"price {number}")
         if entry is not None:
             entries.append(entry)
+    for number, table in enumerate(_tables(document, "multiplier", problems), 1):
+        multiplier = _multiplier(table, problems, f"multiplier {number}")
+        if multiplier is not None:
+            multipliers.append(multiplier)
     if problems:
         raise PriceFileError(f"{name}: " + "; ".join(problems), hint="See docs/usage.md for the format.")
-    return PriceFile(snapshot=f"{name} {hashlib.sha256(data).hexdigest()[:8]}", entries=tuple(entries))
+    snapshot = f"{name} {hashlib.sha256(data).hexdigest()[:8]}"
+    return PriceFile(snapshot=snapshot, entries=tuple(entries), multipliers=tuple(multipliers))
+
+
+def _names(pattern: str, model: str) -> bool:
+    return model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern
+
+
+def _tables(document: dict[str, Any], name: str, problems: list[str]) -> list[Any]:
+    tables = document.get(name, [])
+    if isinstance(tables, list):
+        return tables
+    problems.append(f"{name}s are written as [[{name}]] tables")
+    return []
+
+
+def _multiplier(table: Any, problems: list[str], where: str) -> Multiplier | None:  # noqa: ANN401 (any TOML value)
+    if not isinstance(table, dict):
+        problems.append(f"{where} is not a table")
+        return None
+    unknown = table.keys() - {"region", "model", "provider", "factor"}
+    names = {"region": table.get("region", ""), "model": table.get("model", "*"), "provider": table.get("provider", "")}
+    if unknown:
+        problems.append(f"{where}: unknown key {', '.join(sorted(unknown))}")
+        return None
+    if not all(isinstance(value, str) for value in names.values()) or not names["region"] or not names["model"]:
+        problems.append(f"{where}: region, model and provider must be text, and region is required")
+        return None
+    try:
+        factor = _dollars("factor", table.get("factor"))
+    except ValueError as problem:
+        problems.append(f"{where}: {problem}")
+        return None
+    if not 0 < factor <= _LARGEST_FACTOR:
+        problems.append(f"{where}: factor must be more than 0 and at most {_LARGEST_FACTOR}")
+        return None
+    return Multiplier(**names, factor=factor)
 
 
 def _entry(table: Any, problems: list[str], where: str) -> PriceEntry | None:  # noqa: ANN401 (any TOML value)

@@ -1,20 +1,23 @@
 """Prices: from the price file, else from the list that the genai-prices package carries (never fetched).
 
 An answer without a price has no cost: one of an unknown model, and one at a tier for which no rate is published. The
-library would give the standard price for such a tier; a ledger must not.
+library would give the standard price for such a tier; a ledger must not. A model that the list does not know yet has
+the rates of the newest of its family, and its events say that their cost is estimated.
 """
 
 import dataclasses
 import functools
 import importlib.metadata
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshproxy_cli.proxy.usage.pricefile import STANDARD_TIERS, PriceFile, read_price_file
+from meshproxy_cli.proxy.usage.families import family_of, newest
+from meshproxy_cli.proxy.usage.pricefile import OTHER_TIERS, STANDARD_TIERS, PriceFile, read_price_file
 from meshproxy_cli.proxy.usage.rates import RateCache, is_text
 from meshproxy_cli.proxy.usage.tariff import Tariff, whole_rates
 from meshproxy_cli.store.events import TokenCounts, UsageEvent
@@ -29,6 +32,21 @@ _NOTHING = TokenCounts()
 _ECHO = "echo"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_TARIFFS = 4096
+
+
+_ONE = Decimal(1)
+_REGIONAL = Decimal("1.1")
+_OPENAI_HOST = re.compile(r"https?://([a-z]{2})\.api\.openai\.com(?=[:/]|$)")
+_FIRST_REGIONAL = (5, 4)  # of March 2026; OpenAI's models before it cost the same everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The prices that hold for an answer, and where they are from."""
+
+    prices: "ModelPrice"
+    snapshot: str
+    estimated: bool = False  # they are those of another model of its family
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +76,16 @@ class PriceBook:
 
     def price(self, event: UsageEvent) -> UsageEvent:
         """Return the event with its cost and the price list named; as it came where there is no price. Never raises."""
-        if not event.metered:
+        if not event.metered or event.cost_usd is not None:  # the provider's own price takes precedence
             return event
-        if event.tokens == _NOTHING and not event.audio_seconds:
+        if event.tokens == _NOTHING and not event.audio_seconds and not event.web_searches:
             return dataclasses.replace(event, cost_usd=Decimal(0))
         model = event.model_served or event.model_requested
-        found = self._find(event.provider, model, event.service_tier, event.started_at)
-        if found is None:
+        found = self.find(event.provider, model, event.service_tier, event.started_at, event.region)
+        cost = None if found is None else self._cost(found.prices, event)
+        if found is None or cost is None:
             return event
-        prices, snapshot = found
-        cost = self._cost(prices, event)
-        return event if cost is None else dataclasses.replace(event, cost_usd=cost, price_snapshot=snapshot)
+        return dataclasses.replace(event, cost_usd=cost, price_snapshot=found.snapshot, price_estimated=found.estimated)
 
     def tariff(self, provider: str, model: str, service_tier: str, day: int) -> Tariff | None:
         """Return what text costs on a day (counted from 1970, in UTC); None where only `price` can tell. Never raises.
@@ -83,41 +100,73 @@ class PriceBook:
         return self._tariffs[key]
 
     def _tariff(self, provider: str, model: str, service_tier: str, day: int) -> Tariff | None:
-        found = self._from_file(provider, model, service_tier)
-        if found is None:
-            if not _steady(self._listed(provider, model)):
+        moment = _EPOCH + timedelta(days=day)
+        if self._from_file(provider, model, service_tier) is None:
+            listed = self._listed(provider, model) or self._relative(provider, model, moment)
+            if not _steady(listed):
                 return None
-            found = self._from_list(provider, model, service_tier, _EPOCH + timedelta(days=day))
+        found = self.find(provider, model, service_tier, moment)
         if found is None:
             return Tariff()
-        prices, snapshot = found
+        prices = found.prices
         brackets = self._rates.brackets(prices)
         rates = whole_rates(brackets)
         if rates is None:
             return None
         return Tariff(
-            snapshot,
+            found.snapshot,
             brackets.starts,
             rates,
             input_priced=prices.input_mtok is not None,
             output_priced=prices.output_mtok is not None,
+            estimated=found.estimated,
         )
 
-    def _find(self, provider: str, model: str, service_tier: str, moment: datetime) -> "tuple[ModelPrice, str] | None":
-        return self._from_file(provider, model, service_tier) or self._from_list(provider, model, service_tier, moment)
+    def find(self, provider: str, model: str, service_tier: str, moment: datetime, region: str = "") -> Found | None:
+        """Return the prices for an answer: the price file's, the list's, or those of the model's family."""
+        found = self._from_file(provider, model, service_tier) or self._from_list(provider, model, service_tier, moment)
+        if found is None:
+            return None
+        factor = self._factor(provider, model, region)
+        return found if factor == 1 else dataclasses.replace(found, prices=self._rates.times(found.prices, factor))
 
-    def _from_file(self, provider: str, model: str, service_tier: str) -> "tuple[ModelPrice, str] | None":
+    def _from_file(self, provider: str, model: str, service_tier: str) -> Found | None:
         if self._file is None:
             return None
         prices = self._file.find(provider=provider, model=model, service_tier=service_tier)
-        return None if prices is None else (prices, self._file.snapshot)
+        if prices is None and service_tier not in OTHER_TIERS:
+            prices = self._file.find(provider=provider, model=model, service_tier="")
+        return None if prices is None else Found(prices, self._file.snapshot)
 
-    def _from_list(
-        self, provider: str, model: str, service_tier: str, moment: datetime
-    ) -> "tuple[ModelPrice, str] | None":
-        listed = self._listed(provider, model)
+    def _from_list(self, provider: str, model: str, service_tier: str, moment: datetime) -> Found | None:
+        listed, estimated = self._listed(provider, model), False
+        if listed is None:
+            listed, estimated = self._relative(provider, model, moment), True
         prices = None if listed is None else _rates(*listed, service_tier, moment)
-        return None if prices is None else (prices, snapshot_name())
+        return None if prices is None else Found(prices, snapshot_name(), estimated)
+
+    def _relative(self, provider: str, model: str, moment: datetime) -> "tuple[Provider, ModelInfo] | None":
+        """Return the newest listed model of the family that this one continues."""
+        priced = self._providers.get(provider) or PricedProvider(provider)
+        if not model or _ECHO in {priced.protocol, provider}:
+            return None
+        return _relative(priced.protocol, priced.base_url, model, moment.date())
+
+    def _factor(self, provider: str, model: str, region: str) -> Decimal:
+        """Return what the prices of tokens are multiplied by, for where the answer was made."""
+        priced = self._providers.get(provider) or PricedProvider(provider)
+        host = _OPENAI_HOST.match(priced.base_url)
+        region = region or (host[1] if host else "")
+        if not region:
+            return _ONE
+        if self._file is not None:
+            factor = self._file.factor(provider=provider, model=model, region=region)
+            if factor is not None:
+                return factor
+        if host:
+            words, version = family_of(model)
+            return _REGIONAL if words[:1] == ("gpt",) and version >= _FIRST_REGIONAL else _ONE
+        return _REGIONAL
 
     def _listed(self, provider: str, model: str) -> "tuple[Provider, ModelInfo] | None":
         priced = self._providers.get(provider) or PricedProvider(provider)
@@ -131,16 +180,22 @@ class PriceBook:
         unpriced = (
             (tokens.input_tokens and prices.input_mtok is None)
             or (tokens.output_tokens and prices.output_mtok is None)
+            or (tokens.input_audio_tokens and prices.input_audio_mtok is None)
+            or (tokens.output_audio_tokens and prices.output_audio_mtok is None)
             or (event.audio_seconds and prices.audio_hours is None and prices.input_audio_hours is None)
         )
         if unpriced:
             return None
         plain = is_text(tokens) and not event.audio_seconds
+        searches = _searches(prices, event)
+        if searches is None:
+            return None
         rates = self._rates.rates(prices, tokens.input_tokens) if plain else None
         if rates is not None:
-            return rates.cost(tokens)
+            cost = rates.cost(tokens)
+            return None if cost is None else cost + searches
         try:
-            return prices.calc_price(_usage(event))["total_price"]
+            return prices.calc_price(_usage(event))["total_price"] + searches
         except ValueError:  # numbers that contradict each other, such as more cached tokens than were read
             return None
 
@@ -157,29 +212,56 @@ def snapshot_name() -> str:
     return f"genai-prices {importlib.metadata.version('genai-prices')}"
 
 
+def _searches(prices: "ModelPrice", event: UsageEvent) -> Decimal | None:
+    """Return the cost of web searches; None if there is no rate for them."""
+    rate = prices.web_searches_kcount
+    if not event.web_searches:
+        return Decimal(0)
+    return rate * event.web_searches / 1000 if isinstance(rate, Decimal) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _relative(protocol: str, base_url: str, model: str, day: date) -> "tuple[Provider, ModelInfo] | None":
+    moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    provider = _provider(protocol, base_url)
+    if provider is None:
+        return None
+    found = newest(provider.models, model, moment)
+    return None if found is None else (provider, found)
+
+
 @functools.lru_cache(maxsize=1024)
 def _listed(protocol: str, base_url: str, model: str) -> "tuple[Provider, ModelInfo] | None":
     """Find a model in the list of whoever answers at the base URL, else in that of the protocol's inventor."""
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415 (see _provider)
+
+    provider = _provider(protocol, base_url)
+    if provider is None:
+        return None
+    found = provider.find_model(model, all_providers=get_snapshot().providers)
+    return None if found is None else (provider, found)
+
+
+def _provider(protocol: str, base_url: str) -> "Provider | None":
     # The library is loaded with the first price, in the shipper's thread: it takes a fifth of a second.
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
 
     snapshot = get_snapshot()
+    host = _OPENAI_HOST.match(base_url)
     try:
-        provider = snapshot.find_provider(None, None, base_url or None)
+        return snapshot.find_provider(None, None, "https://api.openai.com" if host else base_url or None)
     except LookupError:
         try:
-            provider = snapshot.find_provider(None, protocol, None)
+            return snapshot.find_provider(None, protocol, None)
         except LookupError:
             return None
-    found = provider.find_model(model, all_providers=snapshot.providers)
-    return None if found is None else (provider, found)
 
 
 def _steady(listed: "tuple[Provider, ModelInfo] | None") -> bool:
     """Whether a model's prices change at midnight only, if ever; some are cheaper at night."""
     if listed is None:
         return True
-    from genai_prices.types import ModelPrice, StartDateConstraint  # noqa: PLC0415 (see _listed)
+    from genai_prices.types import ModelPrice, StartDateConstraint  # noqa: PLC0415 (see _provider)
 
     model = listed[1]
     prices = () if isinstance(model.prices, ModelPrice) else model.prices
@@ -189,7 +271,7 @@ def _steady(listed: "tuple[Provider, ModelInfo] | None") -> bool:
 
 def _rates(provider: "Provider", model: "ModelInfo", tier: str, moment: datetime) -> "ModelPrice | None":
     """Return the model's prices at a tier and time, None where the list has no rates for that tier."""
-    if tier in STANDARD_TIERS:
+    if tier in STANDARD_TIERS or tier not in OTHER_TIERS:
         return model.get_prices(moment)
     context = {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
     if provider.id == "anthropic" and tier == "fast":
@@ -203,7 +285,7 @@ def _rates(provider: "Provider", model: "ModelInfo", tier: str, moment: datetime
 
 
 def _usage(event: UsageEvent) -> "Usage":
-    from genai_prices import Usage  # noqa: PLC0415 (see _listed)
+    from genai_prices import Usage  # noqa: PLC0415 (see _provider)
 
     tokens = event.tokens
     return Usage(

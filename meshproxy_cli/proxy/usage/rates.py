@@ -54,10 +54,22 @@ class RateCache:
     def __init__(self) -> None:
         # A price can't be hashed; the value keeps it alive, so that its id stays its own.
         self._known: OrderedDict[int, tuple[ModelPrice, Brackets]] = OrderedDict()
+        self._multiplied: dict[tuple[int, Decimal], tuple[ModelPrice, ModelPrice]] = {}
 
     def rates(self, prices: "ModelPrice", input_tokens: int) -> Rates | None:
         """Return the rates of text tokens for a request with so much input; None where they are not linear."""
         return self.brackets(prices).at(input_tokens)
+
+    def times(self, prices: "ModelPrice", factor: Decimal) -> "ModelPrice":
+        """Return the prices of tokens multiplied; the same object each time."""
+        if factor == 1:
+            return prices
+        key = (id(prices), factor)
+        if key not in self._multiplied:
+            if len(self._multiplied) >= _MOST_MODELS:
+                self._multiplied.clear()
+            self._multiplied[key] = (prices, _times(prices, factor))
+        return self._multiplied[key][1]
 
     def brackets(self, prices: "ModelPrice") -> "Brackets":
         """Return the rates of text tokens for any input."""
@@ -99,6 +111,19 @@ def _brackets(prices: "ModelPrice") -> Brackets:
     tiered = [value for value in vars(prices).values() if isinstance(value, TieredPrices)]
     starts = tuple(sorted({tier.start for value in tiered for tier in value.tiers}))
     return Brackets(starts, tuple(_ask(_flat(prices, place)) for place in (0, *(start + 1 for start in starts))))
+
+
+def _times(prices: "ModelPrice", factor: Decimal) -> "ModelPrice":
+    from genai_prices.types import ModelPrice, Tier, TieredPrices  # noqa: PLC0415
+
+    def times(value: "Decimal | TieredPrices | None") -> "Decimal | TieredPrices | None":
+        if isinstance(value, TieredPrices):
+            tiers = [Tier(start=tier.start, price=tier.price * factor) for tier in value.tiers]
+            return TieredPrices(base=value.base * factor, tiers=tiers)
+        return None if value is None else value * factor
+
+    values = {name: value for name, value in vars(prices).items() if not name.startswith("_")}
+    return ModelPrice(**{name: times(value) if name.endswith("_mtok") else value for name, value in values.items()})
 
 
 def _flat(prices: "ModelPrice", input_tokens: int) -> "ModelPrice":

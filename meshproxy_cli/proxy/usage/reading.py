@@ -1,6 +1,7 @@
 """What a meter knows about one answer once it is over."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -17,6 +18,9 @@ class ModelShare:
 
     model: str
     tokens: TokenCounts
+    web_searches: int = 0
+    region: str | None = None  # None: as the answer's
+    service_tier: str | None = None  # None: as the answer's
 
 
 class AnswerItem(NamedTuple):
@@ -46,6 +50,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     metered: bool = True
     error: str = ""  # code of an error inside the answer: "overloaded_error", "server_is_overloaded", …
     audio_seconds: float = 0.0
+    web_searches: int = 0
+    region: str = ""  # where it was served, if that is billed differently: Anthropic's `inference_geo`
+    cost_usd: Decimal | None = None  # as the provider itself says, for the whole answer
     output_bytes_estimate: int = 0  # bytes of output text that went through
     shares: tuple[ModelShare, ...] = ()
     event_ids: tuple[str, ...] = ()  # for this reading and its shares, where the same answer may come again
@@ -53,6 +60,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 class Meter(Protocol):
     """Watches one answer."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether a stream's last event has gone by, so that nothing is missing if the client closes now."""
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body, transfer coding removed, content coding still on."""

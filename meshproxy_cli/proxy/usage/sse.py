@@ -29,6 +29,10 @@ class StreamMeter:
         self._first = True
         self._events_left: float = _FREE_EVENTS  # beyond plain ones; a stream of very many small ones is not metered
 
+    @property
+    def ended(self) -> bool:
+        return self._dialect.ended
+
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""
         if not self._held.buffer and data.endswith(_BLANK_LINES):

@@ -24,6 +24,7 @@ class Tariff:
     rates: tuple[WholeRates, ...] = ()
     input_priced: bool = True
     output_priced: bool = True
+    estimated: bool = False
 
     def cost(self, read: int, cached: int, short: int, long: int, wrote: int, reasoned: int) -> int | None:  # noqa: PLR0917 (the numbers of one row, in its order)
         """Return picodollars for the numbers of `TokenCounts`; None without a price, or where they contradict."""

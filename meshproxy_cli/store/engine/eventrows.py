@@ -30,7 +30,7 @@ _PLAIN = tuple(
     entry.name for entry in fields(UsageEvent) if entry.name not in {"started_at", "outcome", "tokens", "cost_usd"}
 )
 _TEXTS = tuple(entry.name for entry in fields(UsageEvent) if entry.name in _PLAIN and entry.type is str)
-_COUNTS = (*_TOKEN_FIELDS, "status", "request_bytes", "response_bytes")
+_COUNTS = (*_TOKEN_FIELDS, "status", "web_searches", "request_bytes", "response_bytes")
 _plain, _texts, _tokens = attrgetter(*_PLAIN), attrgetter(*_TEXTS), attrgetter(*_TOKEN_FIELDS)
 #: Outcomes that count as failed requests: not those that the client itself ended.
 FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.CLIENT_CLOSED}

@@ -11,8 +11,8 @@ from meshproxy_cli.store.engine.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-#: The newest revision in `migrations/versions`; a test holds it against the scripts.
-HEAD = "0004"
+#: The newest revision in `migrations/versions`; a test compares it with the scripts.
+HEAD = "0005"
 # "meshprox" as a number: the advisory lock that every meshproxy takes to migrate.
 _ADVISORY_LOCK = 0x6D65_7368_7072_6F78
 

@@ -36,6 +36,8 @@ _measured = itemgetter(
             "estimated",
             "audio_seconds",
             "outcome",
+            "price_estimated",
+            "web_searches",
         )
     )
 )
@@ -45,7 +47,21 @@ def by_hour(rows: Iterable[EventRow]) -> Sums:
     """Sum up rows of `usage_events` by hour and dimensions, in the order of `schema.MEASURES`."""
     sums: Sums = {}
     for row in rows:
-        began, read, cached, short, long, wrote, reasoned, cost, estimated, audio, outcome = _measured(row)
+        (
+            began,
+            read,
+            cached,
+            short,
+            long,
+            wrote,
+            reasoned,
+            cost,
+            estimated,
+            audio,
+            outcome,
+            price_estimated,
+            searches,
+        ) = _measured(row)
         group = (began - began % HOUR, _dimensions(row))
         total = sums.get(group)
         if total is None:
@@ -65,6 +81,9 @@ def by_hour(rows: Iterable[EventRow]) -> Sums:
             total[8] += 1
         if outcome in _FAILED:
             total[10] += 1
+        if price_estimated:
+            total[11] += 1
+        total[12] += searches
     return sums
 
 

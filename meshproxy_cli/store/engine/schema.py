@@ -18,6 +18,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData()
@@ -163,6 +164,9 @@ usage_events = Table(
     Column("request_bytes", BigInteger, nullable=False),
     Column("response_bytes", BigInteger, nullable=False),
     Column("error", Text, nullable=False),
+    Column("web_searches", BigInteger, nullable=False, server_default="0"),
+    Column("region", Text, nullable=False, server_default=""),
+    Column("price_estimated", Boolean, nullable=False, server_default=false()),
     Index("usage_events_time", "started_at", "event_id"),
     Index("usage_events_session", "session", "event_id"),
     postgresql_partition_by="RANGE (started_at)",
@@ -183,7 +187,11 @@ MEASURES = (
     "estimated_requests",
     "unpriced_requests",
     "failed_requests",
+    "price_estimated_requests",
+    "web_searches",
 )
+#: Measures that newer versions added: an older process, which writes beside a newer one, leaves them out.
+_ADDED_MEASURES = frozenset({"price_estimated_requests", "web_searches"})
 
 
 def _rollup(name: str) -> Table:
@@ -193,13 +201,23 @@ def _rollup(name: str) -> Table:
         Column("bucket", BigInteger, primary_key=True, autoincrement=False),  # the hour's or day's start
         Column("series", LargeBinary, primary_key=True),
         *(Column(dimension, Text, nullable=False) for dimension in DIMENSIONS),
-        *(Column(measure, BigInteger, nullable=False) for measure in MEASURES),
+        *(
+            Column(measure, BigInteger, nullable=False, server_default="0" if measure in _ADDED_MEASURES else None)
+            for measure in MEASURES
+        ),
         sqlite_with_rowid=False,
     )
 
 
 usage_hours = _rollup("usage_hours")
 usage_days = _rollup("usage_days")
+
+# Ids of events that may come again at another time, such as the results of a batch, fetched twice: each counts once.
+counted_once = Table(
+    "counted_once",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+)
 
 # Which room a provider's answer belongs to: `id` and `owner` are hashes (see `proxy/owners.py`).
 answer_owners = Table(

@@ -12,7 +12,7 @@ from meshproxy_cli.store.engine.bulk import Rows
 from meshproxy_cli.store.engine.database import to_micros
 from meshproxy_cli.store.engine.eventrows import PLACES, EventRow, from_row, to_row
 from meshproxy_cli.store.engine.partitions import drop_before
-from meshproxy_cli.store.engine.schema import api_keys, control, usage_days, usage_events, usage_hours
+from meshproxy_cli.store.engine.schema import api_keys, control, counted_once, usage_days, usage_events, usage_hours
 from meshproxy_cli.store.engine.session import Part
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.records import UsageQuery
@@ -30,6 +30,8 @@ _RECORD_USE = (
     .where(sa.or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= _USED - _USE_RECORDED_EVERY))
     .values(last_used_at=_USED)
 )
+#: Where a UUID tells its version, and the version of those that are made from a name.
+_VERSION, _NAMED = 14, "5"
 _began = itemgetter(PLACES["started_at"])
 _use = itemgetter(PLACES["key_id"], PLACES["started_at"])
 
@@ -60,7 +62,7 @@ class Events(Part):
 
     def _add(self, rows: Rows, insert: Callable[[Connection, Rows], Rows]) -> int:
         with self.session.database.write() as connection:
-            fresh = insert(connection, rows)
+            fresh = insert(connection, _count_once(connection, rows))
             if fresh:
                 hours = rollups.by_hour(fresh)
                 self._roll_up(connection, usage_hours, hours)
@@ -121,8 +123,18 @@ class Events(Part):
             wanted = pages.where(order > sa.tuple_(sa.literal(rows[-1].started_at), sa.literal(rows[-1].event_id)))
 
 
+def _count_once(connection: Connection, rows: Rows) -> Rows:
+    """Leave out events that were counted before at another time. Their ids are made from what they are about."""
+    named = [row for row in rows if row[0][_VERSION : _VERSION + 1] == _NAMED]
+    if not named:
+        return rows
+    new = {row[0] for row in bulk.insert_new(connection, counted_once, [(row[0],) for row in named])}
+    return [row for row in rows if row[0] in new or row[0][_VERSION : _VERSION + 1] != _NAMED]
+
+
 def _insert_all(connection: Connection, rows: Rows) -> Rows:
-    bulk.insert(connection, usage_events, rows)
+    if rows:
+        bulk.insert(connection, usage_events, rows)
     return rows
 
 

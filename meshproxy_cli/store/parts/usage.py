@@ -146,6 +146,8 @@ def _raw_measures() -> dict[str, sa.ColumnElement[Any]]:
         "estimated_requests": _count(raw.estimated),
         "unpriced_requests": _count(raw.cost.is_(None) & used),
         "failed_requests": _count(raw.outcome.in_([outcome.value for outcome in sorted(FAILED)])),
+        "price_estimated_requests": _count(raw.price_estimated),
+        "web_searches": raw.web_searches,
     }
 
 

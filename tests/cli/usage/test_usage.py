@@ -167,5 +167,6 @@ def test_wrong_options(site: Site, capsys: pytest.CaptureFixture[str], arguments
 def test_report_reads_back() -> None:
     assert report_to_json(UsageReport(by=(), rows=(), totals=UsageTotals())) == {
         "schema_version": 1, "rows": [], "totals": {**dict.fromkeys(COLUMNS, 0), "cost_usd": None,
-                                                    "unpriced_requests": 0, "failed_requests": 0},
+                                                    "unpriced_requests": 0, "failed_requests": 0,
+                                                    "price_estimated_requests": 0, "web_searches": 0},
     }  # fmt: skip

@@ -8,7 +8,7 @@ from meshproxy_cli.store.events import TokenCounts, UsageEvent
 
 
 def test_the_two_parts_have_the_members_of_an_event_and_their_defaults() -> None:
-    priced_later = {"cost_usd", "price_snapshot"}
+    priced_later = {"price_estimated"}
     parts = {*Entry.__struct_fields__, *(field.name for field in fields(Subject))} - {"tail"}
     assert parts == {field.name for field in fields(UsageEvent)} - priced_later
 

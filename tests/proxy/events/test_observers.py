@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.usage import usage_event
 from meshproxy_cli.proxy.admin.metrics import render
 from meshproxy_cli.proxy.events.observers import ObservedSink, StoredEvents, UsageCounters
 from meshproxy_cli.proxy.events.telemetry import OpenTelemetry, open_telemetry, operation
@@ -171,3 +172,11 @@ def test_spans_and_metrics_follow_the_conventions() -> None:
 )
 def test_operations(endpoint: str, name: str) -> None:
     assert operation(endpoint) == name
+
+
+def test_requests_at_a_tier_that_is_not_known_are_counted() -> None:
+    counters = UsageCounters()
+    tiers = ("on_demand", "flex", "", "on_demand")
+    counters.observe(StoredEvents([to_row(usage_event(provider="groq", service_tier=tier)) for tier in tiers]))
+    found = {family.name: family.samples for family in counters.families()}
+    assert [sample.value for sample in found["unknown_service_tier_requests_total"]] == [2]

@@ -297,3 +297,9 @@ def test_lists_show_what_is_allowed() -> None:
     assert AUTHORISER.visible(who, None, "openai", "gpt-6")
     assert not AUTHORISER.visible(who, where, "openai", "gpt-6")
     assert not AUTHORISER.visible(who, None, "openai", "o9")
+
+
+@pytest.mark.parametrize("stream", [1, "true", 0, [], 1.0])
+def test_a_stream_that_is_not_a_boolean_is_refused(stream: object) -> None:
+    refusal = refused(CHAT, {"model": "gpt-5.4", "stream": stream}, caller("*"))
+    assert (refusal.status, refusal.code) == (400, "invalid_body")

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import gzip
 import itertools
 import zlib
@@ -96,25 +97,45 @@ def test_no_bytes_make_a_meter_raise(  # noqa: PLR0917 (one for each thing that 
     assert reading.tokens is None or min(dataclasses.astuple(reading.tokens)) >= 0
 
 
-@pytest.mark.parametrize(
+CODINGS = pytest.mark.parametrize(
     ("coding", "encode"),
     [
         (b"gzip", gzip.compress),
         (b"GZIP", gzip.compress),
         (b"deflate", zlib.compress),
         (b"deflate", lambda data: zlib.compress(data, wbits=-15)),
-        (b"br", brotli.compress),
+        (b"br", functools.partial(brotli.compress, quality=5)),
         (b"zstd", zstandard.compress),
         (b"identity", lambda data: data),
         (b"deflate, gzip", lambda data: gzip.compress(zlib.compress(data))),
     ],
 )
+
+
+@CODINGS
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_content_codings_are_taken_off_a_copy(coding: bytes, encode: Callable[[bytes], bytes], size: int) -> None:
     answer = next(answer for answer in ANSWERS if answer.name == "responses-stream")
     encoded = encode(answer.body)
     parts = [encoded[at : at + size] for at in range(0, len(encoded), size)]
     assert answer.read(*parts, content_encoding=coding) == answer.read(answer.body)
+
+
+@CODINGS
+@pytest.mark.parametrize("size", [16 * 1024, 64 * 1024, 1 << 30])
+@pytest.mark.parametrize(
+    "text", [b"a", b"".join(b"%x" % (n * n * 7919) for n in range(20000))], ids=["dense", "sparse"]
+)
+@pytest.mark.parametrize("length", [150_000, 10_000_000])
+def test_the_end_of_a_large_encoded_answer_is_decoded(
+    coding: bytes, encode: Callable[[bytes], bytes], size: int, text: bytes, length: int
+) -> None:
+    answer = next(answer for answer in ANSWERS if answer.name == "responses-stream")
+    filler = (text * (length // len(text) + 1))[:length]
+    comments = b"".join(b": %b\n\n" % filler[at : at + 1000] for at in range(0, length, 1000))
+    encoded = encode(comments + answer.body)
+    parts = [encoded[at : at + size] for at in range(0, len(encoded), size)]
+    assert told(answer.read(*parts, content_encoding=coding)) == told(answer.expected)
 
 
 def test_several_gzip_members_are_one_answer() -> None:

@@ -72,7 +72,7 @@ def test_a_long_context_has_its_price() -> None:
         ("o3", "openai", "default", "10"),
         ("o3", "openai", "flex", "5"),  # $1 and $4
         ("o3", "openai", "priority", "17.5"),  # $3.50 and $14
-        ("o3", "openai", "ultrafast", None),
+        ("o3", "openai", "on_demand", "10"),  # a tier that nobody knows
         ("gpt-4-turbo", "openai", "flex", None),  # not offered at this tier
         ("claude-opus-4-8", "anthropic", "standard", "30"),  # $5 and $25
         ("claude-opus-4-8", "anthropic", "fast", "60"),  # $10 and $50

@@ -1,4 +1,5 @@
 import json
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -185,3 +186,11 @@ def test_rollup_rows_are_json_free_text(store: Store) -> None:
     with store.session.database.read() as connection:
         row = connection.execute(sa.select(usage_hours)).one()
     assert json.loads(json.dumps(row.session)) == "päivä \N{SNOWMAN}"
+
+
+def test_an_event_named_after_its_content_counts_once_whenever_it_comes(store: Store) -> None:
+    batch = str(uuid.uuid5(uuid.NAMESPACE_URL, "batch"))
+    first = event(event_id=batch, started_at=NOON)
+    later = [replace(first, started_at=NOON + timedelta(days=days)) for days in (0, 1, 40)]
+    assert [store.events.add([one]) for one in (first, *later)] == [1, 0, 0, 0]
+    assert store.usage.report(UsageQuery()).totals.requests == 1

@@ -43,7 +43,8 @@ def cost(totals: UsageTotals) -> str:
     """Return a group's cost; `≥` where some of its requests have no known price, words where none has."""
     if totals.cost_usd is None:
         return "no price" if totals.unpriced_requests else "-"
-    return f"≥ {dollars(totals.cost_usd)}" if totals.unpriced_requests else dollars(totals.cost_usd)
+    mark = "≥ " if totals.unpriced_requests else "≈ " if totals.price_estimated_requests else ""
+    return f"{mark}{dollars(totals.cost_usd)}"
 
 
 def share(part: int, whole: int) -> str:

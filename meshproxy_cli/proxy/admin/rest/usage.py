@@ -83,6 +83,8 @@ class UsageRowBody(msgspec.Struct, kw_only=True):
     estimated_requests: int
     unpriced_requests: int
     failed_requests: int
+    price_estimated_requests: int
+    web_searches: int
 
 
 class UsageAnswer(msgspec.Struct):

@@ -105,7 +105,10 @@ def _read(files: Files, path: Path) -> dict[str, Any]:
 
 def strict_json(data: bytes) -> Any:  # noqa: ANN401 (any JSON value)
     """Parse JSON as Claude Code does; raise `ValueError` for comments and trailing commas."""
-    return json.loads((data or b"{}").decode("utf-8-sig"))
+    try:
+        return json.loads((data or b"{}").decode("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _env(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -58,6 +58,8 @@ def accepted(scene: Scene) -> Outcome:
     ours = "meshproxy-request-id" in reply.headers
     if reply.status == _LET_IN and (error_code(reply) in {"invalid_body", ""} or not ours):
         return good(f"{scene.server.name} lets {scene.room} in")
+    if ours and reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return good(f"{scene.server.name} lets {scene.room} in, up to its limits")
     return _refused(scene, reply)
 
 

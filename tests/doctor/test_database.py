@@ -8,6 +8,7 @@ from meshproxy_cli.doctor.database import place_of
 
 def test_database_is_damaged(patient: Patient) -> None:
     database = patient.home.state / "data" / "own.db"
+    database.parent.mkdir(exist_ok=True)
     database.write_bytes(b"this is no database, but long enough to be one" * 100)
     patient.runtime(database_url=f"sqlite:///{database}")
     ill = patient.doctor("--offline")
@@ -19,6 +20,7 @@ def test_database_is_damaged(patient: Patient) -> None:
 
 def test_database_can_not_be_opened(patient: Patient) -> None:
     database = patient.home.state / "data" / "own.db"
+    database.parent.mkdir(exist_ok=True)
     database.mkdir()
     patient.runtime(database_url=f"sqlite:///{database}")
     ill = patient.doctor("--offline")

@@ -86,6 +86,7 @@ def test_disk_is_full(patient: Patient) -> None:
         mount -t tmpfs -o size=64m none disk
         cp -a "$MESHPROXY_HOME/." disk
         export MESHPROXY_HOME="$HOME/disk"
+        mkdir -p disk/data
         dd if=/dev/zero of=disk/data/large bs=1M status=none 2>/dev/null || true
         meshproxy doctor --offline --json > ill.json || true
         remedy=$({sys.executable} -c 'import json; print(json.load(open("ill.json"))["checks"][1]["remedy"])')

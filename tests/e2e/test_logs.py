@@ -116,7 +116,7 @@ def test_each_line_is_an_object_and_each_request_of_a_caller_has_one(
 
 
 def requests_in(proxy: RoomProxy) -> list[Any]:
-    return [one for one in lines(proxy) if one["logger"].endswith("accesslog")]
+    return [one for one in lines(proxy) if one["logger"].endswith("access_log")]
 
 
 def until(read: Callable[[], Any]) -> Any:

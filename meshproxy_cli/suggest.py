@@ -1,4 +1,4 @@
-"""The known name that a misspelt one looks like: messages about wrong names all say it in the same words."""
+"""The known name that a misspelled one looks like: messages about wrong names all say it in the same words."""
 
 from collections.abc import Iterable
 

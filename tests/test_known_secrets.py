@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.verdict import UNACCEPTABLE
+from fixtures.run_checks import UNACCEPTABLE
 
 pytestmark = pytest.mark.e2e
 

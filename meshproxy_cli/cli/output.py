@@ -70,7 +70,7 @@ def _verbose(value: bool) -> None:
 
 def set_up(
     no_color: Annotated[
-        bool, typer.Option("--no-color", help="No colours (also: NO_COLOR).", callback=_no_color)
+        bool, typer.Option("--no-color", help="No colors (also: NO_COLOR).", callback=_no_color)
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Results and errors only.", callback=_quiet)] = False,
     verbose: Annotated[

@@ -82,7 +82,7 @@ def _opened(path: Path) -> int | None:
     """Open what is no ordinary file for writing; None where an ordinary one is meant."""
     number = _own_descriptor(path)
     if number is not None:
-        return os.dup(number)  # opened anew, a file behind it would be cut off and lose what was written before
+        return os.dup(number)  # opened again, a file behind it would be cut off and lose what was written before
     existing = _status(path)
     if existing is None or stat.S_ISREG(existing.st_mode) or stat.S_ISDIR(existing.st_mode):
         return None

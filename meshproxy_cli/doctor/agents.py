@@ -23,7 +23,7 @@ from meshproxy_cli.configedit.receipts import FileRecord, Receipt
 from meshproxy_cli.configedit.state import State, state_of
 from meshproxy_cli.doctor.check import Outcome, Status, again, bad, doubtful, good, project_of, quoted
 from meshproxy_cli.doctor.programs import version_of
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.doctor.tokens import runs_command, token_it_reads
 
 _SLOW_S = 3.0
@@ -34,7 +34,7 @@ _KEYRING = "a keyring that is slow holds it up; a file that only you can read do
 _NOT_YET = "was not set up on this machine yet"
 
 
-def installed(scene: Scene, receipt: Receipt) -> Outcome:
+def installed(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """Find the agent's program and its version."""
     agent = find_agent(receipt.agent)
     if not agent.program:
@@ -52,7 +52,7 @@ def installed(scene: Scene, receipt: Receipt) -> Outcome:
     return good(f"{'.'.join(map(str, version))} at {path}")
 
 
-def settings(_: Scene, receipt: Receipt) -> Outcome:
+def settings(_: DoctorContext, receipt: Receipt) -> Outcome:
     """See whether the files still hold what we wrote; a project that was removed took them with it."""
     if receipt.scope != "user" and not (project_of(receipt) or Path(receipt.place).parent).is_dir():
         return good(f"{receipt.place} is gone with its directory")
@@ -67,7 +67,7 @@ def settings(_: Scene, receipt: Receipt) -> Outcome:
     return good(", ".join(str(record.path) for record in receipt.files))
 
 
-def legacy(scene: Scene, receipt: Receipt) -> Outcome:
+def legacy(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """Look for what Codex refuses to start with."""
     try:
         form = form_of(_version(scene, "codex"))
@@ -83,7 +83,7 @@ def legacy(scene: Scene, receipt: Receipt) -> Outcome:
     return good("no profile of the old form is in the way")
 
 
-def overrides(scene: Scene, receipt: Receipt) -> Outcome:
+def overrides(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """Look for what wins over our settings: managed and project files, variables, logins."""
     if receipt.scope == "user" and _project_of_ours(scene, receipt):
         return good("in this directory the project's settings come first, and they are ours too")
@@ -97,7 +97,7 @@ def overrides(scene: Scene, receipt: Receipt) -> Outcome:
     return good(f"it goes by {read}: no managed or project's settings and no variable come before")
 
 
-def elsewhere(scene: Scene, receipt: Receipt) -> Outcome:
+def elsewhere(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """See whether the agent was configured for the server in question, at the URL that it has now."""
     if receipt.server not in {scene.server.name, scene.server.url}:
         return good(f"it uses the server {receipt.server}")
@@ -110,7 +110,7 @@ def elsewhere(scene: Scene, receipt: Receipt) -> Outcome:
     return good(f"room {receipt.room}, session {receipt.session}")
 
 
-def helper(scene: Scene, receipt: Receipt) -> Outcome:
+def helper(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """Run the command that stands in the agent's settings for a token; else look at the token that it reads."""
     if not runs_command(receipt):
         return token_it_reads(scene, receipt)
@@ -131,7 +131,7 @@ def helper(scene: Scene, receipt: Receipt) -> Outcome:
     return found if now.status is Status.FAILED else replace(found, remedy=again(receipt), safe=True)
 
 
-def _try(scene: Scene, command: tuple[str, ...]) -> Outcome:
+def _try(scene: DoctorContext, command: tuple[str, ...]) -> Outcome:
     start = time.monotonic()
     try:
         done = subprocess.run(  # noqa: S603 (our own command, as it stands in the agent's settings)
@@ -155,11 +155,11 @@ def _try(scene: Scene, command: tuple[str, ...]) -> Outcome:
     return good(f"prints a token in {seconds * 1000:.0f} ms")
 
 
-def _version(scene: Scene, program: str) -> Version | None:
+def _version(scene: DoctorContext, program: str) -> Version | None:
     return scene.once(f"version/{program}", lambda: version_of(scene.machine, program))
 
 
-def _findings(scene: Scene, receipt: Receipt) -> tuple[Finding, ...]:
+def _findings(scene: DoctorContext, receipt: Receipt) -> tuple[Finding, ...]:
     key = f"findings/{receipt.name}"
     return scene.once(key, lambda: find_agent(receipt.agent).check(scene.desk.target(receipt)))
 
@@ -206,7 +206,7 @@ def _unreadable(record: FileRecord) -> Outcome:
     return good(f"{path} can be read again")
 
 
-def _project_of_ours(scene: Scene, receipt: Receipt) -> bool:
+def _project_of_ours(scene: DoctorContext, receipt: Receipt) -> bool:
     """Whether the agent was configured for the project in this directory as well."""
     here = scene.machine.cwd
     mine = (one for one in scene.receipts if one.agent == receipt.agent and one.scope == "project")

@@ -9,7 +9,7 @@ from typing import Any
 
 from meshproxy_cli.agents.base import TOKEN_VARIABLE
 from meshproxy_cli.configedit.receipts import Receipt
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 
 
 class Status(StrEnum):
@@ -45,7 +45,7 @@ class Check:
 
     id: str
     title: str
-    run: Callable[[Scene], Outcome] | Callable[[Scene, Receipt], Outcome]
+    run: Callable[[DoctorContext], Outcome] | Callable[[DoctorContext, Receipt], Outcome]
     after: tuple[str, ...] = ()
     each: bool = False
     only: str = ""

@@ -5,17 +5,17 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from meshproxy_cli.doctor.check import Outcome, bad, good, quoted
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.doctor.server import lives
 from meshproxy_cli.settings.runtime import read_runtime
 
 _SQLITE = "sqlite:///"
 _VARIABLE = "MESHPROXY_DATABASE_URL"
 _LIMIT_S = 2.0
-_BACKUP = "put a backup in its place where there is one (docs/hosting.md); without one, keys and usage begin anew"
+_BACKUP = "put a backup in its place where there is one (docs/hosting.md); without one, keys and usage begin again"
 
 
-def database(scene: Scene) -> Outcome:
+def database(scene: DoctorContext) -> Outcome:
     """See whether the file is there and a database."""
     if scene.server.local and (served := _served_elsewhere(scene)):
         return bad(
@@ -40,7 +40,7 @@ def database(scene: Scene) -> Outcome:
     return good(f"{path}, {path.stat().st_size // 1024:,} KiB")
 
 
-def _served_elsewhere(scene: Scene) -> str:
+def _served_elsewhere(scene: DoctorContext) -> str:
     """Return the database of the server that runs, where this shell's variable names another one; else ""."""
     chosen, runtime = scene.environ.get(_VARIABLE), read_runtime(scene.paths)
     if not chosen or runtime is None or not lives(runtime.pid) or place_of(chosen) == place_of(runtime.database_url):
@@ -54,7 +54,7 @@ def place_of(url: str) -> tuple[str, str | None, str]:
     return parts.scheme.partition("+")[0], parts.hostname, parts.path
 
 
-def _path(scene: Scene) -> Path | None:
+def _path(scene: DoctorContext) -> Path | None:
     """Return the database's file; None for a server of others, or on PostgreSQL."""
     if not scene.server.local:
         return None

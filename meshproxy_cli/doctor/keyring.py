@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
 from meshproxy_cli.settings.oskeyring import KeyringState, KeyringUnusableError, OsKeyring
@@ -15,7 +15,7 @@ _LIMIT_S = 2.0
 _FOR_THIS_SHELL = f'export {API_KEY_VARIABLE}="$(meshproxy api-key create laptop)"'
 
 
-def secrets_file(scene: Scene) -> Outcome:
+def secrets_file(scene: DoctorContext) -> Outcome:
     """Read the file that lists the secrets, which nobody else may be able to."""
     path = scene.paths.current_secrets_file
     try:
@@ -38,7 +38,7 @@ def secrets_file(scene: Scene) -> Outcome:
     return good(f"{path}: {len(document.records)} secrets" if path.exists() else "no secret is kept yet")
 
 
-def keyring(scene: Scene) -> Outcome:
+def keyring(scene: DoctorContext) -> Outcome:
     """Ask the OS keyring for something, then let it keep something and give it back."""
     try:
         mode = scene.secrets.mode
@@ -52,7 +52,7 @@ def keyring(scene: Scene) -> Outcome:
     return _unusable(scene, status.problem)
 
 
-def _without_keyring(scene: Scene) -> Outcome:
+def _without_keyring(scene: DoctorContext) -> Outcome:
     there = _in_keyring(scene)
     if there:
         return bad(
@@ -62,7 +62,7 @@ def _without_keyring(scene: Scene) -> Outcome:
     return good("not used: MESHPROXY_KEYRING=file keeps secrets in a file with mode 0600")
 
 
-def _unusable(scene: Scene, problem: str) -> Outcome:
+def _unusable(scene: DoctorContext, problem: str) -> Outcome:
     by_variable = bool(scene.environ.get(API_KEY_VARIABLE, "").strip())
     needed = (bool(_in_keyring(scene)) and not by_variable) or scene.secrets.mode is KeyringMode.OS
     if not needed:
@@ -76,14 +76,14 @@ def _unusable(scene: Scene, problem: str) -> Outcome:
     return bad(problem, _FOR_THIS_SHELL, advice=advice)
 
 
-def _in_keyring(scene: Scene) -> tuple[str, ...]:
+def _in_keyring(scene: DoctorContext) -> tuple[str, ...]:
     try:
         return tuple(entry.name for entry in scene.secrets.names() if entry.place is Place.OS)
     except MeshproxyError:
         return ()
 
 
-def _keeps(scene: Scene) -> Outcome:
+def _keeps(scene: DoctorContext) -> Outcome:
     backend = OsKeyring(time_limit_s=_LIMIT_S, remembered=lambda: read_current(scene.paths).backend)
     try:
         backend.set(_SERVICE, "probe", uuid4().hex)

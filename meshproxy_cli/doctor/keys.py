@@ -2,14 +2,14 @@
 
 from meshproxy_cli.agents.base import TOKEN_VARIABLE
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.doctor.server import is_degraded
 from meshproxy_cli.errors import CredentialError, NotFoundError, UnavailableError
 from meshproxy_cli.settings.credentials import ACCESS_TOKEN_VARIABLE, API_KEY_VARIABLE, find_access_token
 from meshproxy_cli.settings.schema import HOSTED
 
 
-def api_key(scene: Scene) -> Outcome:
+def api_key(scene: DoctorContext) -> Outcome:
     """Find the key and read it."""
     if scene.variable_token is not None:
         return good(f"none is needed: {TOKEN_VARIABLE} holds a participant token")
@@ -27,7 +27,7 @@ def api_key(scene: Scene) -> Outcome:
     return good(f"{key.id}, from {credential.source}")
 
 
-def access_token(scene: Scene) -> Outcome:
+def access_token(scene: DoctorContext) -> Outcome:
     """See whether the server takes this user's access token: keys, usage and limits are asked for with it."""
     if scene.server.local or scene.server.name == HOSTED:
         return good("")
@@ -46,14 +46,14 @@ def access_token(scene: Scene) -> Outcome:
     return good(f"taken, from {token.source}")
 
 
-def _refused(scene: Scene, found: str, from_variable: bool) -> Outcome:  # noqa: FBT001 (a fact, and no switch)
+def _refused(scene: DoctorContext, found: str, from_variable: bool) -> Outcome:  # noqa: FBT001 (a fact, and no switch)
     if from_variable:
         return bad(found, f"unset {ACCESS_TOKEN_VARIABLE}")
     keep = f"meshproxy server add {quoted(scene.server.name)} {quoted(scene.server.url)} --access-token -"
     return bad(found, keep, advice="with a new one, which an admin of the server makes:")
 
 
-def key_known(scene: Scene) -> Outcome:
+def key_known(scene: DoctorContext) -> Outcome:
     """Ask the server for its keys: ours has to be among them, not revoked, of this project."""
     if scene.given_token is not None:
         return good("none is needed")
@@ -82,12 +82,12 @@ def key_known(scene: Scene) -> Outcome:
     return bad(wrong, new_key(scene))
 
 
-def new_key(scene: Scene) -> str:
+def new_key(scene: DoctorContext) -> str:
     """Return the command that gets a key: made where we may, else kept after somebody gave us one."""
     if scene.server.name != HOSTED and scene.may_make_keys:
         return f"meshproxy api-key create laptop --activate --silent{scene.for_server()}"
     return f"meshproxy api-key import{scene.for_server()}"
 
 
-def _from_variable(scene: Scene) -> bool:
+def _from_variable(scene: DoctorContext) -> bool:
     return bool(scene.environ.get(API_KEY_VARIABLE, "").strip())

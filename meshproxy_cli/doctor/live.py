@@ -9,7 +9,7 @@ from typing import Any
 from meshproxy_cli.doctor.ask import Reply, ask
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
 from meshproxy_cli.doctor.room import error_code, error_message
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.providers import DEFAULT_URLS, read_providers
 from meshproxy_cli.tokens.models import model_allowed
@@ -26,14 +26,14 @@ _ECHO = b"meshproxy's"  # its answers are streamed word by word
 _NO_MODEL = "not tried: token or room allow only models that are not named one by one"
 
 
-def openai(scene: Scene) -> Outcome:
+def openai(scene: DoctorContext) -> Outcome:
     """Ask an OpenAI model for a word."""
     model = _model(scene, "openai")
     body = {"model": model, "input": "Say: ok", "stream": True, "store": False, "max_output_tokens": _MOST_TOKENS}
     return _try(scene, "openai", "/responses", body) if model else good(_NO_MODEL)
 
 
-def anthropic(scene: Scene) -> Outcome:
+def anthropic(scene: DoctorContext) -> Outcome:
     """Ask an Anthropic model for a word."""
     model = _model(scene, "anthropic")
     messages = [{"role": "user", "content": "Say: ok"}]
@@ -41,7 +41,7 @@ def anthropic(scene: Scene) -> Outcome:
     return _try(scene, "anthropic", "/v1/messages", body) if model else good(_NO_MODEL)
 
 
-def _model(scene: Scene, protocol: str) -> str | None:
+def _model(scene: DoctorContext, protocol: str) -> str | None:
     """Return the model that an agent was configured with, else a small one that most teams have, as far as allowed.
 
     None where token or room name no single model of the protocol.
@@ -60,7 +60,7 @@ def _model(scene: Scene, protocol: str) -> str | None:
     return None
 
 
-def _try(scene: Scene, protocol: str, path: str, body: dict[str, Any]) -> Outcome:
+def _try(scene: DoctorContext, protocol: str, path: str, body: dict[str, Any]) -> Outcome:
     headers = {
         "Authorization": f"Bearer {scene.token}",
         "Meshagent-Session": scene.session,
@@ -80,7 +80,7 @@ def _try(scene: Scene, protocol: str, path: str, body: dict[str, Any]) -> Outcom
     return _counted(scene, reply, found)
 
 
-def _milder(scene: Scene, protocol: str, outcome: Outcome) -> Outcome:
+def _milder(scene: DoctorContext, protocol: str, outcome: Outcome) -> Outcome:
     """Make a warning of a failure that no configured agent would meet."""
     used = {_SPEAKERS.get(one.agent, "openai") for one in scene.here}
     if used and protocol not in used:
@@ -88,7 +88,7 @@ def _milder(scene: Scene, protocol: str, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _explained(scene: Scene, protocol: str, reply: Reply, model: str) -> Outcome:
+def _explained(scene: DoctorContext, protocol: str, reply: Reply, model: str) -> Outcome:
     code, said = error_code(reply), error_message(reply)
     if code == "no_provider":
         wanted = _NAMED.search(said)
@@ -120,7 +120,7 @@ def _too_many(reply: Reply, said: str) -> Outcome:
     return bad(f"the provider refuses for now (429): {said}", later, advice="its limits for the team's account are met")
 
 
-def _new_provider_key(scene: Scene, protocol: str, wanted: str | None = None) -> str:
+def _new_provider_key(scene: DoctorContext, protocol: str, wanted: str | None = None) -> str:
     """Return the command that gives the server another key, for the provider as it is configured on this machine.
 
     `wanted` is the name of one that a room goes by and that is not there.
@@ -137,12 +137,12 @@ def _new_provider_key(scene: Scene, protocol: str, wanted: str | None = None) ->
     return f"{' '.join(map(quoted, [*words, '--api-key', '-']))} && meshproxy reload"
 
 
-def _whose_server(scene: Scene) -> str:
-    key = "it reads the key from standard input; where `serve` has the key from a variable, start it anew with that"
+def _whose_server(scene: DoctorContext) -> str:
+    key = "it reads the key from standard input; where `serve` has the key from a variable, start it again with that"
     return key if scene.server.local else f"for the server's admin, on its machine; {key}"
 
 
-def _counted(scene: Scene, reply: Reply, found: str) -> Outcome:
+def _counted(scene: DoctorContext, reply: Reply, found: str) -> Outcome:
     request_id = reply.headers.get("meshproxy-request-id", "")
     deadline = time.monotonic() + _EVENT_LIMIT_S
     try:

@@ -10,7 +10,7 @@ from meshproxy_cli.agents.helper import helper_command, survives
 from meshproxy_cli.configedit.receipts import load_readable
 from meshproxy_cli.configedit.toml_lines import TomlError
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.schema import unknown_key
 
@@ -19,7 +19,7 @@ _MAKE_ROOM = "only you can say what may go; this shows the largest files of that
 _PROBE = b"x" * 256 * 1024
 
 
-def python(scene: Scene) -> Outcome:
+def python(scene: DoctorContext) -> Outcome:
     """Say which versions run, and whether this installation is likely to be there tomorrow."""
     found = f"meshproxy {__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}"
     if not survives(helper_command("room", scene.environ)):
@@ -29,7 +29,7 @@ def python(scene: Scene) -> Outcome:
     return good(found)
 
 
-def settings_file(scene: Scene) -> Outcome:
+def settings_file(scene: DoctorContext) -> Outcome:
     """Read the settings file as every command does."""
     path = scene.paths.settings_file
     try:
@@ -47,7 +47,7 @@ def settings_file(scene: Scene) -> Outcome:
     return good(str(path) if path.exists() else f"{path} is not there: defaults are used")
 
 
-def chosen_server(scene: Scene) -> Outcome:
+def chosen_server(scene: DoctorContext) -> Outcome:
     """Say which server is meant, and why."""
     if variable := scene.environ.get("MESHAGENT_API_URL", ""):
         why = f" (MESHAGENT_API_URL={variable})" if scene.server_asked is None else ""
@@ -62,7 +62,7 @@ def chosen_server(scene: Scene) -> Outcome:
     return good(f"{server.name}: {server.url}{why}")
 
 
-def directories(scene: Scene) -> Outcome:
+def directories(scene: DoctorContext) -> Outcome:
     """Write a small file where settings, secrets and state go."""
     for directory in (scene.paths.config_dir, scene.paths.data_dir, scene.paths.state_dir):
         existing = next(path for path in (directory, *directory.parents) if path.exists())
@@ -80,7 +80,7 @@ def directories(scene: Scene) -> Outcome:
     return good("settings, secrets and state can be written")
 
 
-def receipts(scene: Scene) -> Outcome:
+def receipts(scene: DoctorContext) -> Outcome:
     """Read what was remembered of `configure`."""
     found, damaged = load_readable(scene.paths.receipts_dir)
     for path, problem in damaged.items():
@@ -89,7 +89,7 @@ def receipts(scene: Scene) -> Outcome:
     return good(f"{len(found)} times an agent was configured" if found else "no agent is configured")
 
 
-def disk(scene: Scene) -> Outcome:
+def disk(scene: DoctorContext) -> Outcome:
     """Look at the room that is left where usage and secrets are kept."""
     directory = scene.paths.data_dir
     existing = next(path for path in (directory, *directory.parents) if path.exists())

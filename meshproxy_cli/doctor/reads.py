@@ -11,7 +11,7 @@ from meshproxy_cli.agents.env_file import UNTRUSTED
 from meshproxy_cli.agents.machine import Machine
 from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Outcome, again, bad, doubtful, good, quoted
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.redact import holds_secret
 
 _GIT_LIMIT_S = 5
@@ -22,7 +22,7 @@ _HOMES: dict[str, tuple[str, Callable[[Machine], Path]]] = {
 }
 
 
-def directory(scene: Scene, receipt: Receipt) -> Outcome:
+def directory(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """See whether the agent looks where we wrote: a variable may lead it elsewhere."""
     if receipt.scope != "user" or receipt.agent not in _HOMES:
         return good("")
@@ -35,7 +35,7 @@ def directory(scene: Scene, receipt: Receipt) -> Outcome:
     return bad(f"it reads {read}, and our settings were written to {written}", again(receipt), safe=True)
 
 
-def account(scene: Scene, receipt: Receipt) -> Outcome:
+def account(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """Say whether Claude Code is logged in, and whether that login is used for the room (seen with 2.1.330).
 
     A token command comes before a login. Without one, and without a token variable, the login's own token is sent to
@@ -54,7 +54,7 @@ def account(scene: Scene, receipt: Receipt) -> Outcome:
     return doubtful(f"this shell has not read {receipt.place}, so Claude Code goes by its login, {who}", load)
 
 
-def dotenv(scene: Scene) -> Outcome:
+def dotenv(scene: DoctorContext) -> Outcome:
     """See whether git tracks a `.env` of this directory that holds a key or a token."""
     path = scene.machine.cwd / ".env"
     try:
@@ -67,12 +67,12 @@ def dotenv(scene: Scene) -> Outcome:
     return tracked(scene, path)
 
 
-def env_file(scene: Scene, receipt: Receipt) -> Outcome:
+def env_file(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """See whether git tracks the `.env` file that we wrote a token into."""
     return tracked(scene, Path(receipt.place)) if receipt.scope == "env-file" else good("")
 
 
-def tracked(scene: Scene, path: Path) -> Outcome:
+def tracked(scene: DoctorContext, path: Path) -> Outcome:
     """See whether git tracks a file with a secret in it."""
     git = scene.machine.find("git")
     if git is None:

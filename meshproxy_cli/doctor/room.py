@@ -8,7 +8,7 @@ from meshproxy_cli.agents.base import TOKEN_VARIABLE
 from meshproxy_cli.doctor.ask import Reply, ask
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, fresh_variable, good, quoted
 from meshproxy_cli.doctor.keys import new_key
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.doctor.server import another_server
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.credentials import API_KEY_VARIABLE
@@ -22,7 +22,7 @@ _LET_IN = (
 _PROTOCOLS = {"codex": "openai", "claude": "anthropic"}
 
 
-def room(scene: Scene) -> Outcome:
+def room(scene: DoctorContext) -> Outcome:
     """Say which room is meant; where rooms were created, a near one may be."""
     name = scene.room
     if name is None:
@@ -35,7 +35,7 @@ def room(scene: Scene) -> Outcome:
     return good(name)
 
 
-def token(scene: Scene) -> Outcome:
+def token(scene: DoctorContext) -> Outcome:
     """Get a token as agents do, and read what it allows."""
     text = scene.token
     try:
@@ -52,9 +52,9 @@ def token(scene: Scene) -> Outcome:
     )
 
 
-def accepted(scene: Scene) -> Outcome:
+def accepted(scene: DoctorContext) -> Outcome:
     """Show the token to the server with a request that it refuses for its body alone, before any provider."""
-    reply = _knock(scene)
+    reply = _probe_server(scene)
     ours = "meshproxy-request-id" in reply.headers
     if reply.status == _LET_IN and (error_code(reply) in {"invalid_body", ""} or not ours):
         return good(f"{scene.server.name} lets {scene.room} in")
@@ -63,7 +63,7 @@ def accepted(scene: Scene) -> Outcome:
     return _refused(scene, reply)
 
 
-def models(scene: Scene) -> Outcome:
+def models(scene: DoctorContext) -> Outcome:
     """See whether token and room allow the model that each agent was configured with."""
     allowed = decode_unverified(scene.token).models
     record = next((one for one in scene.rooms if one.name == scene.room), None)
@@ -85,7 +85,7 @@ def models(scene: Scene) -> Outcome:
     return good(f"{checked} configured models are allowed" if checked else "agents ask for their own models")
 
 
-def limits(scene: Scene) -> Outcome:
+def limits(scene: DoctorContext) -> Outcome:
     """Look for a limit that lets nothing through any more: which, whose, and until when."""
     sessions = tuple(dict.fromkeys(one.session for one in scene.here if one.room == scene.room))
     try:
@@ -120,7 +120,7 @@ def _error(reply: Reply) -> dict[str, str]:
         return {}
 
 
-def _knock(scene: Scene) -> Reply:
+def _probe_server(scene: DoctorContext) -> Reply:
     headers = {
         "Authorization": f"Bearer {scene.token}",
         "Meshagent-Session": scene.session,
@@ -130,7 +130,7 @@ def _knock(scene: Scene) -> Reply:
     return ask("POST", url, headers, b"[", limit_s=scene.limit_s)
 
 
-def _refused(scene: Scene, reply: Reply) -> Outcome:
+def _refused(scene: DoctorContext, reply: Reply) -> Outcome:
     code, found = error_code(reply), error_message(reply)
     if code == "unknown_room":
         return _unknown_room(scene, found)
@@ -148,7 +148,7 @@ def _refused(scene: Scene, reply: Reply) -> Outcome:
     )
 
 
-def _unknown_room(scene: Scene, found: str) -> Outcome:
+def _unknown_room(scene: DoctorContext, found: str) -> Outcome:
     """Lead to the room that was probably meant, else to the command that creates this one."""
     if near := _near(scene):
         return bad(f"{found} {near} was created.", _move(scene, near))
@@ -158,20 +158,20 @@ def _unknown_room(scene: Scene, found: str) -> Outcome:
     )
 
 
-def _near(scene: Scene) -> str | None:
+def _near(scene: DoctorContext) -> str | None:
     """Return a room that was created, whose name is nearly that of a room that was not."""
     known = [one.name for one in scene.rooms]
     name = scene.room or ""
     return None if name in known else nearest(name, known)
 
 
-def _whose(scene: Scene) -> str:
+def _whose(scene: DoctorContext) -> str:
     if scene.variable_token is not None:
         return f"the token in {TOKEN_VARIABLE}"
     return "the token" if scene.imported_token is None else "the imported token"
 
 
-def _new_token(scene: Scene) -> str:
+def _new_token(scene: DoctorContext) -> str:
     """Return the command that gets a token which fits: an imported one is in the way of better ones."""
     if scene.variable_token is not None:
         return fresh_variable(scene.room or "", scene.for_server())
@@ -185,7 +185,7 @@ def _new_token(scene: Scene) -> str:
     return forget
 
 
-def _move(scene: Scene, to: str) -> str:
+def _move(scene: DoctorContext, to: str) -> str:
     """Return the command that leads to another room, wherever the wrong name stands."""
     if scene.room_asked is not None:
         return f"meshproxy doctor --room {quoted(to)}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, project_of, unknown
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.redact import Redactor
 
@@ -54,7 +54,7 @@ def jobs(checks: Sequence[Check], receipts: Sequence[Receipt]) -> tuple[Job, ...
     return (*once, *each, *(Job(check) for check in checks if check.live))
 
 
-def run(scene: Scene, todo: Sequence[Job]) -> Iterator[CheckResult]:
+def run(scene: DoctorContext, todo: Sequence[Job]) -> Iterator[CheckResult]:
     """Run all and yield the results in order, each as soon as it and those before it are there."""
     futures: dict[Job, Future[CheckResult]] = {job: Future() for job in todo}
     for job in todo:
@@ -70,7 +70,7 @@ def run(scene: Scene, todo: Sequence[Job]) -> Iterator[CheckResult]:
             yield result
 
 
-def culprit(results: Sequence[CheckResult]) -> CheckResult | None:
+def first_failure(results: Sequence[CheckResult]) -> CheckResult | None:
     """Return the first thing to mend: what is broken comes before what may surprise."""
     for wanted in (Status.FAILED, Status.UNKNOWN, Status.WARNING):
         for result in results:
@@ -87,7 +87,7 @@ def exit_code(results: Sequence[CheckResult]) -> int:
     return 2 if Status.UNKNOWN in found else 0
 
 
-def _run(scene: Scene, job: Job, futures: dict[Job, "Future[CheckResult]"]) -> None:
+def _run(scene: DoctorContext, job: Job, futures: dict[Job, "Future[CheckResult]"]) -> None:
     causes = [future.result() for other, future in futures.items() if job.needs(other)]
     broken = next((one for one in causes if one.status in {Status.FAILED, Status.UNKNOWN}), None)
     if broken is not None:
@@ -100,7 +100,7 @@ def _run(scene: Scene, job: Job, futures: dict[Job, "Future[CheckResult]"]) -> N
     futures[job].set_result(CheckResult(job.id, job.title, outcome, int((time.monotonic() - start) * 1000)))
 
 
-def _outcome(scene: Scene, job: Job) -> Outcome:
+def _outcome(scene: DoctorContext, job: Job) -> Outcome:
     function = job.check.run
     try:
         return function(scene) if job.receipt is None else function(scene, job.receipt)  # type: ignore[call-arg]  # `each` says which
@@ -110,7 +110,7 @@ def _outcome(scene: Scene, job: Job) -> Outcome:
         return unknown(f"the check itself failed ({type(problem).__name__})", advice="please report it")
 
 
-def _told(scene: Scene, outcome: Outcome) -> Outcome:
+def _told(scene: DoctorContext, outcome: Outcome) -> Outcome:
     """Take secrets out: an agent's or a server's own words may hold one."""
     redact = scene.once("redactor", lambda: Redactor(scene.known_secrets))
     return replace(outcome, found=redact(outcome.found), advice=redact(outcome.advice))

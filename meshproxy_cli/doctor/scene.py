@@ -69,7 +69,7 @@ class CreatedRoom(Protocol):
 
 
 @dataclass(frozen=True)
-class Scene:
+class DoctorContext:
     """This user on this machine. Methods raise what `MeshproxyError` fits; each answer is made once and kept."""
 
     paths: Paths

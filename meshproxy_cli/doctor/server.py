@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from meshproxy_cli.doctor.ask import Reply, ask
 from meshproxy_cli.doctor.check import Outcome, bad, doubtful, good, quoted
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.runtime import read_runtime
 from meshproxy_cli.settings.schema import HOSTED, LOCAL
@@ -28,7 +28,7 @@ _NAME = "use the name that stands in the certificate as the URL's"
 _DEGRADED = "requests go on meanwhile, and usage is kept until it is well again; the server's log says more"
 
 
-def proxy_variables(scene: Scene) -> Outcome:
+def proxy_variables(scene: DoctorContext) -> Outcome:
     """See whether the environment sends requests for the server through a proxy."""
     parts = _parts(scene)
     host = parts.hostname or ""
@@ -44,7 +44,7 @@ def proxy_variables(scene: Scene) -> Outcome:
     return doubtful(f"requests go through {_without_user(proxy)}", advice="that is fine where it lets streams through")
 
 
-def dns(scene: Scene) -> Outcome:
+def dns(scene: DoctorContext) -> Outcome:
     """Look the server's name up."""
     host, port = _address(_parts(scene))
     try:
@@ -57,7 +57,7 @@ def dns(scene: Scene) -> Outcome:
     return good(f"{host} is {', '.join(addresses[:3])}")
 
 
-def tcp(scene: Scene) -> Outcome:
+def tcp(scene: DoctorContext) -> Outcome:
     """Connect to the server's port."""
     parts = _parts(scene)
     if _is_proxied(parts):
@@ -71,7 +71,7 @@ def tcp(scene: Scene) -> Outcome:
     return good(f"{host} port {port} is open")
 
 
-def tls(scene: Scene) -> Outcome:
+def tls(scene: DoctorContext) -> Outcome:
     """Check the certificate, and how long it lasts."""
     parts = _parts(scene)
     if parts.scheme != "https":
@@ -99,7 +99,7 @@ def tls(scene: Scene) -> Outcome:
     return good(f"the certificate of {host} is valid for {days} more days")
 
 
-def answers(scene: Scene) -> Outcome:
+def answers(scene: DoctorContext) -> Outcome:
     """Ask for `/readyz`: is it a Room Proxy, and is it well?"""
     if scene.server.name == HOSTED:
         return good("MeshAgent's service: the requests below tell")
@@ -119,7 +119,7 @@ def answers(scene: Scene) -> Outcome:
     return good(f"it is well, in {reply.total_s * 1000:.0f} ms")
 
 
-def _no_room_proxy(scene: Scene, reply: Reply) -> Outcome:
+def _no_room_proxy(scene: DoctorContext, reply: Reply) -> Outcome:
     found = f"{scene.server.url}/readyz answered {reply.status}, as a Room Proxy does not"
     if scene.server.local:
         return bad(f"{found}: another program has that port", _serve_elsewhere(scene))
@@ -130,7 +130,7 @@ def _no_room_proxy(scene: Scene, reply: Reply) -> Outcome:
     return bad(found, _other_server(scene), advice=advice)
 
 
-def _move(scene: Scene, url: str) -> str:
+def _move(scene: DoctorContext, url: str) -> str:
     if scene.environ.get("MESHAGENT_API_URL") and scene.server_asked is None:
         return f"export MESHAGENT_API_URL={quoted(url)}"
     if scene.server.name not in scene.settings.servers:
@@ -138,7 +138,7 @@ def _move(scene: Scene, url: str) -> str:
     return f"meshproxy server add {quoted(scene.server.name)} {quoted(url)} --replace"
 
 
-def _start_database(scene: Scene) -> str:
+def _start_database(scene: DoctorContext) -> str:
     """Return what starts the database again, where it is one of this machine."""
     runtime = read_runtime(scene.paths) if scene.server.local else None
     parts = urlsplit(runtime.database_url) if runtime is not None else None
@@ -148,12 +148,12 @@ def _start_database(scene: Scene) -> str:
     return "sudo systemctl start postgresql" if here else ""
 
 
-def is_degraded(scene: Scene) -> bool:
+def is_degraded(scene: DoctorContext) -> bool:
     """Whether the server says that it is not well, and goes on."""
     return content_of(ready(scene)).get("status") == "degraded"
 
 
-def clock(scene: Scene) -> Outcome:
+def clock(scene: DoctorContext) -> Outcome:
     """Compare this machine's clock with the server's: tokens are dated."""
     if scene.server.name == HOSTED:
         return good("not compared")
@@ -174,7 +174,7 @@ def clock(scene: Scene) -> Outcome:
     return bad(found, remedy) if abs(late) > _SKEW_FAILURE_S else doubtful(found, remedy)
 
 
-def _asks_for_a_token(scene: Scene) -> bool:
+def _asks_for_a_token(scene: DoctorContext) -> bool:
     """Whether a request without a credential is refused for that, at a path that only Room Proxies have."""
     try:
         reply = ask("GET", f"{scene.server.url}/rooms/doctor/openai/v1/models", limit_s=scene.limit_s)
@@ -183,7 +183,7 @@ def _asks_for_a_token(scene: Scene) -> bool:
     return reply.status in {401, 403} and "json" in reply.headers.get("content-type", "")
 
 
-def ready(scene: Scene) -> Reply:
+def ready(scene: DoctorContext) -> Reply:
     """Return the answer to `/readyz`, asked for once."""
     return scene.once("ready", lambda: ask("GET", f"{scene.server.url}/readyz", limit_s=scene.limit_s))
 
@@ -197,7 +197,7 @@ def content_of(reply: Reply) -> dict[str, object]:
     return body if isinstance(body, dict) else {}
 
 
-def _distrusted(scene: Scene, host: str, problem: ssl.SSLCertVerificationError) -> Outcome:
+def _distrusted(scene: DoctorContext, host: str, problem: ssl.SSLCertVerificationError) -> Outcome:
     reason = problem.verify_message
     if "expired" in reason:
         whose = "" if scene.server.local else "for the server's admin, on its machine: "
@@ -215,7 +215,7 @@ def _distrusted(scene: Scene, host: str, problem: ssl.SSLCertVerificationError) 
     )
 
 
-def _parts(scene: Scene) -> SplitResult:
+def _parts(scene: DoctorContext) -> SplitResult:
     return urlsplit(scene.server.url)
 
 
@@ -239,20 +239,20 @@ def _without_user(proxy: str) -> str:
     return proxy.rpartition("@")[2] if "@" in proxy else proxy
 
 
-def _since(scene: Scene) -> str:
+def _since(scene: DoctorContext) -> str:
     runtime = read_runtime(scene.paths) if scene.server.local else None
     if runtime is None:
         return ": the Room Proxy of this machine was never started" if scene.server.local else ""
     return "" if lives(runtime.pid) else ": the Room Proxy of this machine does not run (any more)"
 
 
-def _start(scene: Scene) -> str:
+def _start(scene: DoctorContext) -> str:
     if scene.server.local:
         return f"meshproxy serve --port {_address(_parts(scene))[1]}"
     return _other_server(scene)
 
 
-def _other_server(scene: Scene) -> str:
+def _other_server(scene: DoctorContext) -> str:
     """Return the command that leaves a wrong URL behind: to this machine's own server where that one runs."""
     if scene.server.local:
         return _serve_elsewhere(scene)
@@ -268,7 +268,7 @@ def _other_server(scene: Scene) -> str:
     return f"meshproxy server add {scene.server.name} https://RIGHT.URL --replace"
 
 
-def another_server(scene: Scene) -> Outcome | None:
+def another_server(scene: DoctorContext) -> Outcome | None:
     """Tell where a Room Proxy of somebody else answers in the place of this machine's own, which does not run."""
     runtime = read_runtime(scene.paths)
     if not scene.server.local or (runtime is not None and lives(runtime.pid)):
@@ -277,7 +277,7 @@ def another_server(scene: Scene) -> Outcome | None:
     return bad(found, _serve_elsewhere(scene))
 
 
-def _serve_elsewhere(scene: Scene) -> str:
+def _serve_elsewhere(scene: DoctorContext) -> str:
     """Return the command that starts this machine's server on the next port that is free."""
     first = _address(_parts(scene))[1] + 1
     return f"meshproxy serve --port {next(port for port in range(first, first + 1000) if _is_free(port))}"

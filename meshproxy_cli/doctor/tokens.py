@@ -9,7 +9,7 @@ from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.configedit import files
 from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Outcome, again, bad, doubtful, fresh_variable, good, quoted
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.tokens.participant import TokenError, check_times, decode_unverified
 from meshproxy_cli.tokens.reading import refusals
 
@@ -22,7 +22,7 @@ def runs_command(receipt: Receipt) -> bool:
     return by_command and (find_agent(receipt.agent).runs_commands or receipt.scope == "env-file")
 
 
-def token_it_reads(scene: Scene, receipt: Receipt) -> Outcome:
+def token_it_reads(scene: DoctorContext, receipt: Receipt) -> Outcome:
     """Look at the token that the agent was given. That none is there, `agent-overrides` says where it is a fault."""
     agent = find_agent(receipt.agent)
     if receipt.credentials == Credentials.INLINE:

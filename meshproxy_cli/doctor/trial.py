@@ -10,7 +10,7 @@ from meshproxy_cli.agents.environment import agent_environment
 from meshproxy_cli.agents.registry import find_agent
 from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor.check import Check, Outcome, bad, good, quoted
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 
 _PROMPT = "Say: ok"
 _LIMIT_S = 80.0
@@ -30,7 +30,7 @@ def trial_check(name: str) -> Check:
     return Check(f"run-{name}", f"{agent.title}, run once", lambda scene: _run(scene, name), ("accepted",), live=True)
 
 
-def _run(scene: Scene, name: str) -> Outcome:
+def _run(scene: DoctorContext, name: str) -> Outcome:
     agent = find_agent(name)
     receipt = next((one for one in reversed(scene.receipts) if one.agent == name), None)
     if receipt is None:
@@ -64,7 +64,7 @@ def _run(scene: Scene, name: str) -> Outcome:
     return good(f"answered {answer!r} in {time.monotonic() - start:.1f} s")
 
 
-def _with_token(scene: Scene, agent: Agent) -> dict[str, str]:
+def _with_token(scene: DoctorContext, agent: Agent) -> dict[str, str]:
     """Return this shell's variables; an agent that can't run a command for its token gets one, as `launch` gives it."""
     # What it was configured with may need the key that is in this shell; nothing else of ours.
     environ = agent_environment(scene.environ, scene.paths.server_file, keep=("MESHAGENT_API_KEY", TOKEN_VARIABLE))

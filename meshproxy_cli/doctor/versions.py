@@ -7,12 +7,12 @@ import sys
 
 from meshproxy_cli import __version__
 from meshproxy_cli.doctor.check import Outcome, doubtful, good
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.doctor.server import content_of, ready
 from meshproxy_cli.settings.schema import HOSTED
 
 
-def versions(scene: Scene) -> Outcome:
+def versions(scene: DoctorContext) -> Outcome:
     """See whether both releases are near enough to understand each other."""
     if scene.server.name == HOSTED:
         return good(f"{__version__} here; MeshAgent's service tells none")

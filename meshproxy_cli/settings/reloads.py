@@ -31,7 +31,7 @@ class ReloadReport:
     changes: tuple[str, ...] = ()
 
 
-class ReloadBoard:
+class ReloadStatusFile:
     """The server's end. Raises `OSError` where the file can't be written."""
 
     def __init__(self, paths: Paths, pid: int) -> None:

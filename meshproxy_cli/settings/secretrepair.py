@@ -30,7 +30,7 @@ class Repair:
 
 
 def repair(path: Path) -> Repair | None:
-    """Write the file anew with every secret that stands in it whole; None where nothing is wrong with it.
+    """Write the file again with every secret that stands in it whole; None where nothing is wrong with it.
 
     The damaged file is kept beside it, as private as it was. Raises `SecretsFileError` for one that can't be read.
     """

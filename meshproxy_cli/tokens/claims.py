@@ -60,7 +60,7 @@ class ParticipantToken:
 
     @property
     def unknown_llm_members(self) -> tuple[str, ...]:
-        """Members of the `llm` grant that mean nothing here: a misspelt `models` would allow every model."""
+        """Members of the `llm` grant that mean nothing here: a misspelled `models` would allow every model."""
         llm = self.scope.get("llm")
         return tuple(name for name in llm if name != "models") if isinstance(llm, dict) else ()
 

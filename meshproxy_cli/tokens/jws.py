@@ -2,7 +2,7 @@
 
 Signing takes `hmac` alone: importing a JWT library costs a credential helper more time than all its other work.
 Reading is strict, since what is read may be forged: three parts, canonical base64url, JSON objects without repeated
-names, no algorithm but HS256, no extension that we would not honour.
+names, no algorithm but HS256, no extension that we would not honor.
 """
 
 import base64

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.in_process import InProcess
-from fixtures.reading import READING
+from fixtures.read_only_commands import READING
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
 _ROW = re.compile(r"^\| `([a-z -]+?)(?: --list)?` \| (\S*) ?\| (.+) \|$", re.MULTILINE)

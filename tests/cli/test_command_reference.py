@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 def test_the_command_reference_is_up_to_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))  # nothing on the page depends on who makes it
     made = reference()
-    again = "make it anew: python -m meshproxy_cli.cli.reference > docs/commands.md"
+    again = "make it again: python -m meshproxy_cli.cli.reference > docs/commands.md"
     assert PAGE.read_text(encoding="utf-8") == made, again
 
 

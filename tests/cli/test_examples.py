@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.command_tree import LEAVES, Leaf
 from fixtures.in_process import InProcess
-from fixtures.reading import READING
-from fixtures.tree import LEAVES, Leaf
+from fixtures.read_only_commands import READING
 from meshproxy_cli.cli import output
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from fixtures.command_tree import GROUPS, LEAVES
 from fixtures.in_process import InProcess
-from fixtures.tree import GROUPS, LEAVES
 
 WIDTH = 80
 PAGES = [*(words for words, _ in GROUPS), *(leaf.words for leaf in LEAVES)]

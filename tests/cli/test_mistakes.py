@@ -1,17 +1,17 @@
-"""Misspelt commands, options and values, everywhere in the tree: the right one is named."""
+"""Misspelled commands, options and values, everywhere in the tree: the right one is named."""
 
 import subprocess
 
 import pytest
 
+from fixtures.command_tree import GROUPS, LEAVES, Leaf
 from fixtures.commands import Cli
 from fixtures.in_process import InProcess
-from fixtures.tree import GROUPS, LEAVES, Leaf
 from meshproxy_cli.cli.tree import Group
 from meshproxy_cli.errors import ExitCode
 
 
-def misspelt(word: str, known: set[str]) -> str:
+def misspelled(word: str, known: set[str]) -> str:
     """Return the word with two letters swapped, or with one too many."""
     swapped = word[:-2] + word[-1] + word[-2]
     return swapped if swapped not in known else f"{word}x"
@@ -20,7 +20,7 @@ def misspelt(word: str, known: set[str]) -> str:
 @pytest.mark.parametrize(("words", "group"), GROUPS, ids=lambda part: " ".join(part) if isinstance(part, tuple) else "")
 def test_misspelt_commands(run: InProcess, words: tuple[str, ...], group: Group) -> None:
     for name in group.commands:
-        found = run(*words, misspelt(name, set(group.commands)), code=ExitCode.USAGE)
+        found = run(*words, misspelled(name, set(group.commands)), code=ExitCode.USAGE)
         assert f"`{' '.join(['meshproxy', *words, name])}`" in found.stderr.partition("did you mean ")[2]
         assert found.stdout == ""
 
@@ -33,7 +33,7 @@ PARSED = [leaf for leaf in LEAVES if not leaf.entry.passes_arguments]
 def test_misspelt_options(run: InProcess, leaf: Leaf) -> None:
     for flag in leaf.flags:
         if flag.startswith("--"):
-            found = run(*leaf.words, misspelt(flag, leaf.flags), code=ExitCode.USAGE)
+            found = run(*leaf.words, misspelled(flag, leaf.flags), code=ExitCode.USAGE)
             assert flag in found.stderr.partition("did you mean ")[2], found.stderr
             assert found.stdout == ""
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pexpect
 import pytest
 
+from fixtures.command_tree import LEAVES
 from fixtures.commands import MESHPROXY, Cli
 from fixtures.in_process import InProcess
-from fixtures.reading import CHANGING, READING, Reading
-from fixtures.tree import LEAVES
+from fixtures.read_only_commands import CHANGING, READING, Reading
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _COLOR = re.compile(r"\x1b\[(?:\d+;)*[349]\d(?:;\d+)*m")
@@ -32,7 +32,7 @@ def test_results_and_messages_keep_apart(furnished: InProcess) -> None:
         told = furnished(*words, code=reading.code)
         if name != "provider test":  # it has nothing but errors here
             assert told.stdout, name
-        assert "\x1b" not in told.stdout + told.stderr, f"{name}: colours without a terminal"
+        assert "\x1b" not in told.stdout + told.stderr, f"{name}: colors without a terminal"
         quiet = furnished(*words, "--quiet", code=reading.code)
         if reading.code == 0:
             assert quiet.stderr == "", name
@@ -89,7 +89,7 @@ def test_colors_on_a_terminal(cli: Cli, arguments: tuple[str, ...], environ: dic
     shown = child.read()
     child.close()
     assert "r" in shown
-    # Typer's help keeps bold type without colours.
+    # Typer's help keeps bold type without colors.
     assert bool((_COLOR if "--help" in arguments else _STYLE).search(shown)) == colored, shown
 
 

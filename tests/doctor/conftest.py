@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor.ward import Patient, admit, owner
+from doctor.broken_installs import Patient, admit, owner
 from e2e.provider import ANTHROPIC_KEY, OPENAI_KEY, RecordingProvider
 from fixtures.agents import Agents
 from fixtures.commands import Cli, Home

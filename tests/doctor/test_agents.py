@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from doctor.ward import Patient, may_mount
+from doctor.broken_installs import Patient, may_mount
 from fixtures.commands import MESHPROXY
 
 
@@ -21,13 +21,13 @@ def test_legacy_profile_stops_codex(patient: Patient) -> None:
     patient.configure("codex")
     text = patient.codex_config.read_text()
     patient.codex_config.write_text(f'profile = "work"\n{text}\n[profiles.work]\nmodel = "gpt-5.4"\n')
-    patient.is_cured("agent-legacy/codex")
+    patient.is_fixed("agent-legacy/codex")
 
 
 def test_our_settings_are_gone(patient: Patient) -> None:
     patient.configure("codex")
     patient.codex_config.unlink()
-    patient.is_cured("agent-settings/codex")
+    patient.is_fixed("agent-settings/codex")
 
 
 def test_fix_brings_back_our_settings(patient: Patient) -> None:
@@ -41,7 +41,7 @@ def test_our_settings_were_changed(patient: Patient) -> None:
     patient.configure("codex")
     text = patient.codex_config.read_text()
     patient.codex_config.write_text(text.replace("/rooms/", "/room/"))
-    patient.is_cured("agent-settings/codex")
+    patient.is_fixed("agent-settings/codex")
 
 
 def test_codex_settings_are_no_toml(patient: Patient) -> None:
@@ -51,7 +51,7 @@ def test_codex_settings_are_no_toml(patient: Patient) -> None:
     line = len(text.splitlines()) + 1
     patient.program("editor", f'[ "$1" = +{line} ] && sed -i {line}d "$2"')
     patient.environ["EDITOR"] = "editor"
-    ill = patient.is_cured("agent-settings/codex")
+    ill = patient.is_fixed("agent-settings/codex")
     assert f"line {line}, column 3" in ill.check("agent-settings/codex")["found"]
     assert patient.codex_config.read_text() == text
     assert not list(patient.codex_config.parent.glob("*.broken"))
@@ -69,13 +69,13 @@ def test_token_command_is_gone(patient: Patient) -> None:
     patient.cli("configure", "codex", "--room", patient.room, "--yes", environ=patient.environ)
     assert str(link) in patient.codex_config.read_text()
     link.unlink()
-    patient.is_cured("agent-helper/codex")
+    patient.is_fixed("agent-helper/codex")
 
 
 def test_server_moved_to_another_port(patient: Patient) -> None:
     patient.configure("codex")
     patient.runtime(url=patient.proxy.url.replace("127.0.0.1", "localhost"))
-    patient.is_cured("agent-server/codex")
+    patient.is_fixed("agent-server/codex")
 
 
 def in_project(patient: Patient, name: str, text: str) -> None:
@@ -100,7 +100,7 @@ def test_claude_settings_of_a_project_win(patient: Patient) -> None:
     patient.configure("claude")
     (patient.home.directory / ".claude.json").write_text('{"hasCompletedOnboarding": true}')
     in_project(patient, ".claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "https://api.anthropic.com"}}')
-    ill = patient.is_cured("agent-overrides/claude")
+    ill = patient.is_fixed("agent-overrides/claude")
     assert "--project" in ill.check("agent-overrides/claude")["remedy"]
 
 
@@ -143,19 +143,19 @@ def test_cloud_variable_takes_claude_elsewhere(patient: Patient) -> None:
     patient.configure("claude")
     (patient.home.directory / ".claude.json").write_text('{"hasCompletedOnboarding": true}')
     patient.environ["CLAUDE_CODE_USE_BEDROCK"] = "1"
-    patient.is_cured("agent-overrides/claude")
+    patient.is_fixed("agent-overrides/claude")
 
 
 def test_token_variable_is_not_set(patient: Patient) -> None:
     patient.configure("codex", "--credentials", "env")
-    patient.is_cured("agent-overrides/codex")
+    patient.is_fixed("agent-overrides/codex")
 
 
 def test_codex_is_too_old(patient: Patient) -> None:
     patient.configure("codex")
     patient.program("codex", "echo codex-cli 0.120.0")
-    patient.program("npm", f"rm {patient.home.root}/programs/codex")  # what is installed anew is the right one
-    ill = patient.is_cured("agent-legacy/codex")
+    patient.program("npm", f"rm {patient.home.root}/programs/codex")  # what is installed again is the right one
+    ill = patient.is_fixed("agent-legacy/codex")
     assert ill.check("agent-legacy/codex")["remedy"] == "npm install -g @openai/codex"
 
 
@@ -188,7 +188,7 @@ def test_token_command_that_was_written_does_not_start(patient: Patient) -> None
     script.unlink()
     script.write_text("#!/python/of/an/environment/that/is/gone\n")
     script.chmod(0o755)
-    ill = patient.is_cured("agent-helper/codex")
+    ill = patient.is_fixed("agent-helper/codex")
     assert f"{script}" in ill.check("agent-helper/codex")["found"]
 
 
@@ -216,7 +216,7 @@ def test_project_that_was_removed_is_nobodys_fault(patient: Patient) -> None:
 def test_the_default_stays_the_default(patient: Patient) -> None:
     patient.configure("codex", "--default")
     patient.codex_config.unlink()
-    patient.is_cured("agent-settings/codex")
+    patient.is_fixed("agent-settings/codex")
     assert patient.codex_config.read_text().startswith('model_provider = "meshproxy"')
 
 
@@ -227,4 +227,4 @@ def test_cloud_variable_in_claudes_own_settings(patient: Patient) -> None:
     settings.write_text(settings.read_text().replace('"env": {', '"env": {\n    "CLAUDE_CODE_USE_VERTEX": "1",'))
     patient.program("editor", 'sed -i /VERTEX/d "$1"')
     patient.environ["EDITOR"] = "editor"
-    patient.is_cured("agent-overrides/claude")
+    patient.is_fixed("agent-overrides/claude")

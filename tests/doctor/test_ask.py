@@ -2,7 +2,7 @@
 
 import pytest
 
-from doctor.ward import stand_in
+from doctor.broken_installs import stand_in
 from meshproxy_cli.doctor.ask import ask
 from meshproxy_cli.errors import UnavailableError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from doctor.ward import Patient
+from doctor.broken_installs import Patient
 from meshproxy_cli.doctor.database import place_of
 
 
@@ -37,7 +37,7 @@ def test_database_of_others_is_not_looked_at(patient: Patient) -> None:
 def test_variable_names_another_database_than_the_servers(patient: Patient) -> None:
     other = patient.home.root / "other.db"
     patient.environ["MESHPROXY_DATABASE_URL"] = f"sqlite:///{other}"
-    patient.is_cured("database")
+    patient.is_fixed("database")
     assert not other.exists()
 
 

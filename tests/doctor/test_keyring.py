@@ -2,13 +2,13 @@
 
 import pytest
 
-from doctor.ward import Patient
+from doctor.broken_installs import Patient
 from fixtures.secret_service import SecretService
 
 
 def test_others_can_read_the_secrets_file(patient: Patient) -> None:
     patient.secrets_file.chmod(0o644)
-    patient.is_cured("secrets-file")
+    patient.is_fixed("secrets-file")
 
 
 def test_fix_mends_what_is_safe(patient: Patient) -> None:
@@ -20,7 +20,7 @@ def test_fix_mends_what_is_safe(patient: Patient) -> None:
 
 def test_secrets_file_is_damaged(patient: Patient) -> None:
     patient.secrets_file.write_text("{" + patient.secrets_file.read_text())
-    patient.is_cured("secrets-file")
+    patient.is_fixed("secrets-file")
 
 
 def test_secrets_file_is_cut_off(patient: Patient) -> None:
@@ -42,17 +42,17 @@ def test_directory_where_the_secrets_file_should_be(patient: Patient) -> None:
 
 def test_unknown_place_for_secrets(patient: Patient) -> None:
     patient.environ["MESHPROXY_KEYRING"] = "bogus"
-    patient.is_cured("keyring")
+    patient.is_fixed("keyring")
 
 
 def test_keyring_is_wanted_and_absent(patient: Patient) -> None:
     patient.environ["MESHPROXY_KEYRING"] = "os"
-    patient.is_cured("keyring")
+    patient.is_fixed("keyring")
 
 
 def test_keyring_forgets(patient: Patient) -> None:
     patient.environ |= {"MESHPROXY_KEYRING": "os", "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
-    patient.is_cured("keyring")
+    patient.is_fixed("keyring")
 
 
 @pytest.fixture
@@ -66,20 +66,20 @@ def kept_in_keyring(patient: Patient, secret_service: SecretService) -> SecretSe
 
 def test_keyring_is_locked(patient: Patient, kept_in_keyring: SecretService) -> None:
     kept_in_keyring.lock()
-    assert "locked" in patient.is_cured("keyring").check("keyring")["found"]
+    assert "locked" in patient.is_fixed("keyring").check("keyring")["found"]
 
 
 def test_keyring_hangs(patient: Patient, kept_in_keyring: SecretService) -> None:
     patient.environ["MESHPROXY_KEYRING_TIMEOUT"] = "1"
     kept_in_keyring.stop()
-    assert "did not answer" in patient.is_cured("keyring").check("keyring")["found"]
+    assert "did not answer" in patient.is_fixed("keyring").check("keyring")["found"]
 
 
 def test_keyring_is_left_alone_though_the_key_lies_there(patient: Patient, kept_in_keyring: SecretService) -> None:
     del kept_in_keyring
     patient.prelude = "export MESHPROXY_KEYRING=file"
     patient.environ["MESHPROXY_KEYRING"] = "auto"
-    patient.is_cured("keyring")
+    patient.is_fixed("keyring")
 
 
 def test_secrets_file_is_beside_the_database(patient: Patient) -> None:

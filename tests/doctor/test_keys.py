@@ -4,42 +4,42 @@ import uuid
 
 import pytest
 
-from doctor.ward import Patient
+from doctor.broken_installs import Patient
 from meshproxy_cli.tokens.apikey import ApiKey
 
 
 def test_no_key(patient: Patient) -> None:
     patient.cli("secret", "forget", "api-key/local")
-    patient.is_cured("api-key")
+    patient.is_fixed("api-key")
 
 
 def test_variable_holds_no_key(patient: Patient) -> None:
     patient.environ["MESHAGENT_API_KEY"] = "ma-cut-off"
-    patient.is_cured("api-key")
+    patient.is_fixed("api-key")
 
 
 def test_kept_key_was_cut_off(patient: Patient) -> None:
     content = patient.secrets()
     content["secrets"]["api-key/local"]["value"] = content["secrets"]["api-key/local"]["value"][:40]
     patient.write_secrets(content)
-    patient.is_cured("api-key")
+    patient.is_fixed("api-key")
 
 
 def test_key_was_revoked(patient: Patient) -> None:
     key = patient.cli("api-key", "create", "laptop", "--activate", "--json").json()["id"]
     patient.proxy.cli("api-key", "revoke", key, "--yes")  # by somebody else
-    patient.is_cured("key-known")
+    patient.is_fixed("key-known")
 
 
 def test_variable_holds_a_key_of_another_server(patient: Patient) -> None:
     key = ApiKey.generate(patient.proxy.key.project_id).encode()
     patient.environ["MESHAGENT_API_KEY"] = key
-    assert "does not know" in patient.is_cured("key-known").check("key-known")["found"]
+    assert "does not know" in patient.is_fixed("key-known").check("key-known")["found"]
 
 
 def test_key_of_another_project(patient: Patient) -> None:
     patient.cli("api-key", "import", stdin=ApiKey.generate(str(uuid.uuid4())).encode())
-    assert "project" in patient.is_cured("key-known").check("key-known")["found"]
+    assert "project" in patient.is_fixed("key-known").check("key-known")["found"]
 
 
 def keep_access_token(patient: Patient, token: str) -> None:
@@ -67,19 +67,19 @@ def test_access_token_is_taken(patient: Patient, member: str) -> None:
 
 def test_access_token_was_revoked(patient: Patient, member: str) -> None:
     keep_access_token(patient, "mpa_of-nobody-at-all")
-    patient.is_cured("access-token", stdin=member)
+    patient.is_fixed("access-token", stdin=member)
 
 
 @pytest.mark.usefixtures("member")
 def test_variable_holds_another_access_token(patient: Patient) -> None:
     patient.environ["MESHAGENT_TOKEN"] = "mpa_of-nobody-at-all"
-    patient.is_cured("access-token")
+    patient.is_fixed("access-token")
 
 
 @pytest.mark.usefixtures("member")
 def test_variable_names_another_project(patient: Patient) -> None:
     patient.environ["MESHAGENT_PROJECT_ID"] = str(uuid.uuid4())
-    patient.is_cured("access-token")
+    patient.is_fixed("access-token")
 
 
 def test_viewer_has_no_key(patient: Patient, member: str) -> None:
@@ -89,4 +89,4 @@ def test_viewer_has_no_key(patient: Patient, member: str) -> None:
     viewer = patient.proxy.cli("access", "create", patient.room, "--role", "viewer", "--json").json()["value"]
     patient.cli.guard(viewer)
     keep_access_token(patient, viewer)
-    patient.is_cured("api-key", stdin=patient.proxy.key.encode())
+    patient.is_fixed("api-key", stdin=patient.proxy.key.encode())

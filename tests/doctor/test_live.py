@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from doctor.ward import PATIENCE_S, Patient
-from e2e.recording import ANTHROPIC_KEY, OPENAI_KEY, Behaviour
+from doctor.broken_installs import PATIENCE_S, Patient
+from e2e.recording import ANTHROPIC_KEY, OPENAI_KEY, Behavior
 
 
 def test_provider_refuses_the_key(strict_owner: Patient) -> None:
@@ -14,7 +14,7 @@ def test_provider_refuses_the_key(strict_owner: Patient) -> None:
     add = ("provider", "add", "openai", "--base-url", f"{strict_owner.proxy.provider.origin}/v1", "--api-key", "-")
     strict_owner.cli(*add, stdin="sk-of-somebody-else")
     strict_owner.cli("reload")
-    ill = strict_owner.is_cured("live-openai", "--live", stdin=OPENAI_KEY)
+    ill = strict_owner.is_fixed("live-openai", "--live", stdin=OPENAI_KEY)
     assert "provider refuses the team's key" in ill.check("live-openai")["found"]
 
 
@@ -54,11 +54,11 @@ def test_rate_is_used_up(patient: Patient) -> None:
 
 def test_provider_has_a_bad_day(patient: Patient) -> None:
     provider = patient.proxy.provider
-    provider.behaviour = Behaviour(status=500)
+    provider.behavior = Behavior(status=500)
     try:
         ill = patient.doctor("--live")
     finally:
-        provider.behaviour = Behaviour()
+        provider.behavior = Behavior()
     assert (ill.code, ill.first) == (1, "live-openai")
     assert "bad day" in ill.check("live-openai")["found"]
 
@@ -66,11 +66,11 @@ def test_provider_has_a_bad_day(patient: Patient) -> None:
 def test_protocol_that_no_agent_uses_only_warns(patient: Patient) -> None:
     patient.configure("codex")
     provider = patient.proxy.provider
-    provider.behaviour = Behaviour(status=500)
+    provider.behavior = Behavior(status=500)
     try:
         found = patient.doctor("--live")
     finally:
-        provider.behaviour = Behaviour()
+        provider.behavior = Behavior()
     assert (found.status("live-openai"), found.status("live-anthropic")) == ("failed", "warning")
 
 

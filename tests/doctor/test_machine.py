@@ -7,10 +7,10 @@ from typing import cast
 
 import pytest
 
-from doctor.ward import Patient, may_mount
+from doctor.broken_installs import Patient, may_mount
 from meshproxy_cli.doctor import machine
 from meshproxy_cli.doctor.check import Status
-from meshproxy_cli.doctor.scene import Desk, Scene
+from meshproxy_cli.doctor.scene import Desk, DoctorContext
 from meshproxy_cli.settings.paths import Paths
 
 MEND = '#!/bin/sh\nsed -i "${1#+}d" "$2"\n'
@@ -35,13 +35,13 @@ def test_settings_are_no_toml(patient: Patient) -> None:
     with_editor(patient)
     with patient.settings_file.open("a") as file:
         file.write("this is no TOML\n")
-    assert ":3:" in patient.is_cured("settings").check("settings")["found"]
+    assert ":3:" in patient.is_fixed("settings").check("settings")["found"]
 
 
 def test_current_server_is_unknown(patient: Patient) -> None:
     text = patient.settings_file.read_text()
     patient.settings_file.write_text(f'current = "gone"\n{text}')
-    patient.is_cured("settings")
+    patient.is_fixed("settings")
 
 
 def test_misspelt_setting_is_a_warning(patient: Patient) -> None:
@@ -57,29 +57,29 @@ def test_file_where_a_directory_should_be(patient: Patient) -> None:
     patient.settings_file.unlink()
     config.rmdir()
     config.write_text("not a directory")
-    patient.is_cured("directories", "--no-live", "--room", patient.room)
+    patient.is_fixed("directories", "--no-live", "--room", patient.room)
 
 
 def test_no_file_can_grow(patient: Patient) -> None:
     patient.prelude = "ulimit -S -f 100"
-    patient.is_cured("directories")
+    patient.is_fixed("directories")
 
 
 def test_server_variable_is_no_url(patient: Patient) -> None:
     patient.environ["MESHAGENT_API_URL"] = "ftp://nowhere"
-    patient.is_cured("server")
+    patient.is_fixed("server")
 
 
 def test_server_variable_names_another_server(patient: Patient) -> None:
     patient.environ["MESHAGENT_API_URL"] = "http://127.0.0.1:9"
-    patient.is_cured("tcp")
+    patient.is_fixed("tcp")
 
 
 def test_disk_is_full(patient: Patient) -> None:
     """On a disk of its own where this user may mount one, else the largest file that a shell allows."""
     if not may_mount():
         patient.prelude = "ulimit -S -f 10"
-        patient.is_cured("directories")
+        patient.is_fixed("directories")
         return
     done = patient.in_namespace(f"""
         mkdir disk
@@ -101,7 +101,7 @@ def test_disk_is_full(patient: Patient) -> None:
 def test_little_room_is_left(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(patient.home.root)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024))
-    scene = Scene(Paths.from_environment({"MESHPROXY_HOME": str(patient.home.state)}), {}, cast("Desk", None))
+    scene = DoctorContext(Paths.from_environment({"MESHPROXY_HOME": str(patient.home.state)}), {}, cast("Desk", None))
     found = machine.disk(scene)
     assert (found.status, found.found[:21]) == (Status.FAILED, "only 1 KiB are free o")
     assert found.remedy.startswith("du -axk /")
@@ -110,6 +110,6 @@ def test_little_room_is_left(patient: Patient, monkeypatch: pytest.MonkeyPatch) 
 def test_receipt_is_damaged(patient: Patient) -> None:
     patient.configure("codex")
     (patient.home.state / "data" / "receipts" / "codex-other-0.json").write_text("{")
-    ill = patient.is_cured("receipts")
+    ill = patient.is_fixed("receipts")
     assert "codex-other-0.json can't be read" in ill.check("receipts")["found"]
     assert ill.status("agent-settings/codex") == "ok"

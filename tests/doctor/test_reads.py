@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor.ward import Patient
+from doctor.broken_installs import Patient
 from meshproxy_cli.agents.claude_check import login
 from meshproxy_cli.agents.machine import Machine
 
@@ -19,7 +19,7 @@ def test_variable_leads_the_agent_elsewhere(patient: Patient, agent: str, variab
     other = patient.home.root / "other"
     other.mkdir()
     patient.environ[variable] = str(other)
-    ill = patient.is_cured(f"agent-reads/{agent}")
+    ill = patient.is_fixed(f"agent-reads/{agent}")
     assert str(other) in ill.check(f"agent-reads/{agent}")["found"]
 
 
@@ -29,7 +29,7 @@ def test_variable_that_was_set_then_is_not_set_now(patient: Patient) -> None:
     patient.environ["CODEX_HOME"] = str(other)
     patient.configure("codex")
     del patient.environ["CODEX_HOME"]
-    patient.is_cured("agent-reads/codex")
+    patient.is_fixed("agent-reads/codex")
 
 
 def log_in(patient: Patient) -> None:
@@ -54,7 +54,7 @@ def test_login_would_be_sent_to_the_room(patient: Patient) -> None:
     patient.configure("claude", "--env-file", str(project / ".env"))
     log_in(patient)
     patient.environ["ANTHROPIC_BASE_URL"] = f"{patient.proxy.url}/rooms/{patient.room}/anthropic"
-    ill = patient.is_cured("agent-login/claude")
+    ill = patient.is_fixed("agent-login/claude")
     assert "login of ada@example.com" in ill.check("agent-login/claude")["found"]
 
 
@@ -86,7 +86,7 @@ def test_git_tracks_the_env_file(patient: Patient) -> None:
     project.mkdir()
     patient.configure("claude", "--env-file", str(project / ".env"), "--credentials", "inline")
     track(project, patient)
-    ill = patient.is_cured("agent-env-file/claude")
+    ill = patient.is_fixed("agent-env-file/claude")
     assert "tracks" in ill.check("agent-env-file/claude")["found"]
 
 
@@ -97,7 +97,7 @@ def test_git_tracks_a_key_in_this_directory(patient: Patient) -> None:
     patient.directory = project
     assert patient.doctor("--offline").status("dotenv") == "ok"
     track(project, patient)
-    patient.is_cured("dotenv", "--offline")
+    patient.is_fixed("dotenv", "--offline")
 
 
 def test_env_file_without_a_key_may_be_tracked(patient: Patient) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor.ward import Patient
+from doctor.broken_installs import Patient
 from meshproxy_cli.doctor.redact import redact_all, redacted
 from meshproxy_cli.tokens.apikey import ApiKey
 

@@ -2,7 +2,7 @@
 
 import time
 
-from doctor.ward import PATIENCE_S, Patient
+from doctor.broken_installs import PATIENCE_S, Patient
 
 SPEC = "version: v1\nkind: ParticipantToken\nidentity: ada\nroom: {room}\napi:\n  llm: {llm}\n"
 
@@ -16,12 +16,12 @@ def import_token(patient: Patient, llm: str, *options: str) -> None:
 
 def test_no_room(patient: Patient) -> None:
     patient.settings_file.unlink()
-    patient.is_cured("room")
+    patient.is_fixed("room")
 
 
 def test_name_that_is_no_room(patient: Patient) -> None:
     patient.environ["MESHAGENT_ROOM"] = " "
-    patient.is_cured("room")
+    patient.is_fixed("room")
 
 
 def test_room_with_a_typo_is_a_warning(patient: Patient) -> None:
@@ -36,19 +36,19 @@ def test_imported_token_has_expired(patient: Patient) -> None:
     import_token(patient, "{}", "--expires-in", "2s")
     patient.cli("secret", "forget", "api-key/local")
     time.sleep(2)
-    patient.is_cured("api-key")
+    patient.is_fixed("api-key")
 
 
 def test_imported_token_does_not_allow_the_model(patient: Patient) -> None:
     import_token(patient, '{models: ["openai/gpt-4*"]}')
     patient.configure("codex", "--model", "gpt-5.4")
-    patient.is_cured("models")
+    patient.is_fixed("models")
 
 
 def test_room_does_not_allow_the_model(patient: Patient) -> None:
     patient.cli("room", "create", patient.room, "--model", "openai/gpt-4*")
     patient.configure("codex", "--model", "gpt-5.4")
-    patient.is_cured("models")
+    patient.is_fixed("models")
 
 
 def spend(patient: Patient) -> None:
@@ -67,7 +67,7 @@ def test_budget_is_spent(patient: Patient) -> None:
     for whose in (("--room", patient.room), ("--room", "*"), ("--session", "*"), ("--participant", "doctor")):
         patient.cli("limit", "set", "usd-per-day", "0.000001", *whose)
         try:
-            ill = patient.is_cured("limits")
+            ill = patient.is_fixed("limits")
         finally:
             patient.proxy.cli("limit", "remove", "usd-per-day", *whose)
         found = ill.check("limits")["found"]
@@ -77,15 +77,15 @@ def test_budget_is_spent(patient: Patient) -> None:
 
 def test_limit_that_refuses_everything(patient: Patient) -> None:
     patient.cli("limit", "set", "requests-per-minute", "0", "--room", patient.room)
-    assert "which refuses everything" in patient.is_cured("limits").check("limits")["found"]
+    assert "which refuses everything" in patient.is_fixed("limits").check("limits")["found"]
 
 
 def test_strict_server_does_not_know_the_room(strict_owner: Patient) -> None:
-    assert "there is no room" in strict_owner.is_cured("accepted").check("accepted")["found"]
+    assert "there is no room" in strict_owner.is_fixed("accepted").check("accepted")["found"]
 
 
 def test_room_with_a_typo_on_a_strict_server(strict_owner: Patient) -> None:
     strict_owner.cli("room", "create", strict_owner.room)
     strict_owner.environ["MESHAGENT_ROOM"] = strict_owner.room + "s"
-    ill = strict_owner.is_cured("accepted")
+    ill = strict_owner.is_fixed("accepted")
     assert ill.check("accepted")["remedy"] == f"export MESHAGENT_ROOM={strict_owner.room}"

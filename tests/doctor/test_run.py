@@ -10,22 +10,22 @@ import pytest
 from meshproxy_cli.configedit.receipts import Receipt
 from meshproxy_cli.doctor import run as running
 from meshproxy_cli.doctor.check import Check, CheckResult, Outcome, Status, bad, doubtful, good, unknown
-from meshproxy_cli.doctor.scene import Desk, Scene
+from meshproxy_cli.doctor.scene import Desk, DoctorContext
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.paths import Paths
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
+def scene(tmp_path: Path) -> DoctorContext:
     environ = {"MESHPROXY_HOME": str(tmp_path)}
-    return Scene(Paths.from_environment(environ), environ, cast("Desk", None))
+    return DoctorContext(Paths.from_environment(environ), environ, cast("Desk", None))
 
 
-def results(scene: Scene, *checks: Check) -> list[CheckResult]:
+def results(scene: DoctorContext, *checks: Check) -> list[CheckResult]:
     return list(running.run(scene, running.jobs(checks, ())))
 
 
-def test_consequences_name_their_root_cause(scene: Scene) -> None:
+def test_consequences_name_their_root_cause(scene: DoctorContext) -> None:
     found = results(
         scene,
         Check("a", "a", lambda _: bad("broken", "mend")),
@@ -37,7 +37,7 @@ def test_consequences_name_their_root_cause(scene: Scene) -> None:
         ("b", Status.UNKNOWN, "a"),
         ("c", Status.UNKNOWN, "a"),
     ]
-    assert running.culprit(found) is found[0]
+    assert running.first_failure(found) is found[0]
 
 
 def test_a_check_of_one_agent_is_not_made_for_others() -> None:
@@ -46,16 +46,16 @@ def test_a_check_of_one_agent_is_not_made_for_others() -> None:
     assert [job.receipt for job in running.jobs([check], receipts)] == [receipts[1]]
 
 
-def test_a_warning_stops_nothing(scene: Scene) -> None:
+def test_a_warning_stops_nothing(scene: DoctorContext) -> None:
     found = results(scene, Check("a", "a", lambda _: doubtful("odd")), Check("b", "b", lambda _: good("ok"), ("a",)))
     assert [one.status for one in found] == [Status.WARNING, Status.OK]
 
 
-def test_what_hangs_holds_up_nobody(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_hangs_holds_up_nobody(scene: DoctorContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "LIMIT_S", 0.2)
     release = threading.Event()
 
-    def hang(_: Scene) -> Outcome:
+    def hang(_: DoctorContext) -> Outcome:
         release.wait(30)
         return good("too late")
 
@@ -64,11 +64,11 @@ def test_what_hangs_holds_up_nobody(scene: Scene, monkeypatch: pytest.MonkeyPatc
     assert [one.status for one in found] == [Status.UNKNOWN, Status.OK]
 
 
-def test_errors_and_defects_become_results(scene: Scene) -> None:
-    def refuse(_: Scene) -> Outcome:
+def test_errors_and_defects_become_results(scene: DoctorContext) -> None:
+    def refuse(_: DoctorContext) -> Outcome:
         raise UsageError("that is wrong", hint="do this")
 
-    def fail(_: Scene) -> Outcome:
+    def fail(_: DoctorContext) -> Outcome:
         raise ZeroDivisionError("a secret")
 
     refused, failed = results(scene, Check("a", "a", refuse), Check("b", "b", fail))

@@ -7,14 +7,14 @@ from typing import cast
 
 import pytest
 
-from meshproxy_cli.doctor.scene import Desk, Scene
+from meshproxy_cli.doctor.scene import Desk, DoctorContext
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.settings.paths import Paths
 
 
-def make(tmp_path: Path, **environ: str) -> Scene:
+def make(tmp_path: Path, **environ: str) -> DoctorContext:
     variables = {"MESHPROXY_HOME": str(tmp_path), **environ}
-    return Scene(Paths.from_environment(variables), variables, cast("Desk", None))
+    return DoctorContext(Paths.from_environment(variables), variables, cast("Desk", None))
 
 
 def test_an_answer_or_error_is_made_once(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_an_answer_or_error_is_made_once(tmp_path: Path) -> None:
 def test_room_comes_from_the_command_line_first(tmp_path: Path) -> None:
     scene = make(tmp_path, MESHAGENT_ROOM="of-variable")
     assert scene.room == "of-variable"
-    asked = Scene(scene.paths, scene.environ, scene.desk, None, "asked")
+    asked = DoctorContext(scene.paths, scene.environ, scene.desk, None, "asked")
     assert asked.room == "asked"
     assert asked.base_url("anthropic").endswith("/rooms/asked/anthropic")
     assert asked.base_url("openai").endswith("/rooms/asked/openai/v1")
@@ -58,4 +58,4 @@ def test_only_those_who_ask_for_the_same_wait(tmp_path: Path) -> None:
 
 def test_offline_no_room_is_asked_for(tmp_path: Path) -> None:
     scene = make(tmp_path)
-    assert Scene(scene.paths, scene.environ, scene.desk, offline=True).rooms == ()
+    assert DoctorContext(scene.paths, scene.environ, scene.desk, offline=True).rooms == ()

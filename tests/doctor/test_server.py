@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor.ward import Diagnosis, Patient, stand_in
+from doctor.broken_installs import Diagnosis, Patient, stand_in
 from fixtures.commands import MESHPROXY
 from fixtures.postgres import Postgres
 
@@ -48,18 +48,18 @@ def test_server_does_not_run(patient: Patient) -> None:
 
 def test_name_can_not_be_looked_up(patient: Patient) -> None:
     patient.use_server(f"https://{'a' * 64}.example")  # no name server is asked: no name has a part that long
-    patient.is_cured("dns")
+    patient.is_fixed("dns")
 
 
 def test_port_is_closed(patient: Patient) -> None:
     patient.use_server(f"http://localhost:{free_port()}")
-    patient.is_cured("tcp")
+    patient.is_fixed("tcp")
 
 
 def test_it_is_no_room_proxy(patient: Patient) -> None:
     with stand_in(status=404, body="no such page") as url:
         patient.use_server(url)
-        patient.is_cured("answers")
+        patient.is_fixed("answers")
 
 
 def test_server_moved_behind_a_redirect(patient: Patient) -> None:
@@ -67,7 +67,7 @@ def test_server_moved_behind_a_redirect(patient: Patient) -> None:
     patient.environ["MESHAGENT_ROOM"] = patient.room
     with stand_in(status=301, body="", location=f"{patient.proxy.url}/readyz") as url:
         patient.use_server(url)
-        patient.is_cured("answers")
+        patient.is_fixed("answers")
 
 
 def test_server_is_degraded(patient: Patient) -> None:
@@ -122,7 +122,7 @@ def wait_for(patient: Patient, status: str) -> Diagnosis:
 
 def test_proxy_variable_is_in_the_way(patient: Patient) -> None:
     patient.environ |= {"http_proxy": f"http://user:pw@127.0.0.1:{free_port()}", "NO_PROXY": "", "no_proxy": ""}
-    ill = patient.is_cured("proxy-variables")
+    ill = patient.is_fixed("proxy-variables")
     assert "pw" not in ill.check("proxy-variables")["found"]
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 
-from doctor.ward import Patient
+from doctor.broken_installs import Patient
 
 VARIABLE = "MESHAGENT_ROOM_TOKEN"
 
@@ -17,7 +17,7 @@ def test_token_in_the_variable_has_expired(patient: Patient) -> None:
     patient.configure("codex", "--credentials", "env")
     patient.environ[VARIABLE] = fresh(patient, "--expires-in", "1s")
     time.sleep(1.1)
-    ill = patient.is_cured("token")
+    ill = patient.is_fixed("token")
     assert "the token in MESHAGENT_ROOM_TOKEN: the token has expired" in ill.check("token")["found"]
 
 
@@ -25,7 +25,7 @@ def test_one_of_several_agents_reads_a_token_of_another_room(patient: Patient) -
     patient.configure("claude")
     patient.configure("codex", "--credentials", "env")
     patient.environ[VARIABLE] = patient.cli("token", "get", "--room", "another").stdout.strip()
-    ill = patient.is_cured("agent-helper/codex")
+    ill = patient.is_fixed("agent-helper/codex")
     assert "it is for the room another" in ill.check("agent-helper/codex")["found"]
 
 
@@ -62,7 +62,7 @@ def test_token_in_the_env_file_has_expired(patient: Patient) -> None:
     file.write_text(file.read_text().replace(new.strip("'\""), old))
     receipt.write_text(_as_written(receipt.read_text(), file.read_bytes()))
     time.sleep(1.1)
-    patient.is_cured("agent-helper/claude")
+    patient.is_fixed("agent-helper/claude")
 
 
 def _as_written(receipt: str, content: bytes) -> str:

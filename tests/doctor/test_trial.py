@@ -2,7 +2,7 @@
 
 import pytest
 
-from doctor.ward import Patient
+from doctor.broken_installs import Patient
 from meshproxy_cli.doctor.trial import trial_check
 from meshproxy_cli.errors import UsageError
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from doctor.ward import Patient, stand_in
+from doctor.broken_installs import Patient, stand_in
 from meshproxy_cli.doctor.versions import release, upgrade
 
 

@@ -84,7 +84,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, text=text)
 
     def look(self, *, width: int, height: int, scheme: str) -> None:
-        """Set the window's size and the colour scheme that the person prefers."""
+        """Set the window's size and the color scheme that the person prefers."""
         phone = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from meshproxy_cli.proxy.process.launcher import Plan, bind, run_worker
+from meshproxy_cli.proxy.process.launcher import LaunchSpec, bind, run_worker
 from meshproxy_cli.proxy.process.shipper_process import ShippingPlan, ship
 from meshproxy_cli.proxy.process.supervisor import CONTEXT
 from meshproxy_cli.store import open_store
@@ -79,7 +79,7 @@ class Killable:
 def _worker(plan: dict[str, str]) -> None:
     sockets = bind("127.0.0.1", 0)
     address = sockets[0].getsockname()
-    settings = Plan(
+    settings = LaunchSpec(
         addresses=(address,),
         public_url=f"http://127.0.0.1:{address[1]}",
         database_url=plan["database_url"],

@@ -8,10 +8,10 @@ import threading
 from typing import Self
 
 from e2e.provider_http import ProviderServer
-from e2e.recording import ANTHROPIC_KEY, OPENAI_KEY, Behaviour, Recorded, Recording
+from e2e.recording import ANTHROPIC_KEY, OPENAI_KEY, Behavior, Recorded, Recording
 from e2e.wire import Reported
 
-__all__ = ["ANTHROPIC_KEY", "OPENAI_KEY", "Behaviour", "Recorded", "RecordingProvider", "Reported"]
+__all__ = ["ANTHROPIC_KEY", "OPENAI_KEY", "Behavior", "Recorded", "RecordingProvider", "Reported"]
 
 
 class RecordingProvider(Recording):

@@ -15,7 +15,7 @@ from e2e.recording import (
     ANTHROPIC_MODELS,
     OPENAI_KEY,
     OPENAI_MODELS,
-    Behaviour,
+    Behavior,
     Recorded,
     Recording,
     prompt_of,
@@ -30,7 +30,7 @@ class _Plan:
 
     recorded: Recorded
     body: dict[str, Any]
-    behaviour: Behaviour
+    behavior: Behavior
     numbers: Reported
     text: str
 
@@ -106,15 +106,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _turn(self, message: dict[str, Any]) -> Iterator[wire.Event]:
         """Answer one websocket message with the events of a response."""
-        provider, behaviour = self.server.recording, self.server.recording.take_behaviour()
-        model = behaviour.served_model or message.get("model", "")
+        provider, behavior = self.server.recording, self.server.recording.take_behaviour()
+        model = behavior.served_model or message.get("model", "")
         if message.get("generate") is False:
             begun = wire.responses_body(Reported(endpoint="", model=model, input_tokens=0), "", model)
             yield {"type": "response.created", "response": begun | {"status": "in_progress", "output": []}}
             yield {"type": "response.completed", "response": begun | {"output": []}}
             return
-        numbers = provider.numbers("/v1/responses", model, behaviour)
-        text = behaviour.text or f"The provider heard: {prompt_of(message)}"
+        numbers = provider.numbers("/v1/responses", model, behavior)
+        text = behavior.text or f"The provider heard: {prompt_of(message)}"
         yield from wire.responses_stream(numbers, text, model)
         provider.report(numbers)
 
@@ -147,16 +147,16 @@ class _Handler(BaseHTTPRequestHandler):
         }.get(recorded.path)
         if answer is None or self.command != "POST":
             return self._refuse(protocol, 404, "not_found_error", f"no such path: {recorded.path}")
-        behaviour = self.server.recording.take_behaviour()
-        if behaviour.status != 200:
-            body = wire.error_body(protocol, behaviour.status, behaviour.error_code, behaviour.error_message)
-            return self._answer(behaviour.status, json.dumps(body).encode(), "application/json", behaviour.headers)
-        return answer(self._plan(recorded, behaviour))
+        behavior = self.server.recording.take_behaviour()
+        if behavior.status != 200:
+            body = wire.error_body(protocol, behavior.status, behavior.error_code, behavior.error_message)
+            return self._answer(behavior.status, json.dumps(body).encode(), "application/json", behavior.headers)
+        return answer(self._plan(recorded, behavior))
 
     def _responses(self, plan: _Plan) -> None:
         if not plan.streamed:
             return self._json(wire.responses_body(plan.numbers, plan.text, plan.model), plan.numbers)
-        failure = wire.responses_failure(plan.behaviour.error_code, plan.behaviour.error_message)
+        failure = wire.responses_failure(plan.behavior.error_code, plan.behavior.error_message)
         return self._stream(plan, wire.responses_stream(plan.numbers, plan.text, plan.model), failure)
 
     def _chat(self, plan: _Plan) -> None:
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json(wire.chat_body(plan.numbers, plan.text, plan.model), plan.numbers)
         asked = bool((plan.body.get("stream_options") or {}).get("include_usage"))
         events = wire.chat_stream(plan.numbers, plan.text, plan.model, with_usage=asked)
-        failure = wire.error_body("openai", 500, plan.behaviour.error_code, plan.behaviour.error_message)
+        failure = wire.error_body("openai", 500, plan.behavior.error_code, plan.behavior.error_message)
         return self._stream(plan, events, failure, reports=asked, end=b"data: [DONE]\n\n")
 
     def _embeddings(self, plan: _Plan) -> None:
@@ -175,17 +175,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _messages(self, plan: _Plan) -> None:
         if not plan.streamed:
             return self._json(wire.messages_body(plan.numbers, plan.text, plan.model), plan.numbers)
-        failure = wire.error_body("anthropic", 529, plan.behaviour.error_code, plan.behaviour.error_message)
+        failure = wire.error_body("anthropic", 529, plan.behavior.error_code, plan.behavior.error_message)
         return self._stream(plan, wire.messages_stream(plan.numbers, plan.text, plan.model), failure)
 
     def _count_tokens(self, plan: _Plan) -> None:
         self._json({"input_tokens": len(plan.recorded.body) // 4})
 
-    def _plan(self, recorded: Recorded, behaviour: Behaviour) -> _Plan:
+    def _plan(self, recorded: Recorded, behavior: Behavior) -> _Plan:
         body = recorded.json()
-        model = behaviour.served_model or str(body.get("model", ""))
-        numbers = self.server.recording.numbers(recorded.path, model, behaviour)
-        return _Plan(recorded, body, behaviour, numbers, behaviour.text or f"The provider heard: {prompt_of(body)}")
+        model = behavior.served_model or str(body.get("model", ""))
+        numbers = self.server.recording.numbers(recorded.path, model, behavior)
+        return _Plan(recorded, body, behavior, numbers, behavior.text or f"The provider heard: {prompt_of(body)}")
 
     def _stream(
         self, plan: _Plan, events: list[wire.Event], failure: wire.Event, *, reports: bool = True, end: bytes = b""
@@ -193,12 +193,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
-        self._own_headers(plan.behaviour.headers)
+        self._own_headers(plan.behavior.headers)
         for number, event in enumerate(events):
-            if number == plan.behaviour.closes_after:
+            if number == plan.behavior.closes_after:
                 self.close_connection = True
                 return
-            if number == plan.behaviour.fails_after:
+            if number == plan.behavior.fails_after:
                 self._chunk(wire.sse(failure))
                 self._chunk(b"")
                 return
@@ -211,10 +211,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._chunk(b"")
 
     def _paced(self, plan: _Plan, number: int) -> bool:
-        """Wait as long as the behaviour says; False once the client has left."""
-        if number == plan.behaviour.stalls_after and self._stall(plan.recorded):
+        """Wait as long as the behavior says; False once the client has left."""
+        if number == plan.behavior.stalls_after and self._stall(plan.recorded):
             return False
-        return not (plan.behaviour.delay and self.server.recording.release.wait(plan.behaviour.delay))
+        return not (plan.behavior.delay and self.server.recording.release.wait(plan.behavior.delay))
 
     def _try_chunk(self, recorded: Recorded, data: bytes) -> bool:
         try:

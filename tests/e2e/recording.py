@@ -17,7 +17,7 @@ ANTHROPIC_MODELS = ("claude-sonnet-4-6", "claude-haiku-4-5")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Behaviour:
+class Behavior:
     """How the next answers go. Counts are events of a stream; times are seconds."""
 
     status: int = 200
@@ -74,15 +74,15 @@ class Recording:
     def __init__(self, seed: int) -> None:
         self.requests: list[Recorded] = []
         self.reported: list[Reported] = []
-        self.behaviour = Behaviour()
+        self.behavior = Behavior()
         self.release = threading.Event()  # ends every stall and delay
-        self._once: deque[Behaviour] = deque()
+        self._once: deque[Behavior] = deque()
         self._random = random.Random(seed)
         self._lock = threading.Lock()
 
-    def next(self, *behaviours: Behaviour) -> None:
-        """Let the next model requests go as given, one each, and then as `behaviour` says again."""
-        self._once.extend(behaviours)
+    def next(self, *behaviors: Behavior) -> None:
+        """Let the next model requests go as given, one each, and then as `behavior` says again."""
+        self._once.extend(behaviors)
 
     def forget(self) -> None:
         """Empty the records."""
@@ -94,18 +94,18 @@ class Recording:
         with self._lock:
             self.requests.append(request)
 
-    def take_behaviour(self) -> Behaviour:
+    def take_behaviour(self) -> Behavior:
         with self._lock:
-            return self._once.popleft() if self._once else self.behaviour
+            return self._once.popleft() if self._once else self.behavior
 
     def report(self, numbers: Reported) -> None:
         with self._lock:
             self.reported.append(numbers)
 
-    def numbers(self, endpoint: str, model: str, behaviour: Behaviour) -> Reported:
+    def numbers(self, endpoint: str, model: str, behavior: Behavior) -> Reported:
         """Make up an answer's tokens, different each time and each kind different from the others."""
-        if behaviour.tokens is not None:
-            return Reported(endpoint=endpoint, model=model, **behaviour.tokens)
+        if behavior.tokens is not None:
+            return Reported(endpoint=endpoint, model=model, **behavior.tokens)
         with self._lock:
             draw = self._random.randint
             cached, reasoning = draw(100, 199), draw(10, 19)

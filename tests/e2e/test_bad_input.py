@@ -207,7 +207,7 @@ def test_a_provider_that_is_down(start_proxy: StartProxy) -> None:
 
 
 def test_a_provider_that_refuses_is_quoted(door: Door, provider: RecordingProvider) -> None:
-    provider.next(behaviour_429 := replace(provider.behaviour, status=429, error_code="slow_down"))
+    provider.next(behaviour_429 := replace(provider.behavior, status=429, error_code="slow_down"))
     answer = door.ask(OPENAI, door.mint())
     assert (answer.status, answer.json()["error"]["message"]) == (429, behaviour_429.error_message)
     assert answer.json()["error"]["code"] == "slow_down"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from e2e.provider import Behaviour, RecordingProvider
+from e2e.provider import Behavior, RecordingProvider
 from fixtures.agents import Agents
 from fixtures.commands import Cli, Home
 from fixtures.proxies import RoomProxy, running_proxy
@@ -36,7 +36,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, provider: RecordingProvider)
 @pytest.fixture(autouse=True)
 def _fresh(provider: RecordingProvider) -> None:
     provider.forget()
-    provider.behaviour = Behaviour()
+    provider.behavior = Behavior()
 
 
 def headers(proxy: RoomProxy, room: str, *, narrow: bool = False) -> dict[str, str]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2e.provider import ANTHROPIC_KEY, OPENAI_KEY, Behaviour, RecordingProvider
+from e2e.provider import ANTHROPIC_KEY, OPENAI_KEY, Behavior, RecordingProvider
 from fixtures.commands import Home
 from fixtures.proxies import RoomProxy, running_proxy
 from meshproxy_cli.tokens.apikey import ApiKey
@@ -63,13 +63,13 @@ def drive(proxy: RoomProxy, provider: RecordingProvider, token: str, foreign: Ap
     ask(proxy, token, good, **{"Meshagent-Session": STRANGER, "User-Agent": f"{proxy.key.encode()}/1.0"})
     ask(proxy, token, json.dumps({"model": STRANGER, "input": BODY}))
     ask(proxy, token, json.dumps({"model": "m", "previous_response_id": STRANGER, "input": BODY}))
-    for behaviour in (
-        Behaviour(status=500, error_message=f"{OPENAI_KEY} is wrong"),
-        Behaviour(status=401, error_message=f"Incorrect API key provided: {OPENAI_KEY}"),
-        Behaviour(fails_after=1),
-        Behaviour(closes_after=1),
+    for behavior in (
+        Behavior(status=500, error_message=f"{OPENAI_KEY} is wrong"),
+        Behavior(status=401, error_message=f"Incorrect API key provided: {OPENAI_KEY}"),
+        Behavior(fails_after=1),
+        Behavior(closes_after=1),
     ):
-        provider.next(behaviour)
+        provider.next(behavior)
         ask(proxy, token, json.dumps({"model": "gpt-5.4", "input": BODY, "stream": True}))
     proxy.request("GET", f"{PATH}?api_key={STRANGER}&token={token}", {"x-api-key": STRANGER})
     proxy.request("GET", "/accounts/projects", {"Authorization": f"Bearer {token}"})

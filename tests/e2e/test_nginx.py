@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.sync.client import connect
 
-from e2e.provider import Behaviour, RecordingProvider
+from e2e.provider import Behavior, RecordingProvider
 from fixtures.nginx import Nginx, running_nginx
 from fixtures.proxies import Answer, RoomProxy
 
@@ -63,7 +63,7 @@ def large(size: int) -> bytes:
 
 
 def test_a_stream_passes_piece_by_piece(nginx: Nginx, provider: RecordingProvider, token: str) -> None:
-    provider.next(Behaviour(stalls_after=3))
+    provider.next(Behavior(stalls_after=3))
     connection = http.client.HTTPSConnection("localhost", nginx.port, context=nginx.tls(), timeout=30)
     try:
         body = json.dumps({"model": "gpt-5.4", "input": "ping", "stream": True})
@@ -107,7 +107,7 @@ def test_a_websocket_turn(nginx: Nginx, provider: RecordingProvider, token: str)
 
 def test_headers_pass_as_they_came(nginx: Nginx, provider: RecordingProvider, token: str) -> None:
     provider.forget()
-    provider.next(Behaviour(headers={"X-Accel-Redirect": "/elsewhere", "X-Codex-Turn-State": "opaque"}))
+    provider.next(Behavior(headers={"X-Accel-Redirect": "/elsewhere", "X-Codex-Turn-State": "opaque"}))
     body = b'{"model":"gpt-5.4","input":"ping","stream":true}'
     answer = post(nginx, token, body, session_id="thread-1", **{"X-Codex-Turn-State": "a", "X-Long": "x" * 30_000})
     assert (answer.status, answer.headers["X-Codex-Turn-State"]) == (200, "opaque")

@@ -7,7 +7,7 @@ import pytest
 from anthropic import Anthropic
 from openai import AuthenticationError, InternalServerError, OpenAI
 
-from e2e.provider import ANTHROPIC_KEY, OPENAI_KEY, Behaviour, RecordingProvider
+from e2e.provider import ANTHROPIC_KEY, OPENAI_KEY, Behavior, RecordingProvider
 
 
 def test_it_reports_what_it_counts(provider: RecordingProvider) -> None:
@@ -40,7 +40,7 @@ def test_it_wants_its_own_key(provider: RecordingProvider) -> None:
 
 
 def test_it_fails_when_told(provider: RecordingProvider) -> None:
-    provider.next(Behaviour(status=500, error_message="on purpose"))
+    provider.next(Behavior(status=500, error_message="on purpose"))
     with OpenAI(base_url=f"{provider.origin}/v1", api_key=OPENAI_KEY, max_retries=0) as client:
         with pytest.raises(InternalServerError, match="on purpose"):
             client.responses.create(model="gpt-5.4", input="ping")
@@ -49,7 +49,7 @@ def test_it_fails_when_told(provider: RecordingProvider) -> None:
 
 def test_it_notices_a_client_that_leaves(provider: RecordingProvider) -> None:
     provider.forget()
-    provider.next(Behaviour(stalls_after=2))
+    provider.next(Behavior(stalls_after=2))
     connection = http.client.HTTPConnection(provider.origin.removeprefix("http://"), timeout=10)
     body = json.dumps({"model": "gpt-5.4", "input": "ping", "stream": True})
     connection.request("POST", "/v1/responses", body, {"Authorization": f"Bearer {OPENAI_KEY}"})

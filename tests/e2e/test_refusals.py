@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from e2e.provider import RecordingProvider
+from fixtures.agent_sessions import Asked, Person, Question
 from fixtures.agents import Agents
 from fixtures.commands import Home
-from fixtures.people import Asked, Person, Question
 from fixtures.proxies import RoomProxy, running_proxy
 from meshproxy_cli.tokens.apikey import ApiKey
 from meshproxy_cli.tokens.participant import mint

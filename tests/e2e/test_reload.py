@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2e.provider import OPENAI_KEY, Behaviour, RecordingProvider
+from e2e.provider import OPENAI_KEY, Behavior, RecordingProvider
 from fixtures.certificates import certificate
 from fixtures.commands import MESHPROXY, Cli, Home
 from fixtures.proxies import running_proxy
@@ -112,7 +112,7 @@ def until(condition: Callable[[], Any], what: str) -> None:
 def test_a_stream_goes_on_and_the_next_request_uses_the_new_key(team: Team, provider: RecordingProvider) -> None:
     with team.serve("--workers", "2") as proxy:
         provider.release.clear()
-        provider.next(Behaviour(stalls_after=2))
+        provider.next(Behavior(stalls_after=2))
         connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc, timeout=PATIENCE_S)
         connection.request("POST", PATH, body(stream=True), headers(proxy))
         answer = connection.getresponse()
@@ -314,7 +314,7 @@ def test_new_prices_hold_from_the_next_request_on(team: Team, provider: Recordin
     price(1)
     team.write(config(provider.origin, str(team.key), f'[usage]\nprices = "{prices}"\n'))
     tokens = {"input_tokens": 1_000_000, "cached_input_tokens": 0, "output_tokens": 1}
-    provider.next(Behaviour(tokens=tokens), Behaviour(tokens=tokens))
+    provider.next(Behavior(tokens=tokens), Behavior(tokens=tokens))
     with team.serve() as proxy:
         assert proxy.request("POST", PATH, headers(proxy), body()).status == 200
         assert float(proxy.usage(requests=1)["totals"]["cost_usd"]) == 1.0

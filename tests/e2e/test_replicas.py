@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from e2e.load import Load
-from e2e.provider import Behaviour, RecordingProvider
+from e2e.provider import Behavior, RecordingProvider
 from e2e.replicas import Replica, replicas
 from fixtures.nginx import Nginx, running_nginx
 from fixtures.postgres import Postgres
@@ -106,7 +106,7 @@ def limit_is_seen_everywhere(store: Store, project: Project, running: Sequence[R
 
 @pytest.mark.timeout(240)
 def test_nothing_is_lost(tmp_path: Path, own_postgres: Postgres, provider: RecordingProvider) -> None:
-    provider.behaviour = Behaviour(delay=0.03)
+    provider.behavior = Behavior(delay=0.03)
     url = own_postgres.create_database()
     with replicas(tmp_path, 3, url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as running:
         store = open_store(url, master_key=MASTER_KEY)
@@ -196,7 +196,7 @@ def every_answer_is_in_the_ledger_once(load: Load, events: Sequence[UsageEvent])
 
 
 def test_a_budget_holds_across_replicas(tmp_path: Path, postgres_url: str, provider: RecordingProvider) -> None:
-    provider.behaviour = Behaviour()
+    provider.behavior = Behavior()
     with replicas(tmp_path, 3, postgres_url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as running:
         store = open_store(postgres_url, master_key=MASTER_KEY)
         project = store.projects.ensure()
@@ -232,7 +232,7 @@ def test_a_budget_holds_across_replicas(tmp_path: Path, postgres_url: str, provi
 
 
 def test_a_rolling_upgrade_ends_no_stream(tmp_path: Path, postgres_url: str, provider: RecordingProvider) -> None:
-    provider.behaviour = Behaviour()
+    provider.behavior = Behavior()
     with replicas(tmp_path, 2, postgres_url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as running:
         store = open_store(postgres_url, master_key=MASTER_KEY)
         _, token = new_token(store, store.projects.ensure(), "tester")
@@ -259,7 +259,7 @@ def test_a_rolling_upgrade_ends_no_stream(tmp_path: Path, postgres_url: str, pro
 @contextmanager
 def begun_stream(nginx: Nginx, provider: RecordingProvider, token: str) -> Iterator[http.client.HTTPResponse]:
     """Begin a stream of the session "one", which the provider then holds back."""
-    provider.next(Behaviour(stalls_after=3))
+    provider.next(Behavior(stalls_after=3))
     connection = http.client.HTTPSConnection("localhost", nginx.port, context=nginx.tls(), timeout=60)
     try:
         connection.request("POST", PATH, STREAM, headers_of(token))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from e2e.provider import Behaviour, RecordingProvider
+from e2e.provider import Behavior, RecordingProvider
 from e2e.replicas import Replica, replicas
 from fixtures.postgres import Postgres
 from meshproxy_cli.store import open_store
@@ -59,7 +59,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, own_postgres: Postgres, provider: RecordingProvider) -> Iterator[Site]:
-    provider.behaviour = Behaviour()
+    provider.behavior = Behavior()
     url = own_postgres.create_database()
     with replicas(tmp_path, 2, url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as machines:
         store = open_store(url, master_key=MASTER_KEY)

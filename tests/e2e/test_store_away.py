@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.provider import Behaviour, RecordingProvider
+from e2e.provider import Behavior, RecordingProvider
 from e2e.replicas import Replica, replicas
 from fixtures.postgres import Postgres
 from meshproxy_cli.proxy.events.spool import SUFFIX
@@ -35,7 +35,7 @@ def ask(replica: Replica, key: ApiKey, room: str = "lab") -> int:
 def test_it_goes_on_and_hands_in_everything_once(
     tmp_path: Path, own_postgres: Postgres, provider: RecordingProvider
 ) -> None:
-    provider.behaviour = Behaviour()
+    provider.behavior = Behavior()
     url = own_postgres.create_database()
     with replicas(tmp_path, 1, url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as (replica,):
         store = open_store(url, master_key=MASTER_KEY)
@@ -76,7 +76,7 @@ def waiting(replica: Replica) -> int:
 def test_a_server_that_ends_is_not_ready_but_alive(
     tmp_path: Path, postgres_url: str, provider: RecordingProvider
 ) -> None:
-    provider.behaviour = Behaviour()
+    provider.behavior = Behavior()
     provider.release.clear()
     with replicas(tmp_path, 1, postgres_url, provider, base64.urlsafe_b64encode(MASTER_KEY).decode()) as (replica,):
         store = open_store(postgres_url, master_key=MASTER_KEY)

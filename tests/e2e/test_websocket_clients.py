@@ -27,11 +27,11 @@ from e2e.websocket_peers import (
     message,
     switch,
 )
-from e2e.websocket_stage import REALTIME, Stage, columns, staged, wait_for
+from e2e.websocket_server import REALTIME, Stage, columns, staged, wait_for
 from e2e.wire import Reported, responses_stream
+from fixtures.agent_sessions import Person, Question
 from fixtures.agents import Agents
 from fixtures.commands import Home
-from fixtures.people import Person, Question
 from meshproxy_cli.tokens.apikey import ApiKey
 
 pytestmark = pytest.mark.e2e

@@ -22,7 +22,7 @@ from e2e.websocket_peers import (
     message,
     switch,
 )
-from e2e.websocket_stage import REALTIME, RESPONSES, Stage, columns, staged, wait_for
+from e2e.websocket_server import REALTIME, RESPONSES, Stage, columns, staged, wait_for
 from fixtures.commands import Home
 from meshproxy_cli.tokens.apikey import ApiKey
 

@@ -26,7 +26,7 @@ from e2e.websocket_peers import (
     message,
     switch,
 )
-from e2e.websocket_stage import MIB, RESPONSES, Stage, staged
+from e2e.websocket_server import MIB, RESPONSES, Stage, staged
 from fixtures.commands import Home
 
 pytestmark = pytest.mark.e2e

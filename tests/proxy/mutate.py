@@ -9,7 +9,7 @@ import zstandard
 
 from proxy.test_smuggling import REFUSED
 
-TOKEN = b"@TOKEN@"  # stands for the participant token while a message is spoilt
+TOKEN = b"@TOKEN@"  # stands for the participant token while a message is damaged
 AUTH = b"Authorization: Bearer " + TOKEN + b"\r\nMeshagent-Session: s-1\r\n"
 _NASTY = [bytes([value]) for value in (0, 9, 10, 11, 13, 32, 34, 44, 58, 59, 61, 127, 128, 255)] + [
     b"\r\n", b"\r\n\r\n", b"\n\n", b"0\r\n\r\n", b"chunked", b"-1", b"ffffffff", b"%2f", b"..", b"//", b"HTTP/1.1",

@@ -1,4 +1,4 @@
-"""The data path's behaviour, byte by byte, between a client and a provider that are both the test's own."""
+"""The data path's behavior, byte by byte, between a client and a provider that are both the test's own."""
 
 import asyncio
 import gzip
@@ -10,8 +10,8 @@ import pytest
 import zstandard
 
 from meshproxy_cli.store.events import Outcome
-from proxy.bench import STREAM, Bench, bench, plain, provider, read_request, request, run, until
-from proxy.plays import ANSWER, Answers, Reader, Writer, chunk, play
+from proxy.gateway_server import STREAM, Bench, bench, plain, provider, read_request, request, run, until
+from proxy.scripted_exchanges import ANSWER, Answers, Reader, Writer, chunk, play
 
 
 def test_a_request_is_answered_and_written_down(tmp_path: Path) -> None:

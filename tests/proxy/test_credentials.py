@@ -7,8 +7,8 @@ import pytest
 
 from meshproxy_cli.proxy.config.targets import Target
 from meshproxy_cli.proxy.core.caller import Caller
-from proxy.bench import KEY, Bench, bench, plain, provider, read_request, request, run
-from proxy.plays import ANSWER, Answers, Reader, Writer, play
+from proxy.gateway_server import KEY, Bench, bench, plain, provider, read_request, request, run
+from proxy.scripted_exchanges import ANSWER, Answers, Reader, Writer, play
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
@@ -52,7 +52,7 @@ def test_a_session_keeps_its_credential_while_a_base_url_is_away(tmp_path: Path)
                     assert b" 200 OK" in await running.ask(request())
                     caller = bound_to(running, provided.targets[2])  # the one that is away, with the same key
                     assert b" 200 OK" in await running.ask(request())
-                    assert running.gateway.sticky.targets(provided, caller)[0] == provided.targets[0]
+                    assert running.gateway.affinity.targets(provided, caller)[0] == provided.targets[0]
                     bound_to(running, provided.targets[3])
                     served.answers[:] = [plain(b"{}", "500 No")]
                     assert (await running.ask(request())).startswith(b"HTTP/1.1 500 ")
@@ -65,7 +65,7 @@ def test_a_session_keeps_its_credential_while_a_base_url_is_away(tmp_path: Path)
 def bound_to(running: Bench, target: Target) -> Caller:
     """Bind the session of the bench's requests to a target."""
     caller = Caller(KEY.project_id, "r", "s", "ana", KEY.id, "", None)
-    running.gateway.sticky.worked(running.gateway.config.providers[0], caller, target)
+    running.gateway.affinity.bind(running.gateway.config.providers[0], caller, target)
     return caller
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from meshproxy_cli.store.events import Outcome
-from proxy.bench import STREAM, Bench, bench, plain, provider, read_request, request, run
-from proxy.plays import ANSWER, CREATED, Answers, Reader, Writer, chunk, openai, play
+from proxy.gateway_server import STREAM, Bench, bench, plain, provider, read_request, request, run
+from proxy.scripted_exchanges import ANSWER, CREATED, Answers, Reader, Writer, chunk, openai, play
 
 
 def test_a_client_that_goes_away_ends_the_providers_request(tmp_path: Path) -> None:

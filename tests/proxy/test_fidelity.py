@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.bench import PATIENCE_S, Bench, bench, provider, run, until
-from proxy.comparing import Seen, answer_lines, check, request_lines
-from proxy.exchanges import LARGEST, Case, Maker
+from proxy.compare_exchanges import Seen, answer_lines, check, request_lines
+from proxy.gateway_server import PATIENCE_S, Bench, bench, provider, run, until
+from proxy.generated_exchanges import LARGEST, Case, Maker
 from proxy.phrases import ENDPOINTS
 from proxy.wire import CutError, Message, Pen, Tap, read_answer, read_body
 

@@ -1,4 +1,4 @@
-"""Two hundred thousand spoilt requests, answers and websocket frames: no crash, no hang, no leak, nothing malformed.
+"""Two hundred thousand damaged requests, answers and websocket frames: no crash, no hang, no leak, nothing malformed.
 
 Each is made of its number alone, which a failure names, with the bytes. `MESHPROXY_TEST_SCALE` changes how many.
 """
@@ -15,7 +15,8 @@ import uvloop
 
 from meshproxy_cli.tokens.participant import mint
 from meshproxy_cli.tokens.spec import parse_spec
-from proxy.bench import KEY, PATIENCE_S
+from proxy.fake_transport import End, Rig
+from proxy.gateway_server import KEY, PATIENCE_S
 from proxy.mutate import (
     ANSWER,
     ANSWERS,
@@ -30,8 +31,7 @@ from proxy.mutate import (
     split,
     spoil,
 )
-from proxy.rig import End, Rig
-from proxy.strict import SLOTS, Requests, check_answers, check_frames, need
+from proxy.strict_http import SLOTS, Requests, check_answers, check_frames, need
 
 pytestmark = pytest.mark.thorough
 
@@ -58,7 +58,7 @@ keys = ["provider-key-a"]
 
 
 class Fuzz:
-    """Spoilt messages, one after another, through one gateway."""
+    """Damaged messages, one after another, through one gateway."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
@@ -68,7 +68,7 @@ class Fuzz:
         self.answers = [ANSWER]
         self.good = [one.replace(TOKEN, self.token) for one in GOOD]
         self.told: Counter[bytes] = Counter()  # by what the answers began with
-        self.spoilt = b""
+        self.damaged = b""
 
     def _provide(self, end: End) -> bool:
         new = end.take()
@@ -84,9 +84,9 @@ class Fuzz:
         return True
 
     async def request(self, random: Random) -> None:
-        """Send a spoilt request."""
+        """Send a damaged request."""
         seeds = GOOD if random.random() < 0.9 else BAD
-        self.spoilt = data = mutate(random, random.choice(seeds), GOOD).replace(TOKEN, self.token)
+        self.damaged = data = mutate(random, random.choice(seeds), GOOD).replace(TOKEN, self.token)
         rig, before, events = self.rig, self.requests.count, self.rig.events
         self.answers = [ANSWER] if random.random() < 0.95 else []
         rig.unreachable = random.choice((0,) * 30 + (1, 2))
@@ -105,11 +105,11 @@ class Fuzz:
         need(rig.events - events >= self.requests.count - before, "a request was not written down")
 
     async def answer(self, random: Random) -> None:
-        """Answer a good request with a spoilt answer."""
+        """Answer a good request with a damaged answer."""
         request = random.choice(self.good)
-        self.spoilt = mutate(random, random.choice(ANSWERS), ANSWERS)
+        self.damaged = mutate(random, random.choice(ANSWERS), ANSWERS)
         rig, client = self.rig, self.rig.client()
-        self.answers = split(random, self.spoilt)
+        self.answers = split(random, self.damaged)
         client.coming.append(request)
         await rig.settle()
         if random.random() < 0.2 and not client.closed:
@@ -146,7 +146,7 @@ class Fuzz:
         client.hang_up()
 
     async def websocket(self, random: Random) -> None:
-        """Send spoilt frames both ways through a tunnel."""
+        """Send damaged frames both ways through a tunnel."""
         rig, client = self.rig, self.rig.client()
         self.answers = [SWITCH]
         client.coming.append(UPGRADE.replace(TOKEN, self.token))
@@ -156,7 +156,7 @@ class Fuzz:
         sent = b"".join(random.choices(FROM_CLIENT, k=random.randrange(1, 5)))
         said = b"".join(random.choices(FROM_PROVIDER, k=random.randrange(1, 5)))
         sent, said = (spoil(random, data) if random.random() < 0.7 else data for data in (sent, said))
-        self.spoilt = sent + said
+        self.damaged = sent + said
         client.coming.extend(split(random, sent))
         provider.coming.extend(split(random, said))
         await rig.settle()
@@ -192,7 +192,7 @@ async def spoil_some(directory: Path, kind: str, numbers: range) -> None:
             await one(Random(number))
             need(not rig.failures, str(rig.failures))
         except Exception as problem:
-            raise AssertionError(f"{kind} {number}: {problem!r}\n{fuzz.spoilt!r}") from problem
+            raise AssertionError(f"{kind} {number}: {problem!r}\n{fuzz.damaged!r}") from problem
     good = sum(count for start, count in fuzz.told.items() if start in {b"HTTP/1.1 200", b"HTTP/1.1 101"})
     assert good > len(numbers) / 8, f"hardly anything got through: {fuzz.told}"
     assert rig.events > len(numbers) / 8
@@ -223,7 +223,7 @@ idle_timeout_s = 0.05
 
 
 def test_nothing_waits_for_ever(tmp_path: Path) -> None:
-    """Spoilt requests and answers that neither side goes on with are all ended in time."""
+    """Damaged requests and answers that neither side goes on with are all ended in time."""
 
     async def play() -> None:
         rig = Rig(tmp_path, CONFIG + IMPATIENT)

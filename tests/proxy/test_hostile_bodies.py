@@ -13,10 +13,10 @@ from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError
 from meshproxy_cli.proxy.http1.head import MalformedHeadError, read_request_head
 from meshproxy_cli.proxy.request import json_body as document
 from meshproxy_cli.proxy.request.authentication import credentials
-from meshproxy_cli.proxy.request.authorization import ON_LOOP, Authoriser, TooMuchForLoopError
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, Authorizer, TooMuchForLoopError
 from meshproxy_cli.proxy.request.body import BodyError, BodyTooLargeError, expand, form_field
 from meshproxy_cli.proxy.request.json_body import MAX_NAMES, DocumentError, NameBudget, NameBudgetError, read_document
-from proxy.asking import ask, caller, head, refused, room, route
+from proxy.authorize_helpers import ask, caller, head, refused, room, route
 
 MIB = 2**20
 BATCHES = "/anthropic/v1/messages/batches"
@@ -134,12 +134,12 @@ def test_messages_do_not_repeat_long_names() -> None:
 def test_what_takes_long_is_left_to_another_process(
     body: bytes, models: tuple[str, ...], fields: tuple[str, ...]
 ) -> None:
-    hurried = Authoriser(lambda *_: True, 64 * MIB, effort=ON_LOOP)
+    hurried = Authorizer(lambda *_: True, 64 * MIB, effort=ON_LOOP)
     path = BATCHES if b"requests" in body else "/openai/v1/responses"
     with pytest.raises(TooMuchForLoopError):
         hurried.ask(caller(*models), route(path), room(), head(path, "POST", fields), body)
     if not fields:
-        assert Authoriser(lambda *_: True, 64 * MIB).ask(caller(*models), route(path), room(), head(path), body)
+        assert Authorizer(lambda *_: True, 64 * MIB).ask(caller(*models), route(path), room(), head(path), body)
 
 
 # Framing

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from meshproxy_cli.store.events import Outcome
-from proxy.bench import Bench, plain, request
-from proxy.plays import ANSWER, Answers, chunk, play
+from proxy.gateway_server import Bench, plain, request
+from proxy.scripted_exchanges import ANSWER, Answers, chunk, play
 
 HANDSHAKE = ("Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
 LEADING = ("Location: http://elsewhere/", "Refresh: 0;url=http://elsewhere/", "Content-Location: http://elsewhere/")

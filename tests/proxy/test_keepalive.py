@@ -12,7 +12,7 @@ from meshproxy_cli.proxy.config.server import load_config
 from meshproxy_cli.proxy.request import authentication as auth
 from meshproxy_cli.proxy.request import lifecycle as exchange
 from meshproxy_cli.store.records import Room
-from proxy.bench import KEY, Asked, Bench, bench, plain, provider, read_request, request, run, token, until
+from proxy.gateway_server import KEY, Asked, Bench, bench, plain, provider, read_request, request, run, token, until
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 

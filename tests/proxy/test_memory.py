@@ -7,8 +7,8 @@ import os
 import socket
 from pathlib import Path
 
-from proxy.bench import Bench, bench, provider, read_request, request, run
-from proxy.plays import Reader, Writer, openai
+from proxy.gateway_server import Bench, bench, provider, read_request, request, run
+from proxy.scripted_exchanges import Reader, Writer, openai
 
 SIZE = 32 * 2**20
 READERS = 6

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshproxy_cli.proxy.core import unexpected
-from meshproxy_cli.proxy.request.authorization import Authoriser
+from meshproxy_cli.proxy.request.authorization import Authorizer
 from meshproxy_cli.proxy.request.signature import signed_by
 from meshproxy_cli.store.records import SigningKey
 from meshproxy_cli.tokens.claims import ParticipantToken, TokenError, TokenProblem
 from meshproxy_cli.tokens.participant import verify
-from proxy.bench import KEY, bench, plain, provider, read_request, request, run, token, until
-from proxy.plays import Reader, Writer, openai
+from proxy.gateway_server import KEY, bench, plain, provider, read_request, request, run, token, until
+from proxy.scripted_exchanges import Reader, Writer, openai
 
 KNOWN = SigningKey(id=KEY.id, project_id=KEY.project_id, secret=KEY.secret)
 
@@ -83,7 +83,7 @@ def test_an_error_is_a_500_and_the_connection_goes_on(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Authoriser, "ask", broken)
+    monkeypatch.setattr(Authorizer, "ask", broken)
     monkeypatch.setattr(unexpected, "_traced", {})
     before = unexpected.counts.total()
 

@@ -72,7 +72,7 @@ def test_unknown_keys_are_named_with_the_nearest() -> None:
     assert [unknown_key(key) for key in file.unknown] == [
         "curent is unknown; did you mean current?",
         "servers.team.rom is unknown; did you mean room?",
-        "servers.team.colour is unknown; known are url, project_id, room, session, insecure_http",
+        "servers.team.color is unknown; known are url, project_id, room, session, insecure_http",
     ]
 
 

@@ -22,8 +22,8 @@ from meshproxy_cli.cli.doctor.desk import CliDesk
 from meshproxy_cli.cli.token.get import login_name
 from meshproxy_cli.doctor.check import Check, CheckResult, Status
 from meshproxy_cli.doctor.registry import CHECKS
-from meshproxy_cli.doctor.run import culprit, exit_code, jobs, run
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.run import exit_code, first_failure, jobs, run
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.doctor.trial import trial_check
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.settings.urls import is_loopback
@@ -68,7 +68,7 @@ def doctor(
     - `meshproxy doctor --json --report report.json`
     """
     for name in agent or []:
-        find_agent(name)  # a misspelt one is told before anybody waits
+        find_agent(name)  # a misspelled one is told before anybody waits
     scene = _scene(server, room, limit, offline=offline)
     checks = _chosen(offline=offline, live=live)
     agents = [name for name in agent or [] if not offline and _agreed(name, yes=yes)]
@@ -87,8 +87,8 @@ def doctor(
     return exit_code(results)
 
 
-def _scene(server: str | None, room: str | None, limit: float, *, offline: bool) -> Scene:
-    return Scene(context.paths(), os.environ, CliDesk(), server, room, limit, offline=offline)
+def _scene(server: str | None, room: str | None, limit: float, *, offline: bool) -> DoctorContext:
+    return DoctorContext(context.paths(), os.environ, CliDesk(), server, room, limit, offline=offline)
 
 
 def _chosen(*, offline: bool, live: bool) -> tuple[Check, ...]:
@@ -101,7 +101,7 @@ def _agreed(name: str, *, yes: bool) -> bool:
     return yes or output.confirm(f"Run {name} once with a one-word prompt (a fraction of a cent)?", flag="--yes")
 
 
-def _examine(scene: Scene, checks: tuple[Check, ...], agents: list[str], *, show: bool) -> list[CheckResult]:
+def _examine(scene: DoctorContext, checks: tuple[Check, ...], agents: list[str], *, show: bool) -> list[CheckResult]:
     trials = tuple(trial_check(name) for name in agents)
     results = []
     for result in run(scene, jobs((*checks, *trials), scene.receipts)):
@@ -121,7 +121,7 @@ def _show(result: CheckResult) -> None:
 
 
 def _close(results: list[CheckResult]) -> None:
-    first = culprit(results)
+    first = first_failure(results)
     if first is None:
         output.text("All is well.")
         return
@@ -152,7 +152,7 @@ def _fix(results: list[CheckResult], *, yes: bool) -> int:
 
 
 def _as_json(results: list[CheckResult]) -> dict[str, Any]:
-    first = culprit(results)
+    first = first_failure(results)
     return {
         "schema_version": _SCHEMA,
         "version": __version__,
@@ -162,7 +162,7 @@ def _as_json(results: list[CheckResult]) -> dict[str, Any]:
     }
 
 
-def _write_report(path: Path, found: dict[str, Any], scene: Scene) -> None:
+def _write_report(path: Path, found: dict[str, Any], scene: DoctorContext) -> None:
     from meshproxy_cli.configedit.atomic import replacing  # noqa: PLC0415
     from meshproxy_cli.doctor.redact import redact_all  # noqa: PLC0415 (only where a report is wanted)
 
@@ -172,7 +172,7 @@ def _write_report(path: Path, found: dict[str, Any], scene: Scene) -> None:
     output.success(f"wrote {path}, with secrets, hosts and your name taken out; read it before you send it")
 
 
-def _names(scene: Scene) -> dict[str, str]:
+def _names(scene: DoctorContext) -> dict[str, str]:
     """Return the names that say who or where somebody is, with what stands for them in a report."""
     machine = socket.gethostname()
     short = machine.partition(".")[0]

@@ -15,11 +15,11 @@ from meshproxy_cli.cli.local_store import load_master_keys, open_local_store
 from meshproxy_cli.cli.serve.server_config import ServerFiles
 from meshproxy_cli.errors import ConflictError
 from meshproxy_cli.proxy.config.server import MOST_WORKERS, ServerConfig
-from meshproxy_cli.proxy.process.launcher import Plan, bind, in_use
+from meshproxy_cli.proxy.process.launcher import LaunchSpec, bind, in_use
 from meshproxy_cli.proxy.process.launcher import serve as serve_workers
 from meshproxy_cli.proxy.process.logs import LogOptions, log_as
 from meshproxy_cli.proxy.process.reload import Loaded, Outcome, Reloader
-from meshproxy_cli.settings.reloads import ReloadBoard, ReloadReport
+from meshproxy_cli.settings.reloads import ReloadReport, ReloadStatusFile
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 
 _SQLITE = "sqlite:"
@@ -121,7 +121,7 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         database_url=public_database(url),
         started_at=time.time(),
     )
-    plan = Plan(
+    plan = LaunchSpec(
         addresses=tuple((str(name), number) for name, number in listening),
         public_url=runtime.url,
         database_url=url,
@@ -147,7 +147,7 @@ def serve(  # noqa: PLR0917 (Typer fills them by name)
         else:
             _welcome(runtime, loaded.config, has_keys=database.has_keys, workers=start.workers)
 
-    board = ReloadBoard(paths, runtime.pid)
+    board = ReloadStatusFile(paths, runtime.pid)
     reloader = _reloader(files, loaded, board, plan)
     try:
         serve_workers(plan, workers=start.workers, ready=ready, reload=reloader.reload)
@@ -180,7 +180,7 @@ def _prepare_database(url: str) -> _Database:
     return _Database(project.id, has_keys, master_keys)
 
 
-def _reloader(files: ServerFiles, loaded: Loaded, board: ReloadBoard, plan: Plan) -> Reloader:
+def _reloader(files: ServerFiles, loaded: Loaded, board: ReloadStatusFile, plan: LaunchSpec) -> Reloader:
     """Return what reads the configuration again, and tells `meshproxy reload` of it."""
     generation = 0
 

@@ -17,8 +17,8 @@ from meshproxy_cli.cli.setup.plan import Step, next_commands, plan
 from meshproxy_cli.doctor.ask import ask as probe_server
 from meshproxy_cli.doctor.check import Status
 from meshproxy_cli.doctor.registry import CHECKS
-from meshproxy_cli.doctor.run import culprit, exit_code, jobs, run
-from meshproxy_cli.doctor.scene import Scene
+from meshproxy_cli.doctor.run import exit_code, first_failure, jobs, run
+from meshproxy_cli.doctor.scene import DoctorContext
 from meshproxy_cli.doctor.server import LIMIT_S
 from meshproxy_cli.doctor.trial import trial_check
 from meshproxy_cli.errors import UnavailableError, UsageError
@@ -144,7 +144,7 @@ def _do(steps: list[Step], *, yes: bool) -> None:
 def _check(answers: Answers) -> int:
     """Walk the chain as `doctor` does, with every agent run once; tell what is not well."""
     output.note("Trying it, live (one word each) …")
-    scene = Scene(context.paths(), os.environ, CliDesk(), answers.server.name, answers.room, limit_s=10.0)
+    scene = DoctorContext(context.paths(), os.environ, CliDesk(), answers.server.name, answers.room, limit_s=10.0)
     trials = [trial_check(name) for name in answers.agents if name in _RUNNABLE]
     mine = tuple(one for one in scene.receipts if one.agent in answers.agents)
     results = []
@@ -155,7 +155,7 @@ def _check(answers: Answers) -> int:
         elif result.status in {Status.WARNING, Status.FAILED}:
             output.warn(f"{result.title}: {result.outcome.found}")
     code = exit_code(results)
-    first = culprit(results)
+    first = first_failure(results)
     if code and first is not None:
         output.note(f"First: {first.title}: {first.outcome.found} → {first.outcome.remedy or first.outcome.advice}")
         output.note("`meshproxy doctor` shows the whole chain")

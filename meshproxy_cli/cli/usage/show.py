@@ -110,7 +110,7 @@ def _print_table(report: UsageReport, query: UsageQuery, near: str) -> None:
 
 
 def _near(client: ServerClient, query: UsageQuery) -> str:
-    """Name what was meant, where there is no usage because a name is misspelt."""
+    """Name what was meant, where there is no usage because a name is misspelled."""
     for group in _NAMED:
         wanted = getattr(query, group)
         if wanted is not None:

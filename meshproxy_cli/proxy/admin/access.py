@@ -71,10 +71,10 @@ async def authenticate(request: Request, *, admin: bool) -> Holder:
             "This needs an access token of this server, as `Authorization: Bearer …`; there was none or it is unknown "
             "or revoked. An admin makes one with `meshproxy access create`. Participant tokens are for agents.",
         )
-    return authorise(Holder(token, origin_of(request)), admin=admin)
+    return authorize(Holder(token, origin_of(request)), admin=admin)
 
 
-def authorise(holder: Holder, *, admin: bool) -> Holder:
+def authorize(holder: Holder, *, admin: bool) -> Holder:
     """Return `holder` where its role suffices, else raise `Problem` 403."""
     if admin and not holder.is_admin:
         raise Problem(

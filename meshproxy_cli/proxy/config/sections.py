@@ -68,7 +68,7 @@ class Section:
         return str(value)
 
     def close(self) -> None:
-        """Note the keys that nothing has asked for: a misspelt one must not be taken for a setting."""
+        """Note the keys that nothing has asked for: a misspelled one must not be taken for a setting."""
         known = ", ".join(f"{self._name}.{key}" for key in self._known)
         if not self._is_table:
             self._problems.append(f"[{self._name}] must be a table; it can have {known}")

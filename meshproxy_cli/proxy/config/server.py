@@ -17,7 +17,7 @@
                                 of `meshproxy serve`, which come first. Read at the start only.
 
 A key stands in the file as a reference, never as itself. What is not known here is an error, not ignored: a setting
-that was misspelt must not be missed.
+that was misspelled must not be missed.
 """
 
 import tomllib

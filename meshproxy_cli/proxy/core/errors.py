@@ -8,7 +8,7 @@ What the agents do with an answer was tried with the real programs.
 - Claude Code retries 401 and 403 for minutes in silence as long as a helper gives it a token, whatever the headers say;
   400 and 422 six times, with parts of the request left out; of 404 and 413 it hides the message. It shows the message
   of a 409 after one try, likewise of 429 and 5xx, where `x-should-retry: false` is set.
-- The official SDKs honour that header too. Both agents fetch a new token on 401 alone.
+- The official SDKs honor that header too. Both agents fetch a new token on 401 alone.
 """
 
 import enum
@@ -29,7 +29,7 @@ class Agent(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class ProxyError:
     """Why the proxy does not pass a request on: `message` says to a person what happened and what to do.
 
     `retry`: the same request may work in a moment. `new_token`: it may work with a fresh token. `headers` go out too.
@@ -44,9 +44,9 @@ class Refusal:
 
 
 class RefusedError(Exception):
-    """Carries a `Refusal` out of a stage."""
+    """Carries a `ProxyError` out of a stage."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ProxyError) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
 
@@ -58,7 +58,7 @@ class RefusedError(Exception):
 class UnknownIdError(RefusedError):
     """The refusal of ids that this machine has not seen; another one may have."""
 
-    def __init__(self, refusal: Refusal, idents: tuple[str, ...]) -> None:
+    def __init__(self, refusal: ProxyError, idents: tuple[str, ...]) -> None:
         super().__init__(refusal)
         self.idents = idents
 
@@ -69,20 +69,20 @@ class UnknownIdError(RefusedError):
 
 def refuse(status: int, code: str, message: str, *, retry: bool = False, new_token: bool = False) -> RefusedError:
     """Return the exception with which a stage refuses."""
-    return RefusedError(Refusal(status=status, code=code, message=message, retry=retry, new_token=new_token))
+    return RefusedError(ProxyError(status=status, code=code, message=message, retry=retry, new_token=new_token))
 
 
-def too_large(limit: int) -> Refusal:
+def too_large(limit: int) -> ProxyError:
     """Return the refusal of a request, or a websocket's message, of more than `limit` bytes."""
     message = (
         f"Room Proxy: a request may have {round(limit / 2**20, 2):g} MiB at most. Take images or files out of the "
         "conversation, compact it, or ask the proxy's admin for a higher limit."
     )
-    return Refusal(status=413, code="request_too_large", message=message)
+    return ProxyError(status=413, code="request_too_large", message=message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class ClientProfile:
     """Who reads the answer, and how it was asked for."""
 
     protocol: Protocol
@@ -92,20 +92,20 @@ class Reader:
     method: bytes = b"POST"
 
 
-def reader_of(head: RequestHead, route: ProviderRoute, *, stream: bool) -> Reader:
+def client_profile(head: RequestHead, route: ProviderRoute, *, stream: bool) -> ClientProfile:
     """Return who sent a request. `stream`: its body asks for one."""
-    return _reader(head, route.protocol, responses=route.endpoint.path == "/v1/responses", stream=stream)
+    return _profile(head, route.protocol, responses=route.endpoint.path == "/v1/responses", stream=stream)
 
 
-def reader_astray(head: RequestHead, protocol: Protocol) -> Reader:
+def profile_for_unknown_path(head: RequestHead, protocol: Protocol) -> ClientProfile:
     """Return who sent a request whose path is not offered: a base URL that is wrong in part is told from its end."""
     path = head.target.partition(b"?")[0]
-    return _reader(head, protocol, responses=path.endswith(b"/responses"), stream=False)
+    return _profile(head, protocol, responses=path.endswith(b"/responses"), stream=False)
 
 
-def _reader(head: RequestHead, protocol: Protocol, *, responses: bool, stream: bool) -> Reader:
+def _profile(head: RequestHead, protocol: Protocol, *, responses: bool, stream: bool) -> ClientProfile:
     wants_stream = stream or b"event-stream" in head.value(b"accept")
-    return Reader(
+    return ClientProfile(
         protocol=protocol,
         agent=_agent(head),
         response_stream=wants_stream and responses and head.method == b"POST",
@@ -138,7 +138,7 @@ def reason_phrase(status: int) -> str:
     return _REASONS.get(status, "Status")
 
 
-def error_body(refusal: Refusal, protocol: Protocol, request_id: str) -> bytes:
+def error_body(refusal: ProxyError, protocol: Protocol, request_id: str) -> bytes:
     """Return the error as the provider would write it."""
     if protocol == "anthropic":
         kind = "billing_error" if refusal.code == "budget_exceeded" else _kind(_ANTHROPIC_TYPES, refusal.status)
@@ -159,7 +159,7 @@ def _kind(known: dict[int, str], status: int) -> str:
     return known.get(status, fallback)
 
 
-def render(refusal: Refusal, reader: Reader, request_id: str, *, close: bool = False) -> tuple[int, bytes]:
+def render(refusal: ProxyError, reader: ClientProfile, request_id: str, *, close: bool = False) -> tuple[int, bytes]:
     """Return the status sent and the whole answer, head and body, for whoever reads it."""
     if reader.agent is Agent.CODEX and reader.response_stream and not refusal.new_token:
         return HTTPStatus.OK, answer(
@@ -178,7 +178,7 @@ def render(refusal: Refusal, reader: Reader, request_id: str, *, close: bool = F
     return status, whole
 
 
-def _status(refusal: Refusal, reader: Reader) -> int:
+def _status(refusal: ProxyError, reader: ClientProfile) -> int:
     """Return the status with which this reader learns at once what is wrong (see the module)."""
     if refusal.new_token or refusal.retry:
         return refusal.status
@@ -219,12 +219,12 @@ def answer(
     return head if head_only else head + body
 
 
-def failed_stream(refusal: Refusal, request_id: str) -> bytes:
+def failed_stream(refusal: ProxyError, request_id: str) -> bytes:
     """Return the events of a Responses stream that fails at once with the message."""
     return b"event: response.failed\ndata: " + _failed_response(refusal, request_id) + b"\n\n"
 
 
-def refused_turn(refusal: Refusal, agent: Agent, request_id: str) -> bytes:
+def refused_turn(refusal: ProxyError, agent: Agent, request_id: str) -> bytes:
     """Return the message with which a turn on a websocket is refused."""
     if agent is Agent.CODEX and not refusal.new_token:
         return _failed_response(refusal, request_id)
@@ -232,7 +232,7 @@ def refused_turn(refusal: Refusal, agent: Agent, request_id: str) -> bytes:
     return json.dumps({"type": "error", "status": refusal.status, "error": error}).encode()
 
 
-def _failed_response(refusal: Refusal, request_id: str) -> bytes:
+def _failed_response(refusal: ProxyError, request_id: str) -> bytes:
     """Return the event upon which Codex shows the message at once (see the module on the code)."""
     error = {"code": "invalid_prompt", "message": refusal.message}
     response: dict[str, object] = {
@@ -245,7 +245,7 @@ def _failed_response(refusal: Refusal, request_id: str) -> bytes:
     return json.dumps({"type": "response.failed", "sequence_number": 0, "response": response}).encode()
 
 
-def error_event(refusal: Refusal, protocol: Protocol, endpoint: str) -> bytes:
+def error_event(refusal: ProxyError, protocol: Protocol, endpoint: str) -> bytes:
     """Return the event with which a stream that already runs is ended, as the provider would write it."""
     if protocol == "anthropic":
         kind = _kind(_ANTHROPIC_TYPES, refusal.status)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from meshproxy_cli.proxy.core.errors import Reader
+from meshproxy_cli.proxy.core.errors import ClientProfile
 
 
 class Client(Protocol):
@@ -67,7 +67,7 @@ class Handler(Protocol):
     request_id: str
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> ClientProfile:
         """Who reads an error of ours."""
 
     @property

@@ -73,7 +73,7 @@ REQUEST_WORDS = {
         _CREDENTIAL,
     ),
     **dict.fromkeys(
-        ("account", "accounts", "billing", "customer", "fedramp", "org", "organisation", "organization", "payer",
+        ("account", "accounts", "billing", "customer", "fedramp", "org", "organization", "organization", "payer",
          "project", "projects", "quota", "subscription", "tenant", "tier", "workspace", "workspaces"),
         _ACCOUNT,
     ),

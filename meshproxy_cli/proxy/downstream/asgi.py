@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from meshproxy_cli.proxy.core.errors import MAX_OWN_HEAD, Reader, Refusal, reason_phrase, render
+from meshproxy_cli.proxy.core.errors import MAX_OWN_HEAD, ClientProfile, ProxyError, reason_phrase, render
 from meshproxy_cli.proxy.core.handler import Client
 from meshproxy_cli.proxy.core.ids import new_request_id
 from meshproxy_cli.proxy.core.unexpected import report
@@ -19,7 +19,9 @@ from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.request.gateway import Gateway
 
 _LARGEST_BODY = 1024 * 1024
-_TOO_LARGE = Refusal(status=413, code="request_too_large", message="Room Proxy: a request may have 1 MiB at most here.")
+_TOO_LARGE = ProxyError(
+    status=413, code="request_too_large", message="Room Proxy: a request may have 1 MiB at most here."
+)
 _BODYLESS = frozenset({204, 304})
 _KEPT_BODY = 64 * 1024 + 1  # one more than `endpoint.MAX_BODY`: the application sees what is too large
 
@@ -45,9 +47,9 @@ class AppExchange:
         self.request_id = new_request_id()
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> ClientProfile:
         """Who reads an error of ours."""
-        return Reader(protocol="openai", method=self._head.method)
+        return ClientProfile(protocol="openai", method=self._head.method)
 
     @property
     def answered(self) -> bool:
@@ -187,7 +189,7 @@ class AppExchange:
             self._over = True
             self._client.finish(keep=not self._closes)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: ProxyError) -> None:
         self._over = True
         _, data = render(refusal, self.reader, self.request_id, close=True)
         self._client.send(data)

@@ -11,11 +11,11 @@ import struct
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from meshproxy_cli.proxy.core.errors import Reader, Refusal, render
+from meshproxy_cli.proxy.core.errors import ClientProfile, ProxyError, render
 from meshproxy_cli.proxy.core.ids import new_request_id
 from meshproxy_cli.proxy.core.unexpected import report
 from meshproxy_cli.proxy.downstream.dispatcher import dispatch
-from meshproxy_cli.proxy.downstream.static_answers import INTERNAL_ERROR, LocalAnswer
+from meshproxy_cli.proxy.downstream.static_answers import INTERNAL_ERROR, StaticAnswer
 from meshproxy_cli.proxy.http1.chunked import ChunkedReader, MalformedChunkError
 from meshproxy_cli.proxy.http1.head import (
     CHUNKED,
@@ -225,7 +225,7 @@ class ClientConnection(asyncio.Protocol):
             if not tunnel:
                 self.abort(reset=True)
             return None
-        self._handler = instead = LocalAnswer.in_place_of(self._gateway, self, head, handler)
+        self._handler = instead = StaticAnswer.in_place_of(self._gateway, self, head, handler)
         if not self.transport.is_closing():
             self.transport.resume_reading()
         if self._phase is _ANSWER:
@@ -250,7 +250,7 @@ class ClientConnection(asyncio.Protocol):
         report(problem, self.request_id)
         if self.transport.is_closing():
             return
-        reader = Reader(protocol="openai")
+        reader = ClientProfile(protocol="openai")
         answered = self._phase is _ANSWER
         if handler is not None:
             reader, answered = handler.reader, handler.answered
@@ -292,7 +292,7 @@ class ClientConnection(asyncio.Protocol):
     def _time_out(self, seconds: float) -> None:
         """Answer 408 in the place of a request that stopped halfway, and close."""
         message = f"Room Proxy: the rest of the request did not come within {seconds:g} seconds. Send it again."
-        refusal = Refusal(status=408, code="request_timeout", message=message, retry=True)
+        refusal = ProxyError(status=408, code="request_timeout", message=message, retry=True)
         if isinstance(self._handler, Exchange):
             self._handler.closes = True
             self._handler.refuse(refusal)
@@ -425,15 +425,15 @@ class ClientConnection(asyncio.Protocol):
 
     def _refuse(self, message: str) -> None:
         """Answer 400 and close: where the next request begins is not known any more."""
-        self._refuse_with(Refusal(status=400, code="malformed_request", message=message))
+        self._refuse_with(ProxyError(status=400, code="malformed_request", message=message))
 
-    def _refuse_with(self, refusal: Refusal) -> None:
+    def _refuse_with(self, refusal: ProxyError) -> None:
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.client_gone()
-        self._answer_last(refusal, Reader(protocol="openai"))
+        self._answer_last(refusal, ClientProfile(protocol="openai"))
 
-    def _answer_last(self, refusal: Refusal, reader: Reader) -> None:
+    def _answer_last(self, refusal: ProxyError, reader: ClientProfile) -> None:
         _, data = render(refusal, reader, new_request_id(), close=True)
         self._gateway.metrics.refused(refusal.code)
         self.transport.write(data)

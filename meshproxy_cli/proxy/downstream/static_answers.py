@@ -2,21 +2,21 @@
 
 from typing import Self
 
-from meshproxy_cli.proxy.core.errors import Reader, Refusal, answer, reader_astray, render
+from meshproxy_cli.proxy.core.errors import ClientProfile, ProxyError, answer, profile_for_unknown_path, render
 from meshproxy_cli.proxy.core.handler import Client, Handler
 from meshproxy_cli.proxy.core.ids import new_request_id
 from meshproxy_cli.proxy.core.routes import Protocol
 from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.request.gateway import Gateway
 
-INTERNAL_ERROR = Refusal(
+INTERNAL_ERROR = ProxyError(
     status=500,
     code="internal_error",
     message="Room Proxy: an unexpected error in the proxy. Its admin finds the request id in the server's log.",
 )
 
 
-class LocalAnswer:
+class StaticAnswer:
     """A `Handler` that reads the request to its end and then answers 200 without a body, or refuses."""
 
     __slots__ = (
@@ -36,9 +36,9 @@ class LocalAnswer:
         self._gateway = gateway
         self._client = client
         self._head = head
-        self._refusal: Refusal | None = None
+        self._refusal: ProxyError | None = None
         self._protocol: Protocol = "openai"
-        self._reader: Reader | None = None
+        self._reader: ClientProfile | None = None
         self.request_id = new_request_id()
         self.answered = False
         self._close = not head.keeps_alive
@@ -50,7 +50,7 @@ class LocalAnswer:
         gateway: Gateway,
         client: Client,
         head: RequestHead,
-        refusal: Refusal,
+        refusal: ProxyError,
         *,
         protocol: Protocol = "openai",
         close: bool = False,
@@ -72,9 +72,9 @@ class LocalAnswer:
         return made
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> ClientProfile:
         """Who reads an error of ours."""
-        return self._reader or reader_astray(self._head, self._protocol)
+        return self._reader or profile_for_unknown_path(self._head, self._protocol)
 
     @property
     def wants_more(self) -> bool:

@@ -37,7 +37,7 @@ class Allowance:
     hard: bool
     spare: int = 0
     in_flight: int = 0
-    untold: int = 0  # used for good since the store was last told
+    unreported: int = 0  # used for good since the store was last told
     needed: int = 0  # by requests that wait
     others: int = 0
     spent: int = 0  # by everybody, as the store last said
@@ -63,7 +63,7 @@ class Allowance:
         self.estimated = self.counter.kind in ESTIMATED
 
     def change(self, amount: int, *, hard: bool) -> None:
-        """Go by another limit: the store is asked anew what may be held of it, whoever uses it."""
+        """Go by another limit: the store is asked again what may be held of it, whoever uses it."""
         self.changed = self.changed or (amount, hard) != (self.amount, self.hard)
         self.amount, self.hard, self.refusing_until = amount, hard, 0
 
@@ -73,7 +73,7 @@ class Allowance:
         if not self.hard or self.spare >= units:
             return Verdict.YES
         if self.offline:
-            used = self.spent + self.untold + self.in_flight
+            used = self.spent + self.unreported + self.in_flight
             return Verdict.YES if used + units <= self.amount else Verdict.NO
         if self._last_one():
             return Verdict.YES
@@ -88,7 +88,7 @@ class Allowance:
         """Reserve units for a request that goes on and return how many that were."""
         self._used += units
         if self.counter.kind is LimitKind.REQUESTS_PER_MINUTE:
-            self.untold += units
+            self.unreported += units
             self.spare -= units
             return 0
         if self.hard and not self.offline:
@@ -103,13 +103,13 @@ class Allowance:
         self.spare += reserved
         if self.estimated:
             self.spare -= used
-            self.untold += used
+            self.unreported += used
 
     def exceeded(self) -> bool:
         """Whether everything is used up, as far as this worker knows."""
         if self.counter.kind is LimitKind.CONCURRENT_STREAMS:
             return self.others + self.in_flight >= self.amount
-        return self.spent + self.untold >= self.amount
+        return self.spent + self.unreported >= self.amount
 
     def message_to_store(self, now: int) -> LeaseRequest | None:
         """Return what the store is to be told and asked now; None where there is nothing, or an answer is to come."""
@@ -118,7 +118,7 @@ class Allowance:
         self._note_demand(now)
         wanted = self.needed + self._wanted(now)
         due = self._held() and (self.changed or now - self._told_at >= _RENEWED_AFTER)
-        if not (self.untold or self.needed or due or self._too_much(wanted) or self._too_little(wanted)):
+        if not (self.unreported or self.needed or due or self._too_much(wanted) or self._too_little(wanted)):
             return None
         # What is given back must not be used meanwhile; all else goes on being held, whatever the others ask for.
         self.spare = min(self.spare, max(wanted, 0), max(self.needed, fair(self.left + max(self.spare, 0))))
@@ -127,7 +127,7 @@ class Allowance:
             window_start=self.window_start,
             window_end=self.window_end,
             amount=self.amount if self.hard else None,
-            spent=self.untold,
+            spent=self.unreported,
             in_flight=self.in_flight,
             needed=self.needed,
             wanted=wanted,
@@ -137,12 +137,12 @@ class Allowance:
         self.changed = False
         return self._sent
 
-    def heard(self, answer: LeaseAnswer, now: int) -> None:
+    def apply_response(self, answer: LeaseAnswer, now: int) -> None:
         """Take the store's answer to what `message_to_store` said; requests went on meanwhile."""
         if self._sent is None:
             return
         self.spare += answer.spare - self._spare_then
-        self.untold -= self._sent.spent
+        self.unreported -= self._sent.spent
         self.spent, self.others, self.left = answer.spent, answer.others, answer.left
         self.known, self.offline, self._told_at, self._sent = True, False, now, None
 
@@ -151,14 +151,14 @@ class Allowance:
         used_up = self.window_start != NO_WINDOW and self.spent >= self.amount
         self.refusing_until = self.window_end if used_up else now + _ASKED_AGAIN_AFTER
 
-    def unheard(self) -> None:
+    def mark_failed(self) -> None:
         """Go on without an answer, counting only what this worker knows."""
         self._sent = None
         self.offline = True
 
     def over(self, now: int) -> bool:
         """Whether it can be forgotten."""
-        quiet = self.in_flight == 0 and self.untold == 0 and self.needed == 0
+        quiet = self.in_flight == 0 and self.unreported == 0 and self.needed == 0
         if self.window_start == NO_WINDOW:
             return quiet and self._sent is None and self.spare <= 0 and now - self._used_at > _FORGOTTEN_AFTER
         return quiet and self._sent is None and now >= self.window_end

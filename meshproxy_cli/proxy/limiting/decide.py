@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.limiting.allowance import Allowance, Verdict
 from meshproxy_cli.proxy.limiting.estimates import Estimate
 from meshproxy_cli.proxy.limiting.interface import DECISION_S, Admission, Pending
@@ -14,7 +14,7 @@ from meshproxy_cli.proxy.limiting.messages import describe, refusal
 #: How long a request waits for what other workers may give back: well within what is promised.
 PATIENCE_S = DECISION_S * 0.6
 
-Decision = Admission | Refusal
+Decision = Admission | ProxyError
 
 
 @dataclass(slots=True, eq=False)

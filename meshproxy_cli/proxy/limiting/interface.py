@@ -2,7 +2,7 @@
 
     answer = limiter.admit(caller, protocol, endpoint, request_bytes, model)
     Admission   go on; hand it to `settle` with the request's event, whatever became of it, exactly once
-    Refusal     answer with it: a limit is used up
+    ProxyError     answer with it: a limit is used up
     Pending     this worker holds nothing of a limit yet, or no longer: a future that becomes one of the two within
                 `DECISION_S`, usually in a millisecond (`asyncio.wrap_future`, or `add_done_callback`; it is completed
                 in the limiter's own thread). A request that is given up meanwhile calls `abandon` with it.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.store.events import UsageEvent
 from meshproxy_cli.store.records import Limit
 
@@ -34,7 +34,7 @@ class Admission:
     holds: tuple[Any, ...] = ()
 
 
-Pending = Future[Admission | Refusal]
+Pending = Future[Admission | ProxyError]
 
 
 class Limiter(Protocol):
@@ -42,7 +42,7 @@ class Limiter(Protocol):
 
     def admit(
         self, caller: Caller, protocol: str, endpoint: str, request_bytes: int, model: str
-    ) -> Admission | Refusal | Pending:
+    ) -> Admission | ProxyError | Pending:
         """Decide about a request; `model` is the one asked for, "" where unknown."""
 
     def settle(self, admission: Admission, event: UsageEvent) -> None:
@@ -71,7 +71,7 @@ class AdmitAll:
         endpoint: str,  # noqa: ARG002
         request_bytes: int,  # noqa: ARG002
         model: str,  # noqa: ARG002
-    ) -> Admission | Refusal | Pending:
+    ) -> Admission | ProxyError | Pending:
         """Let every request through."""
         return ADMITTED
 

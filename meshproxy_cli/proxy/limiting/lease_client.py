@@ -30,7 +30,7 @@ class Reply:
     answers: tuple[LeaseAnswer, ...] | None = None
 
 
-class Line:
+class LeaseClient:
     """Sends messages and receives the reply, which may come much later."""
 
     def __init__(self, store: Leases, holder: str) -> None:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.limiting.allowance import Allowance
 from meshproxy_cli.proxy.limiting.decide import PATIENCE_S, Decision, Waiting, decide, give_up, units_of
 from meshproxy_cli.proxy.limiting.estimates import NOTHING, Estimator, unmetered, used_picodollars, used_tokens
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending, is_free
-from meshproxy_cli.proxy.limiting.lease_client import Line
+from meshproxy_cli.proxy.limiting.lease_client import LeaseClient
 from meshproxy_cli.proxy.limiting.messages import describe
 from meshproxy_cli.proxy.limiting.scopes import LimitTable, units
 from meshproxy_cli.store.events import UsageEvent
@@ -42,7 +42,7 @@ class StoreLimiter:
         *,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self._line = Line(store, holder)
+        self._line = LeaseClient(store, holder)
         self._price = price
         self._clock = clock
         self._offset = 0  # of the database's clock to ours
@@ -88,7 +88,7 @@ class StoreLimiter:
         endpoint: str,
         request_bytes: int,
         model: str,
-    ) -> Admission | Refusal | Pending:
+    ) -> Admission | ProxyError | Pending:
         """Decide about a request (see `limits.Limiter`)."""
         if not self._table or is_free(endpoint):
             return ADMITTED
@@ -129,7 +129,7 @@ class StoreLimiter:
             self._give_back(pending.result())
 
     def _give_back(self, decision: Decision) -> None:
-        if isinstance(decision, Refusal):
+        if isinstance(decision, ProxyError):
             return
         with self._lock:
             for hold in decision.holds:
@@ -202,7 +202,7 @@ class StoreLimiter:
         for allowance in self._allowances.values():
             allowance.needed = 0
         for waiting in self._waiting:
-            # Anew: a window may have ended, or a limit changed, since it came.
+            # Again: a window may have ended, or a limit changed, since it came.
             waiting.allowances = self._applicable(waiting.caller, now)
             waiting.asked = True
             for allowance in waiting.allowances:
@@ -227,19 +227,19 @@ class StoreLimiter:
                 return False
             if reply.answers is None:
                 for allowance, _ in reply.messages:
-                    allowance.unheard()
+                    allowance.mark_failed()
                 return True
             self._offset = reply.now - self._clock()
             for (allowance, _), answer in zip(reply.messages, reply.answers, strict=True):
-                allowance.heard(answer, self._now())
+                allowance.apply_response(answer, self._now())
                 _warn_once(allowance)
             return True
 
     def _unsent(self, messages: Sequence[tuple[Allowance, LeaseRequest]]) -> None:
-        """Take back what did not go out, to be said anew once the reply that is late has come."""
+        """Take back what did not go out, to be said again once the reply that is late has come."""
         with self._lock:
             for allowance, _ in messages:
-                allowance.unheard()
+                allowance.mark_failed()
 
     def _decide_waiting(self) -> list[tuple[Waiting, Decision]]:
         now = self._now()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.limiting.allowance import Allowance
 from meshproxy_cli.store.engine.eventrows import from_picodollars
 from meshproxy_cli.store.leases import Counter
@@ -13,10 +13,10 @@ from meshproxy_cli.store.records import BUDGETS, LimitKind, LimitScope
 _SECOND = 1_000_000
 
 
-def refusal(allowance: Allowance, now: int) -> Refusal:
+def refusal(allowance: Allowance, now: int) -> ProxyError:
     """Return the refusal of a request for which `allowance` has nothing left."""
     budget = allowance.budget
-    return Refusal(
+    return ProxyError(
         status=HTTPStatus.TOO_MANY_REQUESTS,
         code="budget_exceeded" if budget else "rate_limit_exceeded",
         message=_reserved(allowance) if _is_reserved(allowance) else f"{describe(allowance)} {_until(allowance, now)}",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.store.parts.owners import AnswerOwners
 
@@ -19,7 +19,7 @@ _AGAIN_S = 0.2
 _MOST_WAITING = 1000
 _AT_ONCE = 10_000
 #: For an id that would have to be looked up, where it can't be.
-NO_LOOKUP = Refusal(
+NO_LOOKUP = ProxyError(
     status=503,
     code="answer_not_found_now",
     message="Room Proxy: whose answer this request goes on from can't be looked up now, since the proxy's database is "

@@ -60,7 +60,7 @@ class Owners:
         """Return the hash by which an id is known."""
         return _hash(ident)[:32]
 
-    def note(self, caller: Caller, ident: str, *, shared: bool = True) -> None:
+    def record(self, caller: Caller, ident: str, *, shared: bool = True) -> None:
         """Remember that an id belongs to the caller's room; nothing for "".
 
         `shared`: the provider keeps the answer, so a follow-up may come to another machine.
@@ -68,7 +68,7 @@ class Owners:
         if ident:
             self._append(caller, [(ident, shared)])
 
-    def note_answer(self, caller: Caller, ident: str, items: Iterable[AnswerItem], *, stored: bool) -> None:
+    def record_answer(self, caller: Caller, ident: str, items: Iterable[AnswerItem], *, stored: bool) -> None:
         """Remember an answer, and what it brought, as the caller's room's.
 
         `stored`: the provider keeps the answer. Of one that it does not keep, only those items are remembered that a

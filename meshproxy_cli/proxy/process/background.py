@@ -20,7 +20,7 @@ _SILENT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Janitor:
+class BackgroundWork:
     """Runs in threads of its own; tells the event loop what is new."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Janitor:
         self._refreshed_at = 0.0
         self._threads = [
             threading.Thread(target=self._watch, name="meshproxy-directory", daemon=True),
-            threading.Thread(target=self._do_chores, name="meshproxy-chores", daemon=True),
+            threading.Thread(target=self.run_maintenance, name="meshproxy-chores", daemon=True),
         ]
         self._store_failed = False
         self._heard_at = time.monotonic()
@@ -66,7 +66,7 @@ class Janitor:
             thread.join(timeout=5)
 
     def refresh(self, done: Callable[[], None]) -> None:
-        """Read the directory anew, rate-limited, and call `done` in the event loop's thread. Called from there."""
+        """Read the directory again, rate-limited, and call `done` in the event loop's thread. Called from there."""
         with self._lock:
             self._callbacks.append(done)
         self._wanted.set()
@@ -106,7 +106,7 @@ class Janitor:
         for callback in callbacks:
             self._call(callback)
 
-    def _do_chores(self) -> None:
+    def run_maintenance(self) -> None:
         ended = False
         while not ended:
             ended = self._stop.wait(_POLL_S)

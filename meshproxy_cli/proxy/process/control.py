@@ -105,7 +105,7 @@ class Controlled(Protocol):
     def line(self) -> Connection | None: ...
 
 
-class Exchange:
+class Broadcast:
     """Sends one message to several processes and collects their replies, until a deadline (`time.monotonic`)."""
 
     def __init__(self, processes: Sequence[Controlled], message: Prepare | Commit | Abort) -> None:

@@ -27,7 +27,7 @@ from meshproxy_cli.store.engine.vault import KeyLoader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class LaunchSpec:
     """What a worker needs to start, as values that reach another process. `secrets` are the references, resolved."""
 
     addresses: tuple[tuple[str, int], ...]
@@ -88,7 +88,11 @@ def in_use(host: str, port: int) -> bool:
 
 
 def serve(
-    plan: Plan, *, workers: int, ready: Callable[[], None], reload: Callable[[Sequence[Child]], None] = lambda _: None
+    plan: LaunchSpec,
+    *,
+    workers: int,
+    ready: Callable[[], None],
+    reload: Callable[[Sequence[Child]], None] = lambda _: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -115,7 +119,7 @@ def _name(number: int) -> str:
 
 
 def run_worker(
-    plan: Plan,
+    plan: LaunchSpec,
     sockets: tuple[socket.socket, ...],
     number: int,
     ready: Callable[[], None],
@@ -164,7 +168,7 @@ def run_worker(
         store.close()
 
 
-def _worker_process(line: Connection, plan: Plan, number: int, _alive: Connection) -> None:
+def _worker_process(line: Connection, plan: LaunchSpec, number: int, _alive: Connection) -> None:
     """Run one of several workers; the shipper goes on for as long as anyone holds `_alive`."""
     config = load_config(plan.config_text, plan.environ, plan.secrets.__getitem__)
     log_as(config, plan.secrets, plan, _name(number))

@@ -14,7 +14,7 @@ from typing import Protocol
 from meshproxy_cli.errors import MeshproxyError
 from meshproxy_cli.proxy.config.server import ServerConfig
 from meshproxy_cli.proxy.process.config_diff import differences
-from meshproxy_cli.proxy.process.control import Abort, Change, Commit, Controlled, Exchange, Prepare
+from meshproxy_cli.proxy.process.control import Abort, Broadcast, Change, Commit, Controlled, Prepare
 
 _LIMIT_S = 15.0
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Process(Controlled, Protocol):
 
 
 class Reloader:
-    """The parent's side. `read` reads everything anew and raises `MeshproxyError`; `tell` hears of each outcome."""
+    """The parent's side. `read` reads everything again and raises `MeshproxyError`; `tell` hears of each outcome."""
 
     def __init__(self, loaded: Loaded, read: Callable[[], Loaded], tell: Callable[[Outcome], None]) -> None:
         self._loaded = loaded
@@ -93,7 +93,7 @@ class Reloader:
             _log.error("a new configuration could not be taken over by %s", failure)
         return Outcome(new, done.agreed, changes=differences(self._loaded.config, new.config))
 
-    def _exchange(self, processes: Sequence[Process], message: Prepare | Commit | Abort) -> Exchange:
-        exchange = Exchange(processes, message)
+    def _exchange(self, processes: Sequence[Process], message: Prepare | Commit | Abort) -> Broadcast:
+        exchange = Broadcast(processes, message)
         exchange.run(time.monotonic() + _LIMIT_S)
         return exchange

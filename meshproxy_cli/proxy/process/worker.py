@@ -27,7 +27,7 @@ from meshproxy_cli.proxy.metrics.families import Metric
 from meshproxy_cli.proxy.metrics.peers import WORKERS, Peers
 from meshproxy_cli.proxy.ownership.lookup import OwnerLookup
 from meshproxy_cli.proxy.ownership.owners import Owners
-from meshproxy_cli.proxy.process.background import Janitor
+from meshproxy_cli.proxy.process.background import BackgroundWork
 from meshproxy_cli.proxy.process.graceful_shutdown import LINGER_S, accept_waiting, drain
 from meshproxy_cli.proxy.process.report import metric_families
 from meshproxy_cli.proxy.process.supervisor import AT_ONCE, orphaned
@@ -96,7 +96,7 @@ class Worker:
             refresh=self._refresh,
             lookup=self._lookup,
         )
-        self._janitor = Janitor(
+        self._background = BackgroundWork(
             store, self._loop, self._use_directory, (self._rescue.run, self._publish, self._look_at_spool)
         )
         self._servers: list[asyncio.Server] = []
@@ -110,7 +110,7 @@ class Worker:
         return self._prices.price(event)
 
     def _refresh(self, done: Callable[[], None]) -> None:
-        self._janitor.refresh(done)
+        self._background.refresh(done)
 
     def _use_directory(self, directory: Directory) -> None:
         self.gateway.use_directory(directory)
@@ -118,7 +118,7 @@ class Worker:
 
     async def start(self) -> None:
         """Read the directory and listen. Raises `StoreUnavailableError`."""
-        self._janitor.start()
+        self._background.start()
         self._limiter.start()
         if self._lookup is not None:
             self._lookup.start()
@@ -171,7 +171,7 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), 2)
         await self._loop.run_in_executor(None, gateway.inspector.close)
-        await self._loop.run_in_executor(None, self._janitor.stop)
+        await self._loop.run_in_executor(None, self._background.stop)
         await self._loop.run_in_executor(None, self._limiter.stop)
         if self._lookup is not None:
             await self._loop.run_in_executor(None, self._lookup.stop)
@@ -235,7 +235,7 @@ class Worker:
                 streams_open=lambda: self._streams_open() + sum(peer.streams_open for peer in self._peers.others()),
                 session_key=self._settings.session_key,
                 health=self._health,
-                control_changed=lambda: self._janitor.refresh(lambda: None),
+                control_changed=lambda: self._background.refresh(lambda: None),
             )
         )
 
@@ -253,7 +253,7 @@ class Worker:
 
     def _health(self) -> Health:
         reasons = []
-        if self._janitor.store_away:
+        if self._background.store_away:
             reasons.append("the store is away")
         if self._spool.in_memory:
             reasons.append("usage is kept in memory: the spool can't be written")

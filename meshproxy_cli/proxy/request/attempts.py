@@ -14,7 +14,7 @@ from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.proxy.core.routes import Reply
 from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.http1.pieces import Piece
-from meshproxy_cli.proxy.request.authorization import Ask
+from meshproxy_cli.proxy.request.authorization import AuthorizedRequest
 from meshproxy_cli.proxy.request.gateway import Gateway
 from meshproxy_cli.proxy.request.prepared import Prepared
 from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
@@ -32,11 +32,11 @@ MAX_HEAD_BYTES = 8 * 1024  # of an answer: what any load balancer before the pro
 _HAVE_BODIES = frozenset({b"POST", b"PUT", b"PATCH", b"DELETE"})
 
 
-class AuthorizedRequest(Protocol):
+class OutgoingRequest(Protocol):
     """A request that may go to a provider, and what becomes of it."""
 
     prepared: Prepared
-    ask: Ask
+    authorized: AuthorizedRequest
     pieces: list[Piece]  # of the body
     changed: bool  # whether they are another body than the client's
     trailers: list[bytes]
@@ -74,13 +74,13 @@ class Attempts:
         "_waiting",
     )  # fmt: skip
 
-    def __init__(self, gateway: Gateway, request: AuthorizedRequest, provider: Provider, caller: Caller) -> None:
+    def __init__(self, gateway: Gateway, request: OutgoingRequest, provider: Provider, caller: Caller) -> None:
         self._gateway = gateway
         self._request = request
         self._provider = provider
         self._caller = caller
         targets = provider.targets
-        self._targets: Sequence[Target] = targets if len(targets) == 1 else gateway.sticky.targets(provider, caller)
+        self._targets: Sequence[Target] = targets if len(targets) == 1 else gateway.affinity.targets(provider, caller)
         self._place = 0
         self._parts: list[Piece] = []
         self._connection: UpstreamConnection | None = None
@@ -115,7 +115,7 @@ class Attempts:
 
     def _head(self, target: Target) -> bytes:
         """Return the head that goes upstream, up to the lines that say where the body ends."""
-        prepared, ask = self._request.prepared, self._request.ask
+        prepared, ask = self._request.prepared, self._request.authorized
         route = prepared.route
         if ask.target is not None:
             return request_head(replace(prepared.head, target=ask.target), target, route.path)
@@ -216,7 +216,7 @@ class Attempts:
         if not following:
             return False
         same = following[0].credential == here.credential
-        return refused or same or not self._gateway.sticky.is_bound(self._provider, self._caller)
+        return refused or same or not self._gateway.affinity.is_bound(self._provider, self._caller)
 
     def _next_target(self) -> None:
         self._place += 1
@@ -235,7 +235,7 @@ class Attempts:
 
     def _bind(self) -> None:
         """Keep the session to what has answered it."""
-        self._gateway.sticky.worked(self._provider, self._caller, self._targets[self._place])
+        self._gateway.affinity.bind(self._provider, self._caller, self._targets[self._place])
 
     def _give_up(self, status: int, code: str, reason: str, *, retry: bool = False) -> None:
         self._waiting = False

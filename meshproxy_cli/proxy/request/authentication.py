@@ -53,7 +53,7 @@ class Authenticator:
         self.strict_rooms = False
 
     def use(self, directory: Directory) -> None:
-        """Go by this directory from now on: tokens are verified anew against it."""
+        """Go by this directory from now on: tokens are verified again against it."""
         self._directory = directory
         self._tokens.clear()
         self._callers.clear()

@@ -77,7 +77,7 @@ class TooMuchForLoopError(Exception):
 
 
 @dataclass(slots=True)
-class Ask:
+class AuthorizedRequest:
     """What a request asks for. `body` replaces the client's where it had to be changed, None leaves it as it is.
 
     So does `target` with the client's, for its query. `hides_usage`: usage was asked for on the client's behalf, so the
@@ -102,7 +102,7 @@ class ClientEvent:
     stored: bool = True
 
 
-class Authoriser:
+class Authorizer:
     """Reads a request's body as far as deciding about it needs. Every refusal is a `RefusedError`."""
 
     def __init__(
@@ -121,7 +121,9 @@ class Authoriser:
         self._knows = knows
         self._largest = largest_expanded
 
-    def ask(self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes) -> Ask:
+    def authorize(
+        self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes
+    ) -> AuthorizedRequest:
         """Return what is asked for, once all of it is allowed."""
         endpoint = route.endpoint
         _check_query(head.target, realtime=endpoint.body is Body.QUERY)
@@ -140,7 +142,7 @@ class Authoriser:
                 case Body.QUERY:
                     return self._query(caller, room, head.target)
                 case _:
-                    return Ask()
+                    return AuthorizedRequest()
         except BodyTooLargeError as problem:
             raise refuse(413, "request_too_large", f"Room Proxy: {problem}.") from None
         except UnknownCodingError as problem:
@@ -209,7 +211,7 @@ class Authoriser:
         if isinstance(problem, NameBudgetError) and self._effort is not OFF_LOOP:
             raise TooMuchForLoopError from None
 
-    def _json(self, caller: Caller, route: ProviderRoute, room: Room | None, body: bytes) -> Ask:
+    def _json(self, caller: Caller, route: ProviderRoute, room: Room | None, body: bytes) -> AuthorizedRequest:
         document = self._read(body)
         named = document.text("model")
         if document.has("stream") and not (document.is_true("stream") or document.is_false("stream")):
@@ -221,7 +223,9 @@ class Authoriser:
             ask.body = None if plain == body else plain
             return ask
         real = _alias(room, named)
-        ask = Ask(model=self._permitted(caller, route.protocol, room, real), stream=document.is_true("stream"))
+        ask = AuthorizedRequest(
+            model=self._permitted(caller, route.protocol, room, real), stream=document.is_true("stream")
+        )
         responses = route.endpoint.path.startswith(_RESPONSES)
         if responses:
             self._check_references(caller, document)
@@ -241,39 +245,41 @@ class Authoriser:
         self._check_whole(caller, room, route.protocol, looked_at, responses=responses)
         return ask
 
-    def _form(self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes) -> Ask:
+    def _form(
+        self, caller: Caller, route: ProviderRoute, room: Room | None, head: RequestHead, body: bytes
+    ) -> AuthorizedRequest:
         kind = head.value(b"content-type")
         if route.endpoint.body is Body.JSON_OR_MULTIPART and _JSON_TYPE.match(kind):
             return self._json(caller, route, room, body)
         named = form_field(body, kind, b"model")
         real = _alias(room, named)
-        ask = Ask(model=self._permitted(caller, route.protocol, room, real))
+        ask = AuthorizedRequest(model=self._permitted(caller, route.protocol, room, real))
         if real != named:
             ask.body = with_form_field(body, kind, b"model", ask.model)
         fields = [(name, ask.model if name == "model" else value) for name, value in form_fields(body, kind)]
         self._check_found(caller, room, route.protocol, survey_form(fields))
         return ask
 
-    def _session(self, caller: Caller, room: Room | None, document: Document) -> Ask:
+    def _session(self, caller: Caller, room: Room | None, document: Document) -> AuthorizedRequest:
         """Check a realtime session that is made over HTTP: it names models in several places."""
         parts = [part for part in (document, document.child("session")) if part is not None]
         models = [model for part in parts if (model := part.text("model"))]
         others = [model for part in parts for model in _transcribers(part)]
         for model in [*models, *others] or (None,):
             self._permitted(caller, "openai", room, model)
-        return Ask(model=(models or others or [""])[0])
+        return AuthorizedRequest(model=(models or others or [""])[0])
 
-    def _query(self, caller: Caller, room: Room | None, target: bytes) -> Ask:
+    def _query(self, caller: Caller, room: Room | None, target: bytes) -> AuthorizedRequest:
         named = _query_value(target, "model")
         if _query_value(target, "call_id") is not None:
             raise refuse(404, "call_not_found", "Room Proxy: there is no such call in this room; none are offered.")
         real = _alias(room, named)
-        ask = Ask(model=self._permitted(caller, "openai", room, real))
+        ask = AuthorizedRequest(model=self._permitted(caller, "openai", room, real))
         if real != named:
             ask.target = _with_query_model(target, ask.model)
         return ask
 
-    def _batch(self, caller: Caller, protocol: Protocol, room: Room | None, body: bytes) -> Ask:
+    def _batch(self, caller: Caller, protocol: Protocol, room: Room | None, body: bytes) -> AuthorizedRequest:
         document = self._read(body)
         entries = document.children("requests")
         params = [entry.child("params") for entry in entries]
@@ -284,7 +290,7 @@ class Authoriser:
         changed = with_models(document, entries, models) if models != named else None
         looked_at = body if changed is None else changed
         self._check_whole(caller, room, protocol, looked_at, objects=MOST_OBJECTS_OF_BATCH)
-        return Ask(model=(models[0] or "") if models else "", body=changed)
+        return AuthorizedRequest(model=(models[0] or "") if models else "", body=changed)
 
     def _check_whole(
         self,
@@ -321,11 +327,11 @@ class Authoriser:
                         f"or ask the proxy's admin to allow it: meshproxy room set {caller.room} --tool {name}",
                     )
 
-    def _about(self, caller: Caller, route: ProviderRoute, room: Room | None) -> Ask:
+    def _about(self, caller: Caller, route: ProviderRoute, room: Room | None) -> AuthorizedRequest:
         if route.endpoint.reply is Reply.BATCH:
             self._check_owners(caller, [route.id])
-            return Ask()
-        return Ask(model=self._permitted(caller, route.protocol, room, route.id))
+            return AuthorizedRequest()
+        return AuthorizedRequest(model=self._permitted(caller, route.protocol, room, route.id))
 
     def _check_references(self, caller: Caller, document: Document) -> None:
         previous = document.text("previous_response_id")

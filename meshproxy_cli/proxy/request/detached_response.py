@@ -29,7 +29,7 @@ class DetachedResponse:
 
     def start(self) -> None:
         """Take over from the relay."""
-        self._gateway.drains.add(self)
+        self._gateway.detached.add(self)
         self._connection.hand_over(self)
         self._connection.transport.resume_reading()
 
@@ -58,7 +58,7 @@ class DetachedResponse:
 
     def failed(self, problem: Exception) -> None:
         report(problem)
-        self._gateway.drains.discard(self)
+        self._gateway.detached.discard(self)
 
     def answer_started(self, head: AnswerHead) -> None:
         """Take nothing: the answer has started long ago."""
@@ -73,5 +73,5 @@ class DetachedResponse:
         """Need nothing: the whole request is sent."""
 
     def _finish(self) -> None:
-        self._gateway.drains.discard(self)
+        self._gateway.detached.discard(self)
         self._ended()

@@ -17,10 +17,10 @@ from meshproxy_cli.proxy.metrics.counters import Metrics
 from meshproxy_cli.proxy.ownership.lookup import OwnerLookup
 from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.proxy.request.authentication import Authenticator
-from meshproxy_cli.proxy.request.authorization import ON_LOOP, Authoriser
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, Authorizer
 from meshproxy_cli.proxy.request.inspector import Inspector
 from meshproxy_cli.proxy.upstream.pool import Pool
-from meshproxy_cli.proxy.upstream.session_affinity import StickySessions
+from meshproxy_cli.proxy.upstream.session_affinity import SessionAffinity
 from meshproxy_cli.proxy.usage.reading import Reading
 from meshproxy_cli.store.events import Outcome
 
@@ -42,7 +42,7 @@ class Gateway:
         refresh: Callable[[Callable[[], None]], None],
         lookup: OwnerLookup | None = None,
     ) -> None:
-        """Take the parts; `refresh` reads the directory anew and calls back, soon. `lookup`: of other machines' ids."""
+        """Take the parts; `refresh` reads the directory again and calls back. `lookup`: of other machines' ids."""
         self.loop = loop
         self.config = config
         self.limits: Limits = config.limits
@@ -53,46 +53,46 @@ class Gateway:
         self.lookup = lookup
         self.refresh_directory = refresh
         self.directory = Directory()
-        self.generation = 0  # of what heads were judged by: the directory and the configuration
+        self.config_version = 0  # of what heads were judged by: the directory and the configuration
         self.authenticator = Authenticator(self.directory)
         self.authenticator.strict_rooms = config.strict_rooms
         self.inspector = Inspector(loop, owners)
-        self.authoriser = self._authoriser()
+        self.authorizer = self._authoriser()
         self.routes = Routes()
-        self.sticky = StickySessions()
+        self.affinity = SessionAffinity()
         self.metrics = Metrics()
         self._refusal_sample = RefusalSample()
         self.app: AppHost | None = None
         self.connections: set[Connection] = set()
         self.exchanges: set[Sweepable] = set()
         self.tunnels: set[OpenTunnel] = set()
-        self.drains: set[UnreadAnswer] = set()
+        self.detached: set[UnreadAnswer] = set()
         self.draining = False
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
-    def may_drain(self) -> bool:
+    def may_detach(self) -> bool:
         """Whether one more answer may be read on without a client."""
         drain = self.config.drain
-        return drain.wanted and len(self.drains) < drain.most and not self.draining
+        return drain.wanted and len(self.detached) < drain.most and not self.draining
 
     def use_config(self, config: ServerConfig) -> None:
         """Go by this configuration from now on; requests that are under way may have begun with another."""
         self.config = config
-        self.generation += 1
+        self.config_version += 1
         self.limits = config.limits
         self.authenticator.strict_rooms = config.strict_rooms
         self.authenticator.use(self.directory)  # it must not remember whom it let into which room
-        self.authoriser = self._authoriser()
+        self.authorizer = self._authoriser()
         self.pool.use_only(target.address for provider in config.providers for target in provider.targets)
 
-    def _authoriser(self) -> Authoriser:
-        return Authoriser(self.owners.owns, self.limits.largest_expanded, self.owners.knows, ON_LOOP)
+    def _authoriser(self) -> Authorizer:
+        return Authorizer(self.owners.owns, self.limits.largest_expanded, self.owners.knows, ON_LOOP)
 
     def use_directory(self, directory: Directory) -> None:
         """Go by this directory from now on."""
         self.directory = directory
-        self.generation += 1
+        self.config_version += 1
         self.authenticator.use(directory)
 
     def record(self, subject: Subject, entry: Entry, reading: Reading | None) -> None:
@@ -114,14 +114,14 @@ class Gateway:
 
     def stop_sweeping(self) -> None:
         """Stop looking, and waiting for answers that nobody reads."""
-        for drain in tuple(self.drains):
+        for drain in tuple(self.detached):
             drain.give_up()
         if self._sweeper is not None:
             self._sweeper.cancel()
 
     def _sweep(self) -> None:
         now = self.loop.time()
-        swept: tuple[Sweepable, ...] = (*self.connections, *self.exchanges, *self.tunnels, *self.drains, self.pool)
+        swept: tuple[Sweepable, ...] = (*self.connections, *self.exchanges, *self.tunnels, *self.detached, self.pool)
         for one in swept:
             try:
                 one.sweep(now)

@@ -23,7 +23,7 @@ from meshproxy_cli.proxy.core.routes import ProviderRoute
 from meshproxy_cli.proxy.http1.head import RequestHead
 from meshproxy_cli.proxy.http1.pieces import Piece
 from meshproxy_cli.proxy.request.aliases import with_real_models
-from meshproxy_cli.proxy.request.authorization import Ask, Authoriser, ClientEvent
+from meshproxy_cli.proxy.request.authorization import AuthorizedRequest, Authorizer, ClientEvent
 from meshproxy_cli.store.records import Room
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Job(Protocol):
     def largest_expanded(self) -> int:
         """Bytes that the body may expand to."""
 
-    def run(self, authoriser: Authoriser, body: bytes) -> "Inspected":
+    def run(self, authorizer: Authorizer, body: bytes) -> "Inspected":
         """Return what was found; raises `RefusedError`."""
 
 
@@ -57,13 +57,13 @@ class Job(Protocol):
 class Inspected:
     """What a request or an event asks for; `body` replaces the client's where it had to be changed."""
 
-    found: Ask | ClientEvent
+    found: AuthorizedRequest | ClientEvent
     body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestJob:
-    """See `Authoriser.ask`."""
+    """See `Authorizer.authorized`."""
 
     caller: Caller
     route: ProviderRoute
@@ -71,15 +71,15 @@ class RequestJob:
     head: RequestHead
     largest_expanded: int
 
-    def run(self, authoriser: Authoriser, body: bytes) -> Inspected:
-        ask = authoriser.ask(self.caller, self.route, self.room, self.head, body)
+    def run(self, authorizer: Authorizer, body: bytes) -> Inspected:
+        ask = authorizer.authorize(self.caller, self.route, self.room, self.head, body)
         body_of_it, ask.body = ask.body, None
         return Inspected(ask, body_of_it)
 
 
 @dataclass(frozen=True, slots=True)
 class EventJob:
-    """See `Authoriser.event`."""
+    """See `Authorizer.event`."""
 
     caller: Caller
     room: Room | None
@@ -87,9 +87,9 @@ class EventJob:
     largest_expanded: int
     realtime: bool = False
 
-    def run(self, authoriser: Authoriser, body: bytes) -> Inspected:
+    def run(self, authorizer: Authorizer, body: bytes) -> Inspected:
         real = body if self.room is None else with_real_models(body, self.room.aliases)
-        event = authoriser.event(self.caller, self.room, real, named=self.named, realtime=self.realtime)
+        event = authorizer.event(self.caller, self.room, real, named=self.named, realtime=self.realtime)
         return Inspected(event, None if real == body else real)
 
 
@@ -106,7 +106,7 @@ class _Question:
 class _Reply:
     """What the process found; `pieces` of a changed body follow."""
 
-    found: Ask | ClientEvent | None = None
+    found: AuthorizedRequest | ClientEvent | None = None
     pieces: int = 0
     refused: RefusedError | None = None
 
@@ -115,7 +115,7 @@ class _Reply:
 class Outcome:
     """What came of a job; the changed body in pieces, which are empty where it stays as it is."""
 
-    found: Ask | ClientEvent
+    found: AuthorizedRequest | ClientEvent
     pieces: list[bytes]
 
 
@@ -239,13 +239,13 @@ def _work(line: Connection, job: Job, body: bytes) -> None:
         line.send(question)
         return bool(line.recv())
 
-    authoriser = Authoriser(
+    authorizer = Authorizer(
         lambda caller, ident: asked(_Question(True, caller, ident)),  # noqa: FBT003 (of a question)
         job.largest_expanded,
         lambda ident: asked(_Question(False, None, ident)),  # noqa: FBT003 (the same)
     )
     try:
-        inspected = job.run(authoriser, body)
+        inspected = job.run(authorizer, body)
     except RefusedError as problem:
         line.send(_Reply(refused=problem))
         return

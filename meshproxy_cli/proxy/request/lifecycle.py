@@ -15,12 +15,12 @@ from typing import Protocol
 from meshproxy_cli.proxy.config.server import Provider
 from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.proxy.core.errors import (
-    Reader,
-    Refusal,
+    ClientProfile,
+    ProxyError,
     RefusedError,
     UnknownIdError,
     answer,
-    reader_of,
+    client_profile,
     refuse,
     render,
     too_large,
@@ -35,13 +35,13 @@ from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending,
 from meshproxy_cli.proxy.ownership.lookup import NO_LOOKUP, Found
 from meshproxy_cli.proxy.providers.openai import CODEX_MODELS
 from meshproxy_cli.proxy.request.attempts import MAX_HEAD_BYTES, Attempts
-from meshproxy_cli.proxy.request.authorization import ON_LOOP, Ask, TooMuchForLoopError
+from meshproxy_cli.proxy.request.authorization import ON_LOOP, AuthorizedRequest, TooMuchForLoopError
 from meshproxy_cli.proxy.request.detached_response import DetachedResponse
 from meshproxy_cli.proxy.request.gateway import Gateway
 from meshproxy_cli.proxy.request.inspector import Outcome as Inspection
 from meshproxy_cli.proxy.request.inspector import RequestJob
 from meshproxy_cli.proxy.request.narrowing import transform_for
-from meshproxy_cli.proxy.request.prepared import Prepared, Standing
+from meshproxy_cli.proxy.request.prepared import CallerContext, Prepared
 from meshproxy_cli.proxy.request.relay import Relay
 from meshproxy_cli.proxy.request.transforms import Transform
 from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
@@ -72,6 +72,7 @@ class Exchange:
         "_attempts",
         "_begun",
         "_complete",
+        "_context",
         "_gateway",
         "_key_pending",
         "_looked_up",
@@ -79,9 +80,8 @@ class Exchange:
         "_refusal",
         "_relay",
         "_size",
-        "_standing",
         "_started_at",
-        "ask",
+        "authorized",
         "caller",
         "changed",
         "client",
@@ -104,18 +104,18 @@ class Exchange:
         self.closes = not prepared.keeps or gateway.draining
         self.request_id = new_request_id()
         self.caller: Caller | None = None
-        self.ask = _NO_ASK
+        self.authorized = _UNDECIDED
         self.provider: Provider | None = None
         self.pieces: list[Piece] = []  # of the body
         self.changed = False  # whether they are another body than the client's
         self.trailers: list[bytes] = []
         self._attempts: Attempts | None = None  # while there is no answer
         self._relay: Relay | None = None  # from the answer's head on
-        self._standing: Standing | None = None
+        self._context: CallerContext | None = None
         self._size = 0
         self._begun = perf_counter()
         self._started_at = datetime.now(UTC)
-        self._refusal: Refusal | None = None
+        self._refusal: ProxyError | None = None
         self._admission: Admission = ADMITTED
         self._pending: Pending | None = None
         self._key_pending = False  # whether the token's key is looked up; nothing is read from the socket meanwhile
@@ -129,9 +129,9 @@ class Exchange:
         return self._refusal is None
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> ClientProfile:
         """Who reads an error of ours."""
-        return reader_of(self.head, self.route, stream=self.ask.stream)
+        return client_profile(self.head, self.route, stream=self.authorized.stream)
 
     @property
     def answered(self) -> bool:
@@ -166,27 +166,27 @@ class Exchange:
         self._complete = True
         if self._key_pending:
             return
-        standing = self._standing
-        if standing is not None and (standing.generation != self._gateway.generation or time() >= standing.until):
+        context = self._context
+        if context is not None and (context.config_version != self._gateway.config_version or time() >= context.until):
             self._authenticate()  # the body took its time
         if self._refusal is None:
-            self._authorise()
+            self._authorize()
         else:
             self.refuse(self._refusal)
 
     def _authenticate(self) -> None:
-        gateway, standing = self._gateway, self.prepared.standing
+        gateway, context = self._gateway, self.prepared.context
         self._refusal = None
-        if standing is None or standing.generation != gateway.generation or time() >= standing.until:
+        if context is None or context.config_version != gateway.config_version or time() >= context.until:
             try:
                 caller, until = gateway.authenticator.identify(self.head, self.route)
             except RefusedError as problem:
                 self._refusal = problem.refusal
                 return
             room = gateway.directory.room(caller.project_id, caller.room)
-            standing = self.prepared.standing = Standing(gateway.generation, until, caller, room)
-        self._standing = standing
-        self.caller = standing.caller
+            context = self.prepared.context = CallerContext(gateway.config_version, until, caller, room)
+        self._context = context
+        self.caller = context.caller
 
     def _look_up_key(self) -> None:
         """Read the directory again, since the key may have been made a moment ago.
@@ -211,7 +211,7 @@ class Exchange:
         if self._refusal is not None:
             self.refuse(self._refusal)
         else:
-            self._authorise()
+            self._authorize()
 
     def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
         """Take a step in a callback: what it raises ends this request, as in `ClientConnection.fail`."""
@@ -226,74 +226,74 @@ class Exchange:
 
     # What it asks for
 
-    def _authorise(self) -> None:
-        gateway, standing, route = self._gateway, self._standing, self.route
-        if standing is None:
+    def _authorize(self) -> None:
+        gateway, context, route = self._gateway, self._context, self.route
+        if context is None:
             raise TypeError("a request without a caller")
         try:
-            self._check_credential_endpoint(standing.caller)
+            self._check_credential_endpoint(context.caller)
             if self._size > _READ_ON_LOOP:
-                self._inspect(standing)
+                self._inspect(context)
                 return
             body = bytes(self.pieces[0]) if len(self.pieces) == 1 else b"".join(self.pieces)
             self.pieces = [body] if body else []
-            ask = gateway.authoriser.ask(standing.caller, route, standing.room, self.head, body)
+            ask = gateway.authorizer.authorize(context.caller, route, context.room, self.head, body)
         except TooMuchForLoopError:
-            self._inspect(standing)
+            self._inspect(context)
         except RefusedError as problem:
-            self._forbidden(standing, problem)
+            self._forbidden(context, problem)
         else:
-            self._permitted(standing, ask, [] if ask.body is None else [ask.body])
+            self._permitted(context, ask, [] if ask.body is None else [ask.body])
 
-    def _inspect(self, standing: Standing) -> None:
+    def _inspect(self, context: CallerContext) -> None:
         """Have the body read off the event loop."""
         limit = self._gateway.limits.largest_expanded
-        job = RequestJob(standing.caller, self.route, standing.room, self.head, limit)
+        job = RequestJob(context.caller, self.route, context.room, self.head, limit)
         closing = self.client.transport.is_closing
         self._gateway.inspector.submit(
             job, self.pieces, lambda outcome: self._guarded(self._inspected, outcome), lambda: not closing()
         )
 
     def _inspected(self, outcome: Inspection | RefusedError) -> None:
-        standing = self._standing
-        if self.client.transport.is_closing() or standing is None:
+        context = self._context
+        if self.client.transport.is_closing() or context is None:
             return
         if isinstance(outcome, RefusedError):
-            self._forbidden(standing, outcome)
-        elif isinstance(outcome.found, Ask):
-            self._permitted(standing, outcome.found, outcome.pieces)
+            self._forbidden(context, outcome)
+        elif isinstance(outcome.found, AuthorizedRequest):
+            self._permitted(context, outcome.found, outcome.pieces)
 
-    def _permitted(self, standing: Standing, ask: Ask, changed: Sequence[bytes]) -> None:
+    def _permitted(self, context: CallerContext, authorized: AuthorizedRequest, changed: Sequence[bytes]) -> None:
         """Go on with what is asked for; `changed` are the pieces of the body if it is another than the client's."""
-        self.ask = ask
+        self.authorized = authorized
         if self.route.endpoint.reply is Reply.MODELS and b"client_version=" in self.head.target:
             self._answer_here(CODEX_MODELS)
             return
-        self.provider = standing.provider
+        self.provider = context.provider
         try:
             if self.provider is None:
-                self.provider = standing.provider = self._provider_for(standing)
+                self.provider = context.provider = self._provider_for(context)
         except RefusedError as problem:
-            self._forbidden(standing, problem)
+            self._forbidden(context, problem)
             return
         if changed:
             self.pieces = list(changed)
             self.changed = True
-        self._admit(standing)
+        self._admit(context)
 
-    def _forbidden(self, standing: Standing, problem: RefusedError) -> None:
+    def _forbidden(self, context: CallerContext, problem: RefusedError) -> None:
         if not self._looks_up(problem):
             self._refusal = problem.refusal  # which is told once the limits have counted the request
-            self._admit(standing)
+            self._admit(context)
 
-    def _admit(self, standing: Standing) -> None:
+    def _admit(self, context: CallerContext) -> None:
         gateway, route = self._gateway, self.route
         # Each turn of a websocket is admitted on its own; a handshake that is refused counts like a request.
         if is_free(route.endpoint.path) or (self.prepared.websocket and self._refusal is None):
             self._admitted(ADMITTED)
             return
         verdict = gateway.limiter.admit(
-            standing.caller, route.protocol, route.endpoint.path, self._size, self.ask.model
+            context.caller, route.protocol, route.endpoint.path, self._size, self.authorized.model
         )
         if isinstance(verdict, Future):
             self._pending = verdict
@@ -332,15 +332,15 @@ class Exchange:
         if found is Found.AWAY:
             self.refuse(NO_LOOKUP)
         else:
-            self._authorise()
+            self._authorize()
 
     def _decided(self, done: Pending) -> None:
         if self._pending is done:
             self._pending = None
             self._admitted(ADMITTED if done.exception() is not None else done.result())
 
-    def _admitted(self, verdict: Admission | Refusal) -> None:
-        if isinstance(verdict, Refusal):
+    def _admitted(self, verdict: Admission | ProxyError) -> None:
+        if isinstance(verdict, ProxyError):
             self.refuse(verdict)
             return
         self._admission = verdict
@@ -349,9 +349,9 @@ class Exchange:
         else:
             self._forward()
 
-    def _provider_for(self, standing: Standing) -> Provider:
+    def _provider_for(self, context: CallerContext) -> Provider:
         """Return the provider of the caller's room; raises `RefusedError`."""
-        protocol, room = self.route.protocol, standing.room
+        protocol, room = self.route.protocol, context.room
         name = room.providers.get(protocol) if room is not None else None
         provider = self._gateway.config.provider(protocol, name)
         if provider is None:
@@ -384,7 +384,7 @@ class Exchange:
     def _transform_for(self, head: AnswerHead) -> Transform | None:
         if self.caller is None:
             return None
-        return transform_for(self._gateway, self.caller, self.prepared, self.ask, head)
+        return transform_for(self._gateway, self.caller, self.prepared, self.authorized, head)
 
     def upgraded(self, connection: UpstreamConnection, head: AnswerHead, rest: bytes) -> None:
         """Become a tunnel: the provider has switched to the websocket protocol."""
@@ -400,7 +400,7 @@ class Exchange:
             f"Room Proxy: the provider '{name}' {what}. Tell the proxy's admin: the provider's base URL may be wrong. "
             f"Request id: {self.request_id}."
         )
-        self.refuse(Refusal(status=502, code=code, message=message), Outcome.PROVIDER_ERROR)
+        self.refuse(ProxyError(status=502, code=code, message=message), Outcome.PROVIDER_ERROR)
 
     def unanswered(self, status: int, code: str, reason: str, *, retry: bool) -> None:
         """Refuse: no provider answers."""
@@ -409,7 +409,7 @@ class Exchange:
             f"Room Proxy: the provider '{name}' gave {reason}. Try again in a moment; if it stays so, tell the proxy's "
             f"admin. Request id: {self.request_id}."
         )
-        self.refuse(Refusal(status=status, code=code, message=message, retry=retry), Outcome.UNREACHABLE)
+        self.refuse(ProxyError(status=status, code=code, message=message, retry=retry), Outcome.UNREACHABLE)
 
     def relayed(self, outcome: Outcome, error: str, ending: bytes, *, keep: bool) -> None:
         """Record, send the answer's last bytes, and part from the client."""
@@ -426,7 +426,7 @@ class Exchange:
 
     # How it ends
 
-    def refuse(self, refusal: Refusal, outcome: Outcome = Outcome.REFUSED) -> None:
+    def refuse(self, refusal: ProxyError, outcome: Outcome = Outcome.REFUSED) -> None:
         """Answer in the provider's place."""
         status, data = render(refusal, self.reader, self.request_id, close=self.closes)
         self._gateway.metrics.refused(refusal.code)
@@ -477,7 +477,7 @@ class Exchange:
         if relay.sent_last_event:  # Codex closes as soon as it has read `response.completed`
             connection.drop()
             self._record_relayed(Outcome.OK, "")
-        elif self._gateway.may_drain:
+        elif self._gateway.may_detach:
             DetachedResponse(self._gateway, connection, relay.watch, self._record_abandoned).start()
         else:
             connection.drop()
@@ -519,10 +519,10 @@ class Exchange:
 
     def _record(self, status: int, outcome: Outcome, error: str, reading: Reading | None) -> None:
         """Write the event down; called before the last byte goes out."""
-        if self._standing is None:
+        if self._context is None:
             return
         gateway, relay = self._gateway, self._relay
-        subject = self._standing.subject_of(self.route, self.head.method, self.provider)
+        subject = self._context.subject_of(self.route, self.head.method, self.provider)
         begun = self._begun
         entry = Entry(
             event_id=as_uuid(self.request_id[-32:]),
@@ -531,7 +531,7 @@ class Exchange:
             streamed=False,
             status=status,
             outcome=outcome,
-            model_requested=self.ask.model,
+            model_requested=self.authorized.model,
             duration_ms=(perf_counter() - begun) * 1000,
             request_bytes=self._size,
             error=error,
@@ -545,8 +545,8 @@ class Exchange:
         if self._admission is not ADMITTED:
             gateway.limiter.settle(self._admission, entry.event(subject))
         if reading is not None and (reading.answer_id or reading.items):
-            answer_id = reading.answer_id if self.ask.tracked or self.route.endpoint.reply is _RESPONSE else ""
-            gateway.owners.note_answer(self._standing.caller, answer_id, reading.items, stored=self.ask.stored)
+            answer_id = reading.answer_id if self.authorized.tracked or self.route.endpoint.reply is _RESPONSE else ""
+            gateway.owners.record_answer(self._context.caller, answer_id, reading.items, stored=self.authorized.stored)
 
 
-_NO_ASK = Ask()
+_UNDECIDED = AuthorizedRequest()

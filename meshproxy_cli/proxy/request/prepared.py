@@ -1,7 +1,7 @@
 """What is derived from a request's head alone.
 
 A connection keeps it for its next request: clients repeat their heads to the byte, but for the length of the body, and
-then nothing has to be parsed, checked or decided anew.
+then nothing has to be parsed, checked or decided again.
 """
 
 import re
@@ -23,10 +23,10 @@ _LONGEST_LENGTH = 15
 
 
 @dataclass(slots=True)
-class Standing:
-    """Who sent a head: true for one generation of the gateway, and `until` the token expires (Unix time)."""
+class CallerContext:
+    """Who sent a head: true for one config_version of the gateway, and `until` the token expires (Unix time)."""
 
-    generation: int
+    config_version: int
     until: float
     caller: "Caller"
     room: "Room | None"
@@ -47,14 +47,14 @@ class Standing:
 class Prepared:
     """A head for a provider, its route, and what both lead to."""
 
-    __slots__ = ("_after", "_before", "head", "keeps", "route", "sent", "standing", "websocket")
+    __slots__ = ("_after", "_before", "context", "head", "keeps", "route", "sent", "websocket")
 
     def __init__(self, block: bytes, head: RequestHead, route: ProviderRoute) -> None:
         self.head = head
         self.route = route
         self.keeps = head.keeps_alive
         self.websocket = b"upgrade" in head.by_name and head.value(b"upgrade").lower() == b"websocket"
-        self.standing: Standing | None = None
+        self.context: CallerContext | None = None
         self.sent: tuple[Target, bytes] | None = None  # the head as it went upstream, up to the length
         found = _LENGTH.search(block)
         self._before, self._after = (block, b"") if found is None else (block[: found.start(1)], block[found.end(1) :])

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
 from typing import Protocol
 
-from meshproxy_cli.proxy.core.errors import Refusal, error_event
+from meshproxy_cli.proxy.core.errors import ProxyError, error_event
 from meshproxy_cli.proxy.core.handler import Client
 from meshproxy_cli.proxy.core.routes import PASSED_ON
 from meshproxy_cli.proxy.http1.chunked import LAST_CHUNK, chunk
 from meshproxy_cli.proxy.http1.head import CHUNKED, AnswerHead
-from meshproxy_cli.proxy.request.authorization import Ask
+from meshproxy_cli.proxy.request.authorization import AuthorizedRequest
 from meshproxy_cli.proxy.request.prepared import Prepared
 from meshproxy_cli.proxy.request.transforms import Transform, TransformError
 from meshproxy_cli.proxy.upstream.connection import UpstreamConnection
@@ -28,7 +28,7 @@ class RelayedRequest(Protocol):
     """The request whose answer is relayed, and what becomes of it."""
 
     prepared: Prepared
-    ask: Ask
+    authorized: AuthorizedRequest
     request_id: str
     closes: bool
 
@@ -41,7 +41,7 @@ class RelayedRequest(Protocol):
     def broken_off(self, error: str, *, reset: bool) -> None:
         """Record, and part from the client so that it sees that the answer is not whole."""
 
-    def refuse(self, refusal: Refusal, outcome: Outcome) -> None:
+    def refuse(self, refusal: ProxyError, outcome: Outcome) -> None:
         """Record, and answer in the provider's place: nothing went out yet."""
 
     def failed(self, problem: Exception) -> None:
@@ -89,7 +89,7 @@ class Relay:
             content_encoding=head.value(b"content-encoding"),
         )
         self._closes = request.closes
-        changed = request.ask.hides_usage or route.endpoint.reply not in PASSED_ON
+        changed = request.authorized.hides_usage or route.endpoint.reply not in PASSED_ON
         self._transform: Transform | None = None
         if changed and head.status == _OK and request.prepared.head.method != b"HEAD":
             self._transform = transform_for(head)
@@ -217,7 +217,7 @@ class Relay:
         route = self._request.prepared.route
         ending = b""
         if self._takes_event():
-            refusal = Refusal(status=status, code=code, message=message, retry=True)
+            refusal = ProxyError(status=status, code=code, message=message, retry=True)
             ending = chunk(b"\n\n" + error_event(refusal, route.protocol, route.endpoint.path))
         if self._pending and not ending:  # nothing went out yet: there is room for a whole answer
             self._refuse(status, code, message, Outcome.PROVIDER_CLOSED, retry=True)
@@ -230,7 +230,7 @@ class Relay:
 
     def _refuse(self, status: int, code: str, message: str, outcome: Outcome, *, retry: bool = False) -> None:
         self.drop()
-        self._request.refuse(Refusal(status=status, code=code, message=message, retry=retry), outcome)
+        self._request.refuse(ProxyError(status=status, code=code, message=message, retry=retry), outcome)
 
     def _takes_event(self) -> bool:
         """Whether an event of ours can be put in: between chunks, and not into compressed bytes."""

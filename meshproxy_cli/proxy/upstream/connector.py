@@ -22,7 +22,7 @@ class ProviderConnector:
 
     def __init__(self, environ: Mapping[str, str], timeout_s: float) -> None:
         self.timeout_s = timeout_s
-        self._tls = ssl.create_default_context()  # honours SSL_CERT_FILE and SSL_CERT_DIR
+        self._tls = ssl.create_default_context()  # honors SSL_CERT_FILE and SSL_CERT_DIR
         self._tls.set_alpn_protocols(["http/1.1"])
         self._proxies = {
             scheme: environ.get(f"{scheme}_proxy") or environ.get(f"{scheme.upper()}_PROXY") or ""

@@ -14,7 +14,7 @@ _MOST_BYTES = 32 * 1024 * 1024
 _ENTRY_BYTES = 500
 
 
-class StickySessions:
+class SessionAffinity:
     """Remembers, for providers with several targets, the one that answered a session."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class StickySessions:
         others = [target for target in targets if target != bound]
         return (bound, *sorted(others, key=lambda target: target.credential != bound.credential))
 
-    def worked(self, provider: Provider, caller: Caller, target: Target) -> None:
+    def bind(self, provider: Provider, caller: Caller, target: Target) -> None:
         """Note that a target answered; the session keeps to it."""
         if len(provider.targets) > 1:
             key = _key(provider, caller)

@@ -59,7 +59,7 @@ class AnthropicDialect:
         self._take_event(parse(data))
 
     @staticmethod
-    def usual(data: bytes) -> Reading | None:
+    def parse_fast(data: bytes) -> Reading | None:
         try:
             message = _USUAL.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):

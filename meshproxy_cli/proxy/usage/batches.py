@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 
 from meshproxy_cli.proxy.usage.anthropic import searches_of, tokens_of
-from meshproxy_cli.proxy.usage.bounded_buffer import Held
+from meshproxy_cli.proxy.usage.bounded_buffer import BoundedBuffer
 from meshproxy_cli.proxy.usage.dialect import parse
 from meshproxy_cli.proxy.usage.numbers import name_of, region_of, section, summed
 from meshproxy_cli.proxy.usage.reading import ModelShare, Reading
@@ -24,7 +24,7 @@ class BatchMeter:
     ended = False
 
     def __init__(self) -> None:
-        self._held = Held()
+        self._held = BoundedBuffer()
         self._tokens: dict[tuple[str, str], TokenCounts] = {}  # by model and region
         self._searches: Counter[tuple[str, str]] = Counter()
         self._first_message = ""

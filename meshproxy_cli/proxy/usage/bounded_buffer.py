@@ -7,7 +7,7 @@ _HEAD = 4096
 _TAIL = 64 * 1024
 
 
-class Held:
+class BoundedBuffer:
     """A buffer that loses its middle, not its ends, when it grows past the limit."""
 
     def __init__(self, limit: int = LIMIT) -> None:

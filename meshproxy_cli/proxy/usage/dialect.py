@@ -79,7 +79,7 @@ class Dialect(Protocol):
         """Whether the event that ends a stream was read: its last one, or an error."""
 
     @staticmethod
-    def usual(data: bytes) -> Reading | None:
+    def parse_fast(data: bytes) -> Reading | None:
         """Return what a whole answer says if it is a usual one, quickly; None where it has to be read with care."""
 
     def read_event(self, data: bytes) -> None:
@@ -95,8 +95,8 @@ class Dialect(Protocol):
         """Return what is known, with the bytes of output text that went through for an estimate."""
 
 
-def read_with_care(_data: bytes) -> Reading | None:
-    """Stand for `Dialect.usual` where no answer can be read quickly."""
+def no_fast_path(_data: bytes) -> Reading | None:
+    """Stand for `Dialect.parse_fast` where no answer can be read quickly."""
     return None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from meshproxy_cli.proxy.usage.anthropic import AnthropicDialect
 from meshproxy_cli.proxy.usage.batches import BatchMeter
-from meshproxy_cli.proxy.usage.bounded_buffer import LIMIT, Held
+from meshproxy_cli.proxy.usage.bounded_buffer import LIMIT, BoundedBuffer
 from meshproxy_cli.proxy.usage.decode import DecodingMeter
 from meshproxy_cli.proxy.usage.dialect import Dialect, error_code, parse
 from meshproxy_cli.proxy.usage.openai import ChatDialect, ImageDialect, OpenAIDialect, SpeechDialect
@@ -77,7 +77,7 @@ class DocumentMeter:
     def __init__(self, dialect: type[Dialect]) -> None:
         self._dialect = dialect
         self._first = b""
-        self._held: Held | None = None
+        self._held: BoundedBuffer | None = None
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""
@@ -85,7 +85,7 @@ class DocumentMeter:
             if not self._first and len(data) <= LIMIT:
                 self._first = data
                 return
-            self._held = Held()
+            self._held = BoundedBuffer()
             self._held.add(self._first)
         self._held.add(data)
 
@@ -95,7 +95,7 @@ class DocumentMeter:
         if held is not None and held.clipped:
             return self._read(held.take(len(held)), clipped=True)
         body = self._first if held is None else held.take(len(held))
-        return self._dialect.usual(body) or self._read(body, clipped=False)
+        return self._dialect.parse_fast(body) or self._read(body, clipped=False)
 
     def _read(self, body: bytes, *, clipped: bool) -> Reading:
         dialect = self._dialect()
@@ -118,7 +118,7 @@ class ErrorMeter:
 
     def __init__(self, status: int) -> None:
         self._status = status
-        self._held = Held(_ERROR_LIMIT)
+        self._held = BoundedBuffer(_ERROR_LIMIT)
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the body."""

@@ -15,10 +15,10 @@ from meshproxy_cli.proxy.usage.dialect import (
     TEXT,
     Findings,
     error_code,
+    no_fast_path,
     parse,
     parse_clipped,
     parse_outline,
-    read_with_care,
     unfinished,
 )
 from meshproxy_cli.proxy.usage.items import OutputItem, note_item, note_output, output_items, read_item
@@ -73,7 +73,7 @@ class OpenAIDialect:
         self._take_event(parse(data))
 
     @staticmethod
-    def usual(data: bytes) -> Reading | None:
+    def parse_fast(data: bytes) -> Reading | None:
         try:
             answer = _USUAL.decode(data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -194,8 +194,8 @@ class ImageDialect(OpenAIDialect):
     """Images: what is written is an image, where no details say otherwise."""
 
     @staticmethod
-    def usual(data: bytes) -> Reading | None:
-        return read_with_care(data)
+    def parse_fast(data: bytes) -> Reading | None:
+        return no_fast_path(data)
 
     @staticmethod
     def tokens(usage: Json) -> TokenCounts:
@@ -209,8 +209,8 @@ class SpeechDialect(OpenAIDialect):
     """Speech: what is written is audio, where no details say otherwise."""
 
     @staticmethod
-    def usual(data: bytes) -> Reading | None:
-        return read_with_care(data)
+    def parse_fast(data: bytes) -> Reading | None:
+        return no_fast_path(data)
 
     @staticmethod
     def tokens(usage: Json) -> TokenCounts:

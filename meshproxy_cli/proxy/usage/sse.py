@@ -5,7 +5,7 @@ Every event is looked at by itself, so that it makes no difference where the byt
 
 import re
 
-from meshproxy_cli.proxy.usage.bounded_buffer import Held
+from meshproxy_cli.proxy.usage.bounded_buffer import BoundedBuffer
 from meshproxy_cli.proxy.usage.dialect import Dialect
 from meshproxy_cli.proxy.usage.reading import Reading
 
@@ -24,7 +24,7 @@ class StreamMeter:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._plain = dialect.plain.match
-        self._held = Held()
+        self._held = BoundedBuffer()
         self._text_bytes = 0
         self._first = True
         self._events_left: float = _FREE_EVENTS  # beyond plain ones; a stream of very many small ones is not metered

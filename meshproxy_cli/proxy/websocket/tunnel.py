@@ -10,7 +10,14 @@ from concurrent.futures import Future
 from http import HTTPStatus
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal, RefusedError, UnknownIdError, reader_of, refused_turn, too_large
+from meshproxy_cli.proxy.core.errors import (
+    ProxyError,
+    RefusedError,
+    UnknownIdError,
+    client_profile,
+    refused_turn,
+    too_large,
+)
 from meshproxy_cli.proxy.http1.head import AnswerHead
 from meshproxy_cli.proxy.http1.pieces import Piece
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, Pending
@@ -103,7 +110,7 @@ class Tunnel:
         self._touched = gateway.loop.time()
         self._realtime = exchange.route.endpoint.path == REALTIME
         self.request_id = exchange.request_id
-        self.reader = reader_of(exchange.head, exchange.route, stream=True)
+        self.reader = client_profile(exchange.head, exchange.route, stream=True)
         self.answered = True  # with the switch
         self._agent = self.reader.agent
         gateway.tunnels.add(self)
@@ -207,7 +214,9 @@ class Tunnel:
                 return
             said = message.payload
             payload = said if room is None else with_real_models(said, room.aliases)
-            event = gateway.authoriser.event(caller, room, payload, named=exchange.ask.model, realtime=self._realtime)
+            event = gateway.authorizer.event(
+                caller, room, payload, named=exchange.authorized.model, realtime=self._realtime
+            )
         except TooMuchForLoopError:
             self._inspect(message, caller, room)
             return
@@ -221,7 +230,9 @@ class Tunnel:
         """Have a large message read off the event loop."""
         gateway = self._gateway
         self._inspecting = True
-        job = EventJob(caller, room, self._exchange.ask.model, gateway.limits.largest_expanded, realtime=self._realtime)
+        job = EventJob(
+            caller, room, self._exchange.authorized.model, gateway.limits.largest_expanded, realtime=self._realtime
+        )
         gateway.inspector.submit(
             job,
             message.payload_pieces,
@@ -254,7 +265,7 @@ class Tunnel:
         if not event.creates:
             self._connection.write_all(raw)
             return
-        turn = Turn(self._gateway, exchange, event.model or exchange.ask.model, message.size)
+        turn = Turn(self._gateway, exchange, event.model or exchange.authorized.model, message.size)
         turn.stored = event.stored
         self._admit(turn, raw)
 
@@ -304,8 +315,8 @@ class Tunnel:
             self._admitted(ADMITTED if done.exception() is not None else done.result(), turn, raw)
             self._go_on()
 
-    def _admitted(self, verdict: Admission | Refusal, turn: Turn, raw: "Sequence[Piece]") -> None:
-        if isinstance(verdict, Refusal):
+    def _admitted(self, verdict: Admission | ProxyError, turn: Turn, raw: "Sequence[Piece]") -> None:
+        if isinstance(verdict, ProxyError):
             self._refuse(verdict)
             return
         if turn.refusal is not None:
@@ -315,7 +326,7 @@ class Tunnel:
         self._turns.begin(turn, verdict)
         self._connection.write_all(raw)
 
-    def _refuse(self, refusal: Refusal, turn: Turn | None = None) -> None:
+    def _refuse(self, refusal: ProxyError, turn: Turn | None = None) -> None:
         """Tell the client in an event; the provider hears nothing of its message. `turn`: what is refused."""
         exchange = self._exchange
         self._gateway.metrics.refused(refusal.code)
@@ -356,7 +367,7 @@ class Tunnel:
             return
         self._turns.watch(message.payload)
 
-    def _forbidden(self, refusal: Refusal) -> None:
+    def _forbidden(self, refusal: ProxyError) -> None:
         """End it because the provider began a turn that a limit forbids."""
         if not self._over:
             self._refuse(refusal)

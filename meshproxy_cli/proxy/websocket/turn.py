@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from time import perf_counter
 
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.core.ids import new_event_id
 from meshproxy_cli.proxy.events.entry import Entry, subject_of
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission
@@ -23,7 +23,7 @@ class Turn:
         self._gateway = gateway
         self._exchange = exchange
         self.model = model
-        self.refusal: Refusal | None = None  # what is answered in the provider's place, whatever the limits say
+        self.refusal: ProxyError | None = None  # what is answered in the provider's place, whatever the limits say
         self.stored = True  # by the provider, so that another websocket may go on from it
         self._admission: Admission = ADMITTED
         self._event: UsageEvent | None = None
@@ -81,4 +81,4 @@ class Turn:
         self._event = entry.event(subject)
         self._settle()
         if reading is not None:
-            gateway.owners.note_answer(caller, reading.answer_id, reading.items, stored=self.stored)
+            gateway.owners.record_answer(caller, reading.answer_id, reading.items, stored=self.stored)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.limiting.interface import Admission, Pending
 from meshproxy_cli.proxy.request.gateway import Gateway
 from meshproxy_cli.proxy.request.lifecycle import Exchange
@@ -19,7 +19,7 @@ REALTIME = "/v1/realtime"
 class Turns:
     """Call `watch` with each of the provider's messages. `forbidden` hears of a turn that is begun against a limit."""
 
-    def __init__(self, gateway: Gateway, exchange: Exchange, forbidden: Callable[[Refusal], None]) -> None:
+    def __init__(self, gateway: Gateway, exchange: Exchange, forbidden: Callable[[ProxyError], None]) -> None:
         self._gateway = gateway
         self._exchange = exchange
         self._forbidden = forbidden
@@ -31,7 +31,7 @@ class Turns:
         """Whether an answer is waited for."""
         return bool(self._under_way)
 
-    def ask_limits(self, turn: Turn) -> Admission | Refusal | Pending:
+    def ask_limits(self, turn: Turn) -> Admission | ProxyError | Pending:
         """Return what the limits say about a turn."""
         caller, route = self._exchange.caller, self._exchange.route
         if caller is None:
@@ -68,7 +68,7 @@ class Turns:
 
     def _unasked(self) -> Turn:
         """Return a turn that the provider began: it counts towards the limits, which can end the websocket only."""
-        turn = Turn(self._gateway, self._exchange, self._exchange.ask.model, 0)
+        turn = Turn(self._gateway, self._exchange, self._exchange.authorized.model, 0)
         verdict = self.ask_limits(turn)
         if isinstance(verdict, Future):
             loop = self._gateway.loop
@@ -81,8 +81,8 @@ class Turns:
         if not done.cancelled() and done.exception() is None:
             self._unasked_admitted(done.result(), turn)
 
-    def _unasked_admitted(self, verdict: Admission | Refusal, turn: Turn) -> None:
-        if isinstance(verdict, Refusal):
+    def _unasked_admitted(self, verdict: Admission | ProxyError, turn: Turn) -> None:
+        if isinstance(verdict, ProxyError):
             self._forbidden(verdict)
         else:
             turn.admitted(verdict)

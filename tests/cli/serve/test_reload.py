@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.in_process import InProcess
 from meshproxy_cli.settings.paths import Paths
-from meshproxy_cli.settings.reloads import ReloadBoard, ReloadReport
+from meshproxy_cli.settings.reloads import ReloadReport, ReloadStatusFile
 from meshproxy_cli.settings.runtime import ServerRuntime, write_runtime
 
 
@@ -20,10 +20,10 @@ def paths(run: InProcess) -> Paths:
 
 
 @pytest.fixture
-def board(paths: Paths) -> Iterator[ReloadBoard]:
+def board(paths: Paths) -> Iterator[ReloadStatusFile]:
     """Return what a server of this process id would hold."""
     write_runtime(paths, ServerRuntime("http://127.0.0.1:1", os.getpid(), "p", "sqlite:///x", 0.0))
-    made = ReloadBoard(paths, os.getpid())
+    made = ReloadStatusFile(paths, os.getpid())
     made.publish(ReloadReport(0, str(paths.server_file), "digest"))
     yield made
     made.close()
@@ -39,7 +39,7 @@ def test_a_process_that_only_has_the_number_of_a_server_gets_no_signal(
 
 
 def test_the_answer_of_the_server_is_shown(
-    run: InProcess, paths: Paths, board: ReloadBoard, monkeypatch: pytest.MonkeyPatch
+    run: InProcess, paths: Paths, board: ReloadStatusFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter(
         [
@@ -73,7 +73,7 @@ def test_a_server_that_does_not_answer(run: InProcess, monkeypatch: pytest.Monke
 
 def test_a_server_that_ends_meanwhile(run: InProcess, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     write_runtime(paths, ServerRuntime("http://127.0.0.1:1", 42, "p", "sqlite:///x", 0.0))
-    board = ReloadBoard(paths, 42)
+    board = ReloadStatusFile(paths, 42)
     board.publish(ReloadReport(0, str(paths.server_file), "digest"))
     monkeypatch.setattr(os, "kill", lambda *_: board.close())
     assert "has ended meanwhile" in run("reload", code=4).stderr

@@ -185,13 +185,13 @@ def test_specs_that_can_not_be_read(run: InProcess, key: ApiKey, tmp_path: Path)
 
 
 def test_newer_specs(run: InProcess, key: ApiKey) -> None:
-    newer = SPEC.replace("llm: {}", "llm: {}, teleport: {far: true}") + "colour: red\n"
+    newer = SPEC.replace("llm: {}", "llm: {}, teleport: {far: true}") + "color: red\n"
     refused = run("token", "generate", "-i", "-", stdin=newer, code=2)
     assert '<stdin>:5:16: unknown key "teleport" in api' in refused.stderr
-    assert '<stdin>:6:1: unknown key "colour"' in refused.stderr
+    assert '<stdin>:6:1: unknown key "color"' in refused.stderr
     done = run("token", "generate", "-i", "-", "--allow-unknown", stdin=newer)
     assert decode_unverified(done.stdout.strip()).scope == {"llm": {}, "teleport": {"far": True}}
-    assert '"colour" has no place' in done.stderr
+    assert '"color" has no place' in done.stderr
 
 
 def test_without_llm(run: InProcess, key: ApiKey) -> None:

@@ -70,8 +70,8 @@ def test_grouping(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     first = json.loads(out)["rows"][0]
     assert list(first)[:3] == ["day", "provider", "room"]
     assert first["day"] == f"{events[0].started_at:%Y-%m-%d}"
-    _, err = meshproxy(capsys, "usage", "--by", "colour", code=ExitCode.USAGE)
-    assert "colour" in err
+    _, err = meshproxy(capsys, "usage", "--by", "color", code=ExitCode.USAGE)
+    assert "color" in err
     assert "participant" in err
 
 

@@ -277,7 +277,7 @@ def test_usage_has_mesh_agents_shape_and_ours(site: Site, viewer: TestClient) ->
 
 @pytest.mark.parametrize(
     ("query", "word"),
-    [({"by": "colour"}, "colour"), ({"interval": "week"}, "week"), ({"start": "soon"}, "start"), ({"rom": "x"}, "rom")],
+    [({"by": "color"}, "color"), ({"interval": "week"}, "week"), ({"start": "soon"}, "start"), ({"rom": "x"}, "rom")],
 )
 def test_a_wrong_query_is_told(site: Site, viewer: TestClient, query: dict[str, str], word: str) -> None:
     answer = viewer.get(url(site, "/usage"), params=query)

@@ -1,4 +1,4 @@
-"""One table of `server.toml`: what is wrong is named, what is misspelt is not ignored."""
+"""One table of `server.toml`: what is wrong is named, what is misspelled is not ignored."""
 
 import pytest
 

@@ -4,11 +4,19 @@ import json
 
 import pytest
 
-from meshproxy_cli.proxy.core.errors import Agent, Reader, Refusal, error_event, reader_astray, reader_of, render
+from meshproxy_cli.proxy.core.errors import (
+    Agent,
+    ClientProfile,
+    ProxyError,
+    client_profile,
+    error_event,
+    profile_for_unknown_path,
+    render,
+)
 from meshproxy_cli.proxy.core.routes import ProviderRoute, match
 from meshproxy_cli.proxy.http1.head import read_request_head
 
-NO = Refusal(status=403, code="wrong_room", message="Not \u00e4 this\nroom")
+NO = ProxyError(status=403, code="wrong_room", message="Not \u00e4 this\nroom")
 
 
 def parts(data: bytes) -> tuple[bytes, bytes]:
@@ -18,7 +26,7 @@ def parts(data: bytes) -> tuple[bytes, bytes]:
 
 
 def test_openais_form() -> None:
-    status, data = render(NO, Reader(protocol="openai"), "req_1")
+    status, data = render(NO, ClientProfile(protocol="openai"), "req_1")
     head, body = parts(data)
     assert status == 403
     assert head.startswith(b"HTTP/1.1 403 Forbidden\r\n")
@@ -29,31 +37,31 @@ def test_openais_form() -> None:
 
 
 def test_anthropics_form() -> None:
-    body = parts(render(NO, Reader(protocol="anthropic"), "req_1")[1])[1]
+    body = parts(render(NO, ClientProfile(protocol="anthropic"), "req_1")[1])[1]
     error = {"type": "permission_error", "message": NO.message}
     assert json.loads(body) == {"type": "error", "error": error, "request_id": "req_1"}
 
 
 @pytest.mark.parametrize("refusal", [
-    Refusal(status=503, code="x", message="m", retry=True),
-    Refusal(status=401, code="token_expired", message="m", new_token=True),
+    ProxyError(status=503, code="x", message="m", retry=True),
+    ProxyError(status=401, code="token_expired", message="m", new_token=True),
 ])  # fmt: skip
-def test_what_may_work_in_a_moment_may_be_tried_again(refusal: Refusal) -> None:
-    head = render(refusal, Reader(protocol="anthropic"), "req_1", close=True)[1]
+def test_what_may_work_in_a_moment_may_be_tried_again(refusal: ProxyError) -> None:
+    head = render(refusal, ClientProfile(protocol="anthropic"), "req_1", close=True)[1]
     assert b"x-should-retry" not in head
     assert b"connection: close" in head
     assert (b"www-authenticate: Bearer" in head) is (refusal.status == 401)
 
 
 def test_codex_gets_a_stream_that_fails_at_once() -> None:
-    reader = Reader(protocol="openai", agent=Agent.CODEX, response_stream=True)
+    reader = ClientProfile(protocol="openai", agent=Agent.CODEX, response_stream=True)
     status, data = render(NO, reader, "req_1")
     head, body = parts(data)
     assert status == 200
     assert b"content-type: text/event-stream" in head
     event = json.loads(body.removeprefix(b"event: response.failed\ndata: "))
     assert event["response"]["error"] == {"code": "invalid_prompt", "message": NO.message}
-    fresh = Refusal(status=401, code="token_expired", message="m", new_token=True)
+    fresh = ProxyError(status=401, code="token_expired", message="m", new_token=True)
     assert render(fresh, reader, "req_1")[0] == 401
 
 
@@ -62,34 +70,37 @@ def test_codex_gets_a_stream_that_fails_at_once() -> None:
     [(400, 409), (401, 409), (402, 402), (403, 409), (404, 409), (413, 409), (415, 409), (429, 429), (502, 502)],
 )
 def test_claude_code_shows_the_message_after_one_try(status: int, sent: int) -> None:
-    refusal = Refusal(status=status, code="x", message="what to do")
-    answered, data = render(refusal, Reader(protocol="anthropic", agent=Agent.CLAUDE), "req_1")
+    refusal = ProxyError(status=status, code="x", message="what to do")
+    answered, data = render(refusal, ClientProfile(protocol="anthropic", agent=Agent.CLAUDE), "req_1")
     head, body = parts(data)
     assert answered == sent
     assert head.startswith(f"HTTP/1.1 {sent} ".encode())
     assert b"x-should-retry: false" in head
     assert b"www-authenticate" not in head
     assert json.loads(body)["error"]["message"] == "what to do"
-    for other in (Reader(protocol="anthropic"), Reader(protocol="anthropic", agent=Agent.CLAUDE, method=b"GET")):
+    for other in (
+        ClientProfile(protocol="anthropic"),
+        ClientProfile(protocol="anthropic", agent=Agent.CLAUDE, method=b"GET"),
+    ):
         assert render(refusal, other, "req_1")[0] == status
 
 
 @pytest.mark.parametrize("retry", [False, True])
 def test_claude_code_fetches_a_new_token_and_tries_again_where_that_may_help(retry: bool) -> None:  # noqa: FBT001
-    refusal = Refusal(status=401, code="x", message="m", new_token=not retry, retry=retry)
-    status, data = render(refusal, Reader(protocol="anthropic", agent=Agent.CLAUDE), "req_1")
+    refusal = ProxyError(status=401, code="x", message="m", new_token=not retry, retry=retry)
+    status, data = render(refusal, ClientProfile(protocol="anthropic", agent=Agent.CLAUDE), "req_1")
     assert status == 401
     assert b"x-should-retry" not in data
 
 
 def test_codex_asks_over_http_at_once_where_its_websocket_is_refused() -> None:
-    reader = Reader(protocol="openai", agent=Agent.CODEX, websocket=True, method=b"GET")
+    reader = ClientProfile(protocol="openai", agent=Agent.CODEX, websocket=True, method=b"GET")
     status, data = render(NO, reader, "req_1")
     assert (status, data.count(b"\r\nupgrade: websocket\r\n")) == (426, 1)
-    already = Refusal(status=426, code="x", message="m", headers=(("upgrade", "websocket"),))
+    already = ProxyError(status=426, code="x", message="m", headers=(("upgrade", "websocket"),))
     assert render(already, reader, "req_1")[1].count(b"\r\nupgrade: websocket\r\n") == 1
-    assert render(Refusal(status=401, code="x", message="m", new_token=True), reader, "req_1")[0] == 401
-    assert render(NO, Reader(protocol="openai", websocket=True, method=b"GET"), "req_1")[0] == 403
+    assert render(ProxyError(status=401, code="x", message="m", new_token=True), reader, "req_1")[0] == 401
+    assert render(NO, ClientProfile(protocol="openai", websocket=True, method=b"GET"), "req_1")[0] == 403
 
 
 @pytest.mark.parametrize(
@@ -102,12 +113,12 @@ def test_codex_asks_over_http_at_once_where_its_websocket_is_refused() -> None:
 )
 def test_a_reader_at_a_path_that_is_not_offered(line: str, expected: tuple[Agent, bool]) -> None:
     fields = "Host: h\r\nUser-Agent: codex_exec/0.169\r\nAccept: text/event-stream\r\n\r\n"
-    reader = reader_astray(read_request_head(f"{line} HTTP/1.1\r\n{fields}".encode()), "openai")
+    reader = profile_for_unknown_path(read_request_head(f"{line} HTTP/1.1\r\n{fields}".encode()), "openai")
     assert (reader.agent, reader.response_stream) == expected
 
 
 def test_head_gets_no_body() -> None:
-    data = render(NO, Reader(protocol="openai", method=b"HEAD"), "req_1")[1]
+    data = render(NO, ClientProfile(protocol="openai", method=b"HEAD"), "req_1")[1]
     assert data.endswith(b"\r\n\r\n")
 
 
@@ -124,12 +135,12 @@ def test_readers(agent: str, stream: bool, expected: tuple[Agent, bool]) -> None
     head = read_request_head(f"POST / HTTP/1.1\r\nHost: h\r\nUser-Agent: {agent}\r\n\r\n".encode())
     route = match(b"POST", b"/openai/v1/responses")
     assert isinstance(route, ProviderRoute)
-    reader = reader_of(head, route, stream=stream)
+    reader = client_profile(head, route, stream=stream)
     assert (reader.agent, reader.response_stream) == expected
 
 
 def test_events_that_end_a_stream() -> None:
-    late = Refusal(status=504, code="provider_stalled", message="m")
+    late = ProxyError(status=504, code="provider_stalled", message="m")
     anthropic = error_event(late, "anthropic", "/v1/messages")
     assert anthropic == b'event: error\ndata: {"type": "error", "error": {"type": "timeout_error", "message": "m"}}\n\n'
     assert error_event(late, "openai", "/v1/responses").startswith(b'event: error\ndata: {"type": "error"')

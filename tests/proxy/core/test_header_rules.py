@@ -15,8 +15,8 @@ from meshproxy_cli.proxy.core.header_rules import (
     is_kept_from_provider,
     request_rule,
 )
-from proxy.bench import Bench, plain, request
-from proxy.plays import ANSWER, Answers, chunk, play
+from proxy.gateway_server import Bench, plain, request
+from proxy.scripted_exchanges import ANSWER, Answers, chunk, play
 
 HANDSHAKE = ("Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from meshproxy_cli.proxy.downstream.connection import ClientConnection
-from proxy.bench import Bench, plain, read_request, request, until
-from proxy.plays import ANSWER, Answers, Reader, Writer, chunk, play
+from proxy.gateway_server import Bench, plain, read_request, request, until
+from proxy.scripted_exchanges import ANSWER, Answers, Reader, Writer, chunk, play
 
 
 def test_requests_wait_while_their_client_reads_no_answers(tmp_path: Path) -> None:

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.events.entry import Subject, subject_of
 from meshproxy_cli.proxy.events.refusal_sample import RefusalSample
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission, AdmitAll, Pending
 from meshproxy_cli.store.events import Outcome
-from proxy.bench import Bench, plain, request
-from proxy.plays import ANSWER, Answers, play
+from proxy.gateway_server import Bench, plain, request
+from proxy.scripted_exchanges import ANSWER, Answers, play
 
 UNKNOWN = b'{"model":"gpt-5.4","previous_response_id":"resp_of_nobody"}'
-FULL = Refusal(status=429, code="rate_limit_exceeded", message="The room is full.")
+FULL = ProxyError(status=429, code="rate_limit_exceeded", message="The room is full.")
 
 
 def subject(participant: str = "ana", session: str = "s") -> Subject:
@@ -53,7 +53,7 @@ class _Counting(AdmitAll):
     def __init__(self, most: int) -> None:
         self.left = most
 
-    def admit(self, *_: object) -> Admission | Refusal | Pending:  # type: ignore[override]
+    def admit(self, *_: object) -> Admission | ProxyError | Pending:  # type: ignore[override]
         self.left -= 1
         return ADMITTED if self.left >= 0 else FULL
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.limiting.interface import Admission
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.store import open_store
@@ -83,9 +83,9 @@ class Worker:
         self.limiter.start()
         self._stopped = False
 
-    def ask(self, caller: Caller = CALLER, size: int = 4000, model: str = "gpt") -> Admission | Refusal:
+    def ask(self, caller: Caller = CALLER, size: int = 4000, model: str = "gpt") -> Admission | ProxyError:
         decision = self.limiter.admit(caller, "openai", "/v1/responses", size, model)
-        return decision if isinstance(decision, Admission | Refusal) else decision.result(timeout=40)
+        return decision if isinstance(decision, Admission | ProxyError) else decision.result(timeout=40)
 
     def stop(self) -> None:
         if not self._stopped:

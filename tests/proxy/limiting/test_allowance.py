@@ -14,7 +14,7 @@ def leased(spare: int, kind: LimitKind = LimitKind.REQUESTS_PER_MINUTE) -> Allow
     made = allowance(kind)
     made.needed = spare
     assert made.message_to_store(NOON) is not None
-    made.heard(LeaseAnswer(spare=spare, spent=0, left=100 - spare, others=0), NOON)
+    made.apply_response(LeaseAnswer(spare=spare, spent=0, left=100 - spare, others=0), NOON)
     made.needed = 0
     return made
 
@@ -40,7 +40,7 @@ def test_only_one_message_is_under_way() -> None:
     made.needed = 1
     assert made.message_to_store(NOON) is not None
     assert made.message_to_store(NOON) is None
-    made.unheard()
+    made.mark_failed()
     assert made.message_to_store(NOON) is not None
 
 
@@ -54,25 +54,25 @@ def test_what_is_used_while_the_store_answers_is_told_next() -> None:
     kept = made.spare
     made.take(1)
     made.take(1)
-    made.heard(LeaseAnswer(spare=kept + 3, spent=1, left=50, others=0), NOON + 110_000)
-    assert (made.untold, made.spare) == (2, kept + 3 - 2)
+    made.apply_response(LeaseAnswer(spare=kept + 3, spent=1, left=50, others=0), NOON + 110_000)
+    assert (made.unreported, made.spare) == (2, kept + 3 - 2)
 
 
 def test_what_turns_out_to_be_more_is_owed() -> None:
     made = leased(50, LimitKind.TOKENS_PER_MINUTE)
     reserved = made.take(50)
     made.settle(reserved, 80)
-    assert (made.spare, made.in_flight, made.untold) == (-30, 0, 80)
+    assert (made.spare, made.in_flight, made.unreported) == (-30, 0, 80)
     assert made.ask(1, NOON) is Verdict.ASK
     assert made.message_to_store(NOON + 1) is not None
-    made.heard(LeaseAnswer(spare=0, spent=80, left=20, others=0), NOON + 1)
-    assert (made.spare, made.untold) == (0, 0)
+    made.apply_response(LeaseAnswer(spare=0, spent=80, left=20, others=0), NOON + 1)
+    assert (made.spare, made.unreported) == (0, 0)
 
 
 def test_what_turns_out_to_be_less_is_there_again() -> None:
     made = leased(50, LimitKind.TOKENS_PER_MINUTE)
     made.settle(made.take(50), 20)
-    assert (made.spare, made.untold) == (30, 20)
+    assert (made.spare, made.unreported) == (30, 20)
 
 
 def test_a_lease_is_renewed_while_something_runs() -> None:
@@ -91,14 +91,14 @@ def test_a_limit_that_was_lowered_reaches_streams_that_come_and_go() -> None:
         for _ in range(2):
             made.settle(made.take(1), 0)
         if made.message_to_store(NOON + tenth * 100_000) is not None:
-            made.heard(LeaseAnswer(spare=10, spent=0, left=90, others=0), NOON + tenth * 100_000)
+            made.apply_response(LeaseAnswer(spare=10, spent=0, left=90, others=0), NOON + tenth * 100_000)
     made.change(100, hard=True)
     assert made.message_to_store(NOON + 2_000_000) is None
     made.change(0, hard=True)
     message = made.message_to_store(NOON + 2_000_000)
     assert message is not None
     assert message.amount == 0
-    made.heard(LeaseAnswer(spare=0, spent=0, left=0, others=0), NOON + 2_000_000)
+    made.apply_response(LeaseAnswer(spare=0, spent=0, left=0, others=0), NOON + 2_000_000)
     assert made.ask(1, NOON + 2_000_000) is Verdict.ASK
 
 
@@ -108,7 +108,7 @@ def test_a_window_is_forgotten_once_everything_is_told() -> None:
     assert not made.over(NOON + MINUTE)
     assert made.message_to_store(NOON + MINUTE) is not None
     assert not made.over(NOON + MINUTE)
-    made.heard(LeaseAnswer(spare=0, spent=1, left=99, others=0), NOON + MINUTE)
+    made.apply_response(LeaseAnswer(spare=0, spent=1, left=99, others=0), NOON + MINUTE)
     assert made.over(NOON + MINUTE)
     assert not leased(5).over(NOON + MINUTE - 1)
 

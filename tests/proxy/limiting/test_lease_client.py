@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.limiting.interface import Admission
 from meshproxy_cli.proxy.limiting.limiter import StoreLimiter
 from meshproxy_cli.store import open_store
@@ -67,9 +67,9 @@ def limiter(gate: Gate) -> Iterator[StoreLimiter]:
     made.stop()
 
 
-def ask(limiter: StoreLimiter, caller: Caller = CALLER) -> Admission | Refusal:
+def ask(limiter: StoreLimiter, caller: Caller = CALLER) -> Admission | ProxyError:
     decision = limiter.admit(caller, "openai", "/v1/responses", 100, "m")
-    return decision if isinstance(decision, Admission | Refusal) else decision.result(timeout=20)
+    return decision if isinstance(decision, Admission | ProxyError) else decision.result(timeout=20)
 
 
 def spent(gate: Gate) -> int:
@@ -109,7 +109,7 @@ def test_held_locally_the_limit_still_refuses(gate: Gate, limiter: StoreLimiter)
     gate.open.clear()
     answers = [ask(limiter) for _ in range(15)]
     assert sum(isinstance(answer, Admission) for answer in answers) in range(10, 16)  # a minute may end meanwhile
-    assert any(isinstance(ask(limiter), Refusal) for _ in range(25))
+    assert any(isinstance(ask(limiter), ProxyError) for _ in range(25))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("unforeseen"), sa.exc.ProgrammingError("x", {}, Exception())])
@@ -127,7 +127,7 @@ def test_callbacks_come_even_when_it_is_stopped_meanwhile(gate: Gate) -> None:
     gate.open.clear()
     pending = limiter.admit(CALLER, "openai", "/v1/responses", 100, "m")
     done: list[object] = []
-    if not isinstance(pending, Admission | Refusal):
+    if not isinstance(pending, Admission | ProxyError):
         pending.add_done_callback(done.append)
         limiter.stop()
         assert wait_until(lambda: len(done) == 1)

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from fixtures.postgres import Postgres
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.events import Outcome
@@ -67,7 +67,7 @@ def test_requests_a_minute_across_workers(worker: Start, clock: Clock) -> None:
     answers = [workers[number % 3].ask() for number in range(15)]
     assert [isinstance(answer, Admission) for answer in answers] == [True] * 10 + [False] * 5
     refused = answers[-1]
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, ProxyError)
     assert (refused.status, refused.code, refused.retry) == (429, "rate_limit_exceeded", False)
     assert "room 'lab'" in refused.message
     assert "10 requests a minute" in refused.message
@@ -75,7 +75,7 @@ def test_requests_a_minute_across_workers(worker: Start, clock: Clock) -> None:
     assert dict(refused.headers) == {"retry-after": "60"}
 
     clock.now += 59_000_000
-    assert isinstance(workers[0].ask(), Refusal)
+    assert isinstance(workers[0].ask(), ProxyError)
     clock.now += 1_000_000
     assert isinstance(workers[0].ask(), Admission)
 
@@ -104,7 +104,7 @@ def test_every_limit_must_have_enough_and_a_refusal_takes_from_none(worker: Star
     answers = [one.ask(caller) for caller in (ann, ann, ann, ann, bob, eve)]
     assert [isinstance(answer, Admission) for answer in answers] == [True, False, False, False, True, True]
     last = one.ask(replace(CALLER, participant="zoe"))
-    assert isinstance(last, Refusal)
+    assert isinstance(last, ProxyError)
     assert "This project" in last.message
 
 
@@ -118,13 +118,13 @@ def test_tokens_are_reserved_and_settled(worker: Start, clock: Clock) -> None:
     assert isinstance(second, Admission), "one request at a time goes on with what is left"
     one.limiter.settle(second, used(5))
     refused = one.ask()
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, ProxyError)
     assert "10,000 tokens a minute" in refused.message
 
 
 @pytest.mark.parametrize("kind", list(LimitKind))
 def test_a_limit_of_nothing_refuses_everything(worker: Start, clock: Clock, kind: LimitKind) -> None:
-    assert isinstance(worker(limit(kind, 0), clock=clock).ask(), Refusal)
+    assert isinstance(worker(limit(kind, 0), clock=clock).ask(), ProxyError)
 
 
 def test_streams_are_free_again_when_they_end(worker: Start, clock: Clock) -> None:
@@ -133,7 +133,7 @@ def test_streams_are_free_again_when_they_end(worker: Start, clock: Clock) -> No
     held = [workers[number % 2].ask() for number in range(3)]
     assert all(isinstance(each, Admission) for each in held)
     refused = workers[0].ask()
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, ProxyError)
     assert "3 requests at the same time" in refused.message
     workers[0].limiter.settle(held[0], used())  # type: ignore[arg-type]
     assert wait_until(lambda: isinstance(workers[1].ask(), Admission))
@@ -146,7 +146,7 @@ def test_a_budget_counts_money_and_says_until_when(worker: Start, clock: Clock) 
         assert isinstance(answer, Admission)
         one.limiter.settle(answer, used(10, "0.5"))
     refused = one.ask()
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, ProxyError)
     assert (refused.status, refused.code) == (429, "budget_exceeded")
     assert "participant 'ann'" in refused.message
     assert "$2.50 a day" in refused.message
@@ -165,7 +165,7 @@ def test_what_is_only_reserved_is_not_said_to_be_gone_until_tomorrow(
     running = one.ask()
     assert isinstance(running, Admission)
     refused = one.ask()
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, ProxyError)
     assert "reserved for requests that are under way. Try again when they have ended." in refused.message
     assert "UTC" not in refused.message
     assert refused.headers == ()
@@ -212,8 +212,8 @@ def test_what_is_free_is_not_counted(worker: Start, clock: Clock) -> None:
     for _ in range(3):
         assert one.limiter.admit(CALLER, "anthropic", "/v1/messages/count_tokens", 10, "m") is ADMITTED
     assert isinstance(one.ask(), Admission)
-    assert isinstance(one.limiter.admit(CALLER, "openai", "/v1/responses/compact", 10, "m"), Refusal) or isinstance(
-        one.ask(), Refusal
+    assert isinstance(one.limiter.admit(CALLER, "openai", "/v1/responses/compact", 10, "m"), ProxyError) or isinstance(
+        one.ask(), ProxyError
     )
 
 
@@ -223,7 +223,7 @@ def test_giving_up_gives_back(worker: Start, clock: Clock) -> None:
         pending = one.limiter.admit(CALLER, "openai", "/v1/responses", 10, "m")
         if isinstance(pending, Admission):
             one.limiter.settle(pending, used())
-        elif not isinstance(pending, Refusal):
+        elif not isinstance(pending, ProxyError):
             one.limiter.abandon(pending)
         clock.now += 300_000
     assert isinstance(one.ask(), Admission)
@@ -254,7 +254,7 @@ def load(
         chance, one = Random(number), workers[number % len(workers)]
         for _ in range(requests // 100):
             answer = one.ask(size=chance.randrange(2_000, 60_000))
-            if isinstance(answer, Refusal):
+            if isinstance(answer, ProxyError):
                 continue
             time.sleep(chance.random() / 200)
             tokens, dollars = cost(chance)
@@ -307,7 +307,7 @@ def test_without_the_store_requests_go_on_and_limits_are_held_locally(own_postgr
     own_postgres.stop()
     assert all(isinstance(one.ask(), Admission) for _ in range(50))
     one.limiter.update([limit(LimitKind.REQUESTS_PER_MINUTE, 0)])
-    assert isinstance(one.ask(), Refusal)
+    assert isinstance(one.ask(), ProxyError)
     one.limiter.update([limit(LimitKind.REQUESTS_PER_MINUTE, 1000)])
     own_postgres.start()
     assert isinstance(one.ask(), Admission)

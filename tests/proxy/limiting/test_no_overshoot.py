@@ -52,7 +52,7 @@ class Desk:
     def step(self, shop: Shop, now: int) -> int:
         """Take the next step of an exchange; return how many of those that waited went on."""
         if self.answer is not None:
-            self.allowance.heard(self.answer, now)
+            self.allowance.apply_response(self.answer, now)
             self.request, self.answer = None, None
             waiting, self.waiting = self.waiting, 0
             return sum(self.ask(now) for _ in range(waiting))

@@ -39,8 +39,8 @@ class Machines:
             raise StoreUnavailableError("it is away")
         return self.store.owners.find(wanted)
 
-    def note(self, ident: str) -> None:
-        self.there.note(CALLER, ident)
+    def record(self, ident: str) -> None:
+        self.there.record(CALLER, ident)
         self._shipper.run_once()
 
     def ask(self, *idents: str, meanwhile: Callable[[], None] = lambda: None) -> list[Found]:
@@ -70,7 +70,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machin
 
 
 def test_what_another_machine_noted_is_known_from_then_on(machines: Machines) -> None:
-    machines.note("resp_1")
+    machines.record("resp_1")
     assert not machines.here.knows("resp_1")
     assert machines.ask("resp_1") == [Found.KNOWN]
     assert machines.here.owns(CALLER, "resp_1")
@@ -78,21 +78,21 @@ def test_what_another_machine_noted_is_known_from_then_on(machines: Machines) ->
 
 
 def test_what_nobody_noted_is_looked_for_a_while(machines: Machines) -> None:
-    machines.note("resp_1")
+    machines.record("resp_1")
     assert machines.ask("resp_2", "resp_1") == [Found.NOBODYS, Found.KNOWN]
     assert len(machines.asked) > 1
 
 
 def test_what_is_handed_in_a_moment_later_is_found(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownerlookup, "PATIENCE_S", 20.0)
-    assert machines.ask("resp_1", meanwhile=lambda: machines.note("resp_1")) == [Found.KNOWN]
+    assert machines.ask("resp_1", meanwhile=lambda: machines.record("resp_1")) == [Found.KNOWN]
 
 
 def test_a_store_that_is_away_is_told_at_once(machines: Machines) -> None:
     machines.away = True
     assert machines.ask("resp_1") == [Found.AWAY]
     machines.away = False
-    machines.note("resp_1")
+    machines.record("resp_1")
     assert machines.ask("resp_1") == [Found.KNOWN]
 
 
@@ -128,8 +128,8 @@ def test_who_waits_at_the_end_hears_so(machines: Machines, monkeypatch: pytest.M
 def test_several_ids_have_one_answer(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownerlookup, "PATIENCE_S", 0.0)
     monkeypatch.setattr(ownerlookup, "_AT_ONCE", 1)
-    machines.note("resp_1")
-    machines.note("resp_2")
+    machines.record("resp_1")
+    machines.record("resp_2")
 
     async def run(*idents: str) -> Found:
         loop = asyncio.get_running_loop()

@@ -52,15 +52,15 @@ def test_what_workers_note_is_handed_in_once(gate: Gate, directory: Path) -> Non
     one, two = Owners(directory, 0), Owners(directory, 1)
     shipper = OwnerShipper(directory, gate)  # type: ignore[arg-type]  # the part of a store that it uses
     assert shipper.run_once() == 0
-    one.note(CALLER, "resp_1")
-    two.note(CALLER, "resp_2")
-    two.note(CALLER, "resp_here", shared=False)
+    one.record(CALLER, "resp_1")
+    two.record(CALLER, "resp_2")
+    two.record(CALLER, "resp_here", shared=False)
     assert shipper.run_once() == 3
     assert gate.knows("resp_1", "resp_2", "resp_here") == [True, True, False]
     assert two.owns(CALLER, "resp_here")
     assert one.owns(CALLER, "resp_here")
     assert shipper.run_once() == 0
-    one.note(CALLER, "resp_3")
+    one.record(CALLER, "resp_3")
     again = OwnerShipper(directory, gate)  # type: ignore[arg-type]  # as above
     assert again.run_once() == 1, "it goes on where the last one stopped"
     assert gate.knows("resp_3") == [True]
@@ -70,7 +70,7 @@ def test_what_workers_note_is_handed_in_once(gate: Gate, directory: Path) -> Non
 
 def test_another_machine_finds_the_room(gate: Gate, directory: Path, tmp_path: Path) -> None:
     here, there = Owners(directory, 0), Owners(tmp_path / "there", 0)
-    here.note(CALLER, "resp_1")
+    here.record(CALLER, "resp_1")
     OwnerShipper(directory, gate).run_once()  # type: ignore[arg-type]  # as above
     key = Owners.key("resp_1")
     assert not there.knows("resp_1")
@@ -85,7 +85,7 @@ def test_a_store_that_is_away_gets_it_later_and_is_not_asked_all_the_time(gate: 
     now = 0.0
     owners = Owners(directory, 0)
     shipper = OwnerShipper(directory, gate, clock=lambda: now)  # type: ignore[arg-type]  # as above
-    owners.note(CALLER, "resp_1")
+    owners.record(CALLER, "resp_1")
     gate.away = True
     for _ in range(100):
         assert shipper.run_once() == 0
@@ -106,7 +106,7 @@ def test_files_that_get_another_name_and_torn_lines(
     shipper = OwnerShipper(directory, gate)  # type: ignore[arg-type]  # as above
     idents = [f"resp_{number}" for number in range(60)]
     for ident in idents:
-        owners.note(CALLER, ident)
+        owners.record(CALLER, ident)
         shipper.run_once()
     owners.close()
     assert all(gate.knows(*idents))
@@ -115,7 +115,7 @@ def test_files_that_get_another_name_and_torn_lines(
         half.write(b"0" * 40)
     assert shipper.run_once() == 0, "a line that is being written"
     owners = Owners(directory, 0)
-    owners.note(CALLER, "resp_last")
+    owners.record(CALLER, "resp_last")
     shipper.run_once()
     assert gate.knows("resp_last") == [True]
     owners.close()
@@ -124,7 +124,7 @@ def test_files_that_get_another_name_and_torn_lines(
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"1": "x"}', b"{"])
 def test_where_it_does_not_know_how_far_it_was_it_begins_anew(gate: Gate, directory: Path, content: bytes) -> None:
     owners = Owners(directory, 0)
-    owners.note(CALLER, "resp_1")
+    owners.record(CALLER, "resp_1")
     (directory / "owners.sent").write_bytes(content)
     assert OwnerShipper(directory, gate).run_once() == 1  # type: ignore[arg-type]  # as above
     owners.close()

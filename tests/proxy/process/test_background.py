@@ -9,12 +9,12 @@ import pytest
 
 from meshproxy_cli.proxy.core.directory import Directory
 from meshproxy_cli.proxy.process import background as janitor
-from meshproxy_cli.proxy.process.background import Janitor
+from meshproxy_cli.proxy.process.background import BackgroundWork
 from meshproxy_cli.store import open_store
 from meshproxy_cli.store.errors import StoreUnavailableError
 from meshproxy_cli.store.parts.changes import Changes
 from meshproxy_cli.store.store import Store
-from proxy.bench import run, until
+from proxy.gateway_server import run, until
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_store_that_fails_is_asked_again(
         seen: list[Directory] = []
         answered: list[None] = []
         monkeypatch.setattr(Changes, "follow", fail_at_first)
-        running = Janitor(store, asyncio.get_running_loop(), seen.append)
+        running = BackgroundWork(store, asyncio.get_running_loop(), seen.append)
         running.start()
         running.refresh(lambda: answered.append(None))
         await until(lambda: bool(answered))  # a request that waits for it is answered, away or not

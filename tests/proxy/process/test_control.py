@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from meshproxy_cli.errors import UsageError
-from meshproxy_cli.proxy.process.control import Abort, Change, Commit, Control, Exchange, Prepare
+from meshproxy_cli.proxy.process.control import Abort, Broadcast, Change, Commit, Control, Prepare
 
 CHANGE = Change("text", {"env:A": "a secret"})
 LIMIT_S = 20.0
@@ -48,8 +48,8 @@ def start() -> Iterator[Callable[..., Process]]:
         line.close()
 
 
-def exchange(processes: list[Process], message: Prepare | Commit | Abort, limit_s: float = LIMIT_S) -> Exchange:
-    made = Exchange(processes, message)
+def exchange(processes: list[Process], message: Prepare | Commit | Abort, limit_s: float = LIMIT_S) -> Broadcast:
+    made = Broadcast(processes, message)
     made.run(time.monotonic() + limit_s)
     return made
 

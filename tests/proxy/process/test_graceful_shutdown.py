@@ -13,7 +13,7 @@ from meshproxy_cli.proxy.process.graceful_shutdown import accept_waiting, drain
 from meshproxy_cli.proxy.process.launcher import bind
 from meshproxy_cli.proxy.process.worker import Worker, WorkerSettings
 from meshproxy_cli.store import open_store
-from proxy.bench import STREAM, bench, plain, provider, read_request, request, run, until
+from proxy.gateway_server import STREAM, bench, plain, provider, read_request, request, run, until
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 PROVIDER = '[providers.openai]\nbase_url="http://127.0.0.1:{port}/v1"\nkeys=["one"]\n'

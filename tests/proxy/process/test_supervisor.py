@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2e.provider import Behaviour, RecordingProvider
+from e2e.provider import Behavior, RecordingProvider
 from meshproxy_cli.errors import UnavailableError
 from meshproxy_cli.proxy.config.server import LogSettings
 from meshproxy_cli.proxy.process.logs import set_up
@@ -96,7 +96,7 @@ def test_without_the_parent_all_end_and_ship_what_they_have(
     killed = pytest.raises(AssertionError, match="serve ended with -9")
     with killed, start_proxy("--drain", "20") as proxy:
         provider.release.clear()
-        provider.next(Behaviour(stalls_after=2))
+        provider.next(Behavior(stalls_after=2))
         connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc, timeout=PATIENCE_S)
         headers = {"Authorization": f"Bearer {proxy.token('my-room')}", "Meshagent-Session": "orphaned"}
         connection.request("POST", PATH, json.dumps({"model": "gpt-5.4", "input": "x", "stream": True}), headers)
@@ -129,7 +129,7 @@ def test_signals_that_reach_every_process_leave_no_usage_behind(
 ) -> None:
     with start_proxy("--drain", "20") as proxy:
         provider.release.clear()
-        provider.next(Behaviour(stalls_after=2))
+        provider.next(Behavior(stalls_after=2))
         connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc, timeout=PATIENCE_S)
         headers = {"Authorization": f"Bearer {proxy.token('my-room')}", "Meshagent-Session": "group"}
         connection.request("POST", PATH, json.dumps({"model": "gpt-5.4", "input": "x", "stream": True}), headers)
@@ -148,7 +148,7 @@ def test_signals_that_reach_every_process_leave_no_usage_behind(
 def test_the_second_signal_ends_at_once(start_proxy: Callable[..., Any], provider: RecordingProvider) -> None:
     with start_proxy("--drain", "600") as proxy:
         provider.release.clear()
-        provider.next(Behaviour(stalls_after=2))
+        provider.next(Behavior(stalls_after=2))
         connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc, timeout=PATIENCE_S)
         headers = {"Authorization": f"Bearer {proxy.token('my-room')}", "Meshagent-Session": "twice"}
         connection.request("POST", PATH, json.dumps({"model": "gpt-5.4", "input": "x", "stream": True}), headers)

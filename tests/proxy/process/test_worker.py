@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from e2e.provider import Behaviour, RecordingProvider
+from e2e.provider import Behavior, RecordingProvider
 
 PATIENCE_S = 30.0
 
@@ -49,7 +49,7 @@ def test_a_running_stream_is_finished_before_the_end(
 ) -> None:
     with start_proxy("--drain", "25") as proxy:
         provider.release.clear()
-        provider.next(Behaviour(stalls_after=2))
+        provider.next(Behavior(stalls_after=2))
         connection, answer = open_stream(proxy, "s")
         assert answer.readline().startswith(b"event: ")
         proxy.process.send_signal(signal.SIGTERM)
@@ -68,7 +68,7 @@ def test_a_stream_that_does_not_end_is_cut_at_last(
 ) -> None:
     with start_proxy("--drain", "0.5") as proxy:
         provider.release.clear()
-        provider.next(Behaviour(stalls_after=2))
+        provider.next(Behavior(stalls_after=2))
         connection, answer = open_stream(proxy, "s")
         assert answer.readline().startswith(b"event: ")
         proxy.process.send_signal(signal.SIGTERM)

@@ -4,7 +4,7 @@ import pytest
 
 from meshproxy_cli.proxy.core.caller import Caller
 from meshproxy_cli.proxy.core.directory import Directory
-from meshproxy_cli.proxy.core.errors import Refusal, RefusedError
+from meshproxy_cli.proxy.core.errors import ProxyError, RefusedError
 from meshproxy_cli.proxy.core.routes import ProviderRoute, match
 from meshproxy_cli.proxy.http1.head import RequestHead, read_request_head
 from meshproxy_cli.proxy.request.authentication import Authenticator, agent_name, credentials
@@ -56,7 +56,7 @@ def route(room: str | None = "r") -> ProviderRoute:
     return found
 
 
-def refused(known: Authenticator, request: RequestHead, where: ProviderRoute | None = None) -> Refusal:
+def refused(known: Authenticator, request: RequestHead, where: ProviderRoute | None = None) -> ProxyError:
     with pytest.raises(RefusedError) as caught:
         known.caller(request, where or route())
     return caught.value.refusal

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from meshproxy_cli.proxy.core.errors import RefusedError
-from meshproxy_cli.proxy.request.authorization import Ask
-from proxy.asking import AUTHORISER, CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
+from meshproxy_cli.proxy.request.authorization import AuthorizedRequest
+from proxy.authorize_helpers import AUTHORISER, CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
 
 
 def test_a_model_and_a_stream_are_read_and_the_body_stays() -> None:
-    assert ask(RESPONSES, {"model": "gpt-5.4", "stream": True}) == Ask(model="gpt-5.4", stream=True)
-    assert ask(MESSAGES, {"model": "claude-sonnet-4-6"}) == Ask(model="claude-sonnet-4-6")
+    assert ask(RESPONSES, {"model": "gpt-5.4", "stream": True}) == AuthorizedRequest(model="gpt-5.4", stream=True)
+    assert ask(MESSAGES, {"model": "claude-sonnet-4-6"}) == AuthorizedRequest(model="claude-sonnet-4-6")
 
 
 @pytest.mark.parametrize("pattern", ["openai/gpt-5.4", "openai/gpt-5*", "openai/*", "*"])

@@ -8,7 +8,7 @@ import pytest
 
 from meshproxy_cli.proxy.config.server import ConfigError, load_config
 from meshproxy_cli.store.events import Outcome, UsageEvent
-from proxy.bench import STREAM, bench, provider, read_request, request, run, until
+from proxy.gateway_server import STREAM, bench, provider, read_request, request, run, until
 
 CREATED = b'event: response.created\ndata: {"type":"response.created"}\n\n'
 USAGE = {"input_tokens": 11, "output_tokens": 5}
@@ -47,7 +47,7 @@ def left_early(tmp_path: Path, usage: str, *, ends: bool) -> UsageEvent:
                 await until(lambda: not running.gateway.exchanges)
                 gone.set()
                 event = await running.event()
-                assert not running.gateway.drains
+                assert not running.gateway.detached
                 return event
 
     events: list[UsageEvent] = []

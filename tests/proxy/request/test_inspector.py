@@ -12,8 +12,8 @@ import pytest
 
 from meshproxy_cli.proxy.core.directory import Directory
 from meshproxy_cli.store.records import Room
-from proxy.bench import KEY, Bench, plain, request, until
-from proxy.plays import ANSWER, Answers, play
+from proxy.gateway_server import KEY, Bench, plain, request, until
+from proxy.scripted_exchanges import ANSWER, Answers, play
 
 MIB = 2**20
 LARGE = "x" * (3 * MIB)

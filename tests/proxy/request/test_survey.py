@@ -9,7 +9,7 @@ import pytest
 from meshproxy_cli.proxy.core.errors import RefusedError, UnknownIdError
 from meshproxy_cli.proxy.request.json_body import DocumentError
 from meshproxy_cli.proxy.request.survey import refers_to_nothing, survey_body
-from proxy.asking import CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
+from proxy.authorize_helpers import CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
 
 RECORDED = sorted((Path(__file__).parents[2] / "data" / "requests").glob("*.json"))
 FUNCTION = {"type": "function", "name": "a", "parameters": {"properties": {"model": {"type": "string"}}}}
@@ -361,10 +361,10 @@ def test_ids_of_a_realtime_session_are_its_own() -> None:
 
 
 def test_all_ids_that_nobody_here_has_seen_are_asked_for_at_once() -> None:
-    from meshproxy_cli.proxy.request.authorization import Authoriser  # noqa: PLC0415
-    from proxy.asking import head, route  # noqa: PLC0415
+    from meshproxy_cli.proxy.request.authorization import Authorizer  # noqa: PLC0415
+    from proxy.authorize_helpers import head, route  # noqa: PLC0415
 
-    here = Authoriser(lambda *_: False, 2**20, lambda _: False)
+    here = Authorizer(lambda *_: False, 2**20, lambda _: False)
     body = json.dumps(
         with_model({"input": [{"type": "item_reference", "id": f"rs_{number}"} for number in range(300)]})
     )

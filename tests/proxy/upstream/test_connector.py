@@ -11,7 +11,7 @@ import pytest
 from fixtures.certificates import certificate
 from meshproxy_cli.errors import UsageError
 from meshproxy_cli.proxy.process.launcher import tls_context
-from proxy.bench import bench, plain, provider, read_request, request, run
+from proxy.gateway_server import bench, plain, provider, read_request, request, run
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 HAS_IPV6 = socket.has_ipv6 and Path("/proc/net/if_inet6").exists() and Path("/proc/net/if_inet6").read_text() != ""

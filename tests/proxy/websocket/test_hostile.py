@@ -11,7 +11,7 @@ from meshproxy_cli.proxy.limiting.interface import Admission
 from meshproxy_cli.proxy.websocket.frames import MessageReader
 from meshproxy_cli.proxy.websocket.slices import Slices
 from meshproxy_cli.proxy.websocket.tunnel import ControlMeter, Tunnel
-from proxy.bench import until
+from proxy.gateway_server import until
 from proxy.websocket.test_tunnel import Scene, code_of, play
 
 MIB = 2**20

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from e2e.websocket_peers import CLOSE, PING, TEXT, completed, create, created, frame, masked, message, switch
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.limiting.interface import Admission, AdmitAll, Pending
 from meshproxy_cli.proxy.websocket.frames import Message, MessageReader
 from meshproxy_cli.store.events import Outcome, UsageEvent
-from proxy.bench import Bench, bench, provider, request, run, until
+from proxy.gateway_server import Bench, bench, provider, request, run, until
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
-FULL = Refusal(status=429, code="rate_limit_exceeded", message="The room is full.")
+ClientProfile, Writer = asyncio.StreamReader, asyncio.StreamWriter
+FULL = ProxyError(status=429, code="rate_limit_exceeded", message="The room is full.")
 UPGRADE = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 REALTIME = "/openai/v1/realtime?model=gpt-realtime"
 
@@ -27,12 +27,12 @@ class Asked(AdmitAll):
     """Limits whose every answer the test gives; `at_once` is what they say without waiting."""
 
     def __init__(self) -> None:
-        self.at_once: Admission | Refusal | None = None
+        self.at_once: Admission | ProxyError | None = None
         self.pending: list[Pending] = []
         self.settled: list[tuple[Admission, UsageEvent]] = []
         self.abandoned: list[Pending] = []
 
-    def admit(self, *_: object) -> Admission | Refusal | Pending:  # type: ignore[override]  # looks at nothing
+    def admit(self, *_: object) -> Admission | ProxyError | Pending:  # type: ignore[override]  # looks at nothing
         if self.at_once is not None:
             return self.at_once
         self.pending.append(Future())
@@ -48,7 +48,7 @@ class Asked(AdmitAll):
 class End:
     """One end of a websocket."""
 
-    def __init__(self, reader: Reader, writer: Writer, *, masked: bool) -> None:
+    def __init__(self, reader: ClientProfile, writer: Writer, *, masked: bool) -> None:
         self._reader = reader
         self.writer = writer
         self._frames = MessageReader(masked=masked, limit=2**20)
@@ -80,10 +80,10 @@ class Scene:
 
 @asynccontextmanager
 async def connected(directory: Path, path: str = "/openai/v1/responses", more: str = "") -> AsyncIterator[Scene]:
-    met: asyncio.Queue[tuple[Reader, Writer]] = asyncio.Queue()
+    met: asyncio.Queue[tuple[ClientProfile, Writer]] = asyncio.Queue()
     over = asyncio.Event()
 
-    async def serve(reader: Reader, writer: Writer) -> None:
+    async def serve(reader: ClientProfile, writer: Writer) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(switch())
         met.put_nowait((reader, writer))

@@ -21,7 +21,7 @@ class Gateway:
         self.settled: list[tuple[Admission, UsageEvent]] = []
         self.noted: list[str] = []
         self.limiter = SimpleNamespace(settle=lambda admission, event: self.settled.append((admission, event)))
-        self.owners = SimpleNamespace(note_answer=lambda _, ident, *__, **___: self.noted.append(ident))
+        self.owners = SimpleNamespace(record_answer=lambda _, ident, *__, **___: self.noted.append(ident))
 
     def record(self, subject: Subject, entry: Entry, reading: Reading | None) -> None:
         if reading is not None:

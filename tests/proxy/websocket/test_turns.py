@@ -7,7 +7,7 @@ import pytest
 
 from e2e.websocket_peers import completed, created, message
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal
+from meshproxy_cli.proxy.core.errors import ProxyError
 from meshproxy_cli.proxy.core.routes import ProviderRoute, match
 from meshproxy_cli.proxy.events.entry import Entry, Subject
 from meshproxy_cli.proxy.limiting.interface import ADMITTED, Admission
@@ -16,7 +16,7 @@ from meshproxy_cli.proxy.websocket.turn import Turn
 from meshproxy_cli.proxy.websocket.turns import Turns
 from meshproxy_cli.store.events import Outcome, UsageEvent
 
-FULL = Refusal(status=429, code="rate_limit_exceeded", message="The room is full.")
+FULL = ProxyError(status=429, code="rate_limit_exceeded", message="The room is full.")
 TRANSCRIBED = message(
     type="conversation.item.input_audio_transcription.completed", usage={"type": "tokens", "input_tokens": 8}
 )
@@ -25,14 +25,14 @@ TRANSCRIBED = message(
 class Scene:
     """Turns, with what becomes of them; `says` is what the limits say."""
 
-    def __init__(self, path: str, says: Admission | Refusal = ADMITTED) -> None:
+    def __init__(self, path: str, says: Admission | ProxyError = ADMITTED) -> None:
         self.events: list[UsageEvent] = []
-        self.forbidden: list[Refusal] = []
+        self.forbidden: list[ProxyError] = []
         self.settled: list[Admission] = []
         limiter = SimpleNamespace(admit=lambda *_: says, settle=lambda admission, _: self.settled.append(admission))
         self.gateway: Any = SimpleNamespace(
             limiter=limiter,
-            owners=SimpleNamespace(note_answer=lambda *_, **__: None),
+            owners=SimpleNamespace(record_answer=lambda *_, **__: None),
             record=self._record,
         )
         route = match(b"GET", path.encode())

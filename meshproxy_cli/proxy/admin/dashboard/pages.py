@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from meshproxy_cli.errors import MeshproxyError
-from meshproxy_cli.proxy.admin.access import authorise, in_store, services_of
+from meshproxy_cli.proxy.admin.access import authorize, in_store, services_of
 from meshproxy_cli.proxy.admin.dashboard import figures, sessions
 from meshproxy_cli.proxy.admin.dashboard.sessions import Session
 from meshproxy_cli.proxy.admin.problems import Problem, problem_of
@@ -77,7 +77,7 @@ def page(path: str, handler: Handler, *, method: str = "GET", admin: bool = Fals
             session = await sessions.current(request)
             if session is None:
                 return _to_login(request)
-            authorise(session.holder, admin=admin)
+            authorize(session.holder, admin=admin)
             storable((request.path_params, dict(request.query_params)))
             return await handler(request, session)
         except Problem as problem:

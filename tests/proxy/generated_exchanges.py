@@ -94,7 +94,7 @@ class Case:
 
     @property
     def filtered(self) -> bool:
-        """Whether the answer is searched for the usage that its client did not ask for: it is framed anew."""
+        """Whether the answer is searched for the usage that its client did not ask for: it is framed again."""
         return bool(self.hides) and self.streamed and self.status.startswith(b"200")
 
     @property

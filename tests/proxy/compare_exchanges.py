@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 from meshproxy_cli.store.events import Outcome
-from proxy.bench import token
-from proxy.exchanges import Case
+from proxy.gateway_server import token
+from proxy.generated_exchanges import Case
 from proxy.wire import Message, name_of
 
 ROOMS = {b"r": "r", b"team%2Fone": "team/one", b"r%C3%A4um%20chen": "r\u00e4um chen"}

@@ -53,7 +53,7 @@ def carefully(kind: type[Dialect], data: bytes) -> Reading:
 @given(answer=ANSWERS)
 def test_whatever_an_answer_holds(kind: type[Dialect], answer: dict[str, Any]) -> None:
     data = json.dumps(answer).encode()
-    quickly = kind.usual(data)
+    quickly = kind.parse_fast(data)
     assert quickly is None or quickly == carefully(kind, data)
 
 
@@ -67,7 +67,7 @@ def test_whatever_an_answer_holds(kind: type[Dialect], answer: dict[str, Any]) -
 )
 def test_a_usual_answer_is_read_quickly(kind: type[Dialect], usage: dict[str, Any]) -> None:
     data = json.dumps({"id": "a", "model": "m", "usage": usage, "output": ["\u2713"]}).encode()
-    reading = kind.usual(data)
+    reading = kind.parse_fast(data)
     assert reading is not None
     assert reading == carefully(kind, data)
     assert reading.tokens is not None
@@ -77,4 +77,4 @@ def test_a_usual_answer_is_read_quickly(kind: type[Dialect], usage: dict[str, An
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"usage":{"output_tokens":1}', b"[" * 10_000, b"\xff"])
 @pytest.mark.parametrize("kind", [OpenAIDialect, ChatDialect, AnthropicDialect])
 def test_what_is_no_document_is_left_to_care(kind: type[Dialect], data: bytes) -> None:
-    assert kind.usual(data) is None
+    assert kind.parse_fast(data) is None

@@ -147,18 +147,18 @@ class Patient:
             check=False,
         )
 
-    def is_cured(self, culprit: str, *arguments: str, stdin: str = "") -> Diagnosis:
-        """See doctor name the culprit first, run the command that it prints, and see it well again."""
+    def is_fixed(self, first_failure: str, *arguments: str, stdin: str = "") -> Diagnosis:
+        """See doctor name the first_failure first, run the command that it prints, and see it well again."""
         ill = self.doctor(*arguments)
-        assert (ill.code, ill.first) == (1, culprit), ill.broken
-        remedy = ill.check(culprit)["remedy"]
-        assert remedy, ill.check(culprit)
+        assert (ill.code, ill.first) == (1, first_failure), ill.broken
+        remedy = ill.check(first_failure)["remedy"]
+        assert remedy, ill.check(first_failure)
         well = self.doctor(*arguments, remedy=remedy, stdin=stdin)
         deadline = time.monotonic() + PATIENCE_S
         while well.code and not remedy.startswith(OF_THE_SHELL) and time.monotonic() < deadline:
             time.sleep(0.2)  # a running server hears of a change within a second
             well = self.doctor(*arguments)
-        assert (well.code, well.status(culprit) in {"ok", "warning"}) == (0, True), (remedy, well.broken)
+        assert (well.code, well.status(first_failure) in {"ok", "warning"}) == (0, True), (remedy, well.broken)
         return ill
 
 

@@ -1,4 +1,4 @@
-"""Asks an authoriser, as an exchange does, in a room that made a response and a batch."""
+"""Asks an authorizer, as an exchange does, in a room that made a response and a batch."""
 
 import json
 from datetime import UTC, datetime
@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from meshproxy_cli.proxy.core.caller import Caller
-from meshproxy_cli.proxy.core.errors import Refusal, RefusedError
+from meshproxy_cli.proxy.core.errors import ProxyError, RefusedError
 from meshproxy_cli.proxy.core.routes import ProviderRoute, match
 from meshproxy_cli.proxy.http1.head import RequestHead, read_request_head
-from meshproxy_cli.proxy.request.authorization import Ask, Authoriser
+from meshproxy_cli.proxy.request.authorization import AuthorizedRequest, Authorizer
 from meshproxy_cli.store.records import Room
 
 OWN = {"resp_mine", "msgbatch_mine"}
-AUTHORISER = Authoriser(lambda caller, ident: ident in OWN and caller.room == "r", 2**20)
+AUTHORISER = Authorizer(lambda caller, ident: ident in OWN and caller.room == "r", 2**20)
 RESPONSES, CHAT, MESSAGES = "/openai/v1/responses", "/openai/v1/chat/completions", "/anthropic/v1/messages"
 FORM = (
     b'--X\r\nContent-Disposition: form-data; name="model"\r\n\r\n%b\r\n'
@@ -48,12 +48,12 @@ def ask(
     *,
     method: str = "POST",
     fields: tuple[str, ...] = (),
-) -> Ask:
+) -> AuthorizedRequest:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return AUTHORISER.ask(who or caller(), route(path, method), where, head(path, method, fields), data)
 
 
-def refused(*arguments: Any, **options: Any) -> Refusal:
+def refused(*arguments: Any, **options: Any) -> ProxyError:
     with pytest.raises(RefusedError) as caught:
         ask(*arguments, **options)
     return caught.value.refusal

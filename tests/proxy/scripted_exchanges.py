@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from proxy.bench import Asked, Bench, bench, provider, read_request, run
+from proxy.gateway_server import Asked, Bench, bench, provider, read_request, run
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 ANSWER = json.dumps({

@@ -19,7 +19,7 @@ from meshproxy_cli.proxy.ownership.owners import Owners
 from meshproxy_cli.proxy.request.gateway import Gateway
 from meshproxy_cli.proxy.upstream.pool import Pool
 from meshproxy_cli.store.records import SigningKey
-from proxy.bench import KEY
+from proxy.gateway_server import KEY
 
 _QUIET_ROUNDS = 3
 
@@ -189,7 +189,7 @@ class Rig:
         gateway = self.gateway
         return {
             "connections": len(gateway.connections), "exchanges": len(gateway.exchanges),
-            "tunnels": len(gateway.tunnels), "drains": len(gateway.drains),
+            "tunnels": len(gateway.tunnels), "drains": len(gateway.detached),
         }  # fmt: skip
 
     async def close(self) -> None:

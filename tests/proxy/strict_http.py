@@ -1,10 +1,10 @@
-"""What the spoilt messages' other sides accept: strict readers of what the gateway wrote, either way."""
+"""What the damaged messages' other sides accept: strict readers of what the gateway wrote, either way."""
 
 import json
 import re
 from typing import Any
 
-from proxy.rig import End
+from proxy.fake_transport import End
 
 ALLOWED = {"gpt-5.4", "claude-a"}
 CREDENTIALS = {b"authorization: Bearer provider-key-o", b"x-api-key: provider-key-a"}

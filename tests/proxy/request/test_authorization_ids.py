@@ -5,8 +5,8 @@ import json
 import pytest
 
 from meshproxy_cli.proxy.core.errors import RefusedError, UnknownIdError
-from meshproxy_cli.proxy.request.authorization import Ask, Authoriser
-from proxy.asking import MESSAGES, RESPONSES, ask, caller, event, head, refused, route
+from meshproxy_cli.proxy.request.authorization import AuthorizedRequest, Authorizer
+from proxy.authorize_helpers import MESSAGES, RESPONSES, ask, caller, event, head, refused, route
 
 
 def test_calls_that_another_room_may_have_are_not_there() -> None:
@@ -25,7 +25,7 @@ def test_what_another_room_made_is_not_there(path: str) -> None:
 
 
 def test_an_id_that_nobody_here_has_seen_is_told_apart_from_one_of_another_room() -> None:
-    here = Authoriser(lambda *_: False, 2**20, {"resp_other"}.__contains__)
+    here = Authorizer(lambda *_: False, 2**20, {"resp_other"}.__contains__)
     for ident, kind in (("resp_other", RefusedError), ("resp_unseen", UnknownIdError)):
         body = json.dumps({"model": "a", "previous_response_id": ident}).encode()
         with pytest.raises(RefusedError) as caught:
@@ -47,7 +47,7 @@ def test_whether_the_provider_keeps_the_answer(store: bool | None, stored: bool)
 @pytest.mark.parametrize(("method", "ending"), [("GET", ""), ("DELETE", ""), ("GET", "/results"), ("POST", "/cancel")])
 def test_batches_of_other_rooms_are_not_there(method: str, ending: str) -> None:
     path = "/anthropic/v1/messages/batches/"
-    assert ask(f"{path}msgbatch_mine{ending}", b"", method=method) == Ask()
+    assert ask(f"{path}msgbatch_mine{ending}", b"", method=method) == AuthorizedRequest()
     assert refused(f"{path}msgbatch_other{ending}", b"", method=method).status == 404
     assert refused(f"{path}msgbatch_mine{ending}", b"", caller(room="other"), method=method).status == 404
 

@@ -13,9 +13,10 @@ from meshproxy_cli.cli import output
 
 ROOT = Path(__file__).resolve().parents[2]
 _EXAMPLE = re.compile(r"^\s*- `(.+)`$", re.MULTILINE)
-_STUB = """#!/bin/sh
-for word in "$@"; do printf '%s\\037' "$word"; done >> "$RECORD"
-printf '\\036' >> "$RECORD"
+# One write for a call: two calls of a pipeline run at the same time.
+_STUB = """#!/bin/bash
+[ $# = 0 ] || printf -v words '%s\\037' "$@"
+printf '%s\\036' "$words" >> "$RECORD"
 """
 _NOT_FOUND = "command_not_found_handle() { :; }\n"
 FILES = ("key.txt", "token.txt", "token-spec.yaml", "new.toml")

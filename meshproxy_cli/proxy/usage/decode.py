@@ -15,7 +15,7 @@ _ZSTD_PIECE = 256
 """Bytes of zstd input at a time: it has no limit on output, and four bytes can stand for 128 KiB."""
 _MOST_DECODED = 1 << 28
 _MAX_RATIO = 50  # of decoded bytes to those that came
-_FREE_DECODED = 1 << 20
+_FREE_DECODED = 1 << 24  # answers with much repeated text shrink to less than a hundredth
 _INPUT_PIECE = 4096  # so that what is left of it is quickly copied
 _MAX_MEMBERS = 1000  # of a gzip body
 _MOST_CODINGS = 4

@@ -19,11 +19,11 @@ Family = tuple[str, ...]
 Version = tuple[int, ...]
 
 _LONGEST_NAME = 100
-_VERSION = re.compile(r"v?\d{1,4}(?:\.\d{1,4})*")
+_VERSION = re.compile(r"v?\d{1,4}(?:\.\d{1,4}){0,8}")
 _DATE = re.compile(r"20\d{6}|20\d\d-\d\d-\d\d")
-_WORD = re.compile(r"[^-@:_]+")
+_WORD = re.compile(r"[^-@:_]++")
 _RESELLER = re.compile(
-    r"(?:[a-z]+\.)?(?:anthropic|openai|google|meta|mistral|deepseek|amazon|qwen|moonshotai|zai|nvidia|writer|cohere)\."
+    r"(?:[a-z]{1,20}\.)?(?:anthropic|openai|google|meta|mistral|deepseek|amazon|qwen|moonshotai|zai|nvidia|writer|cohere)\."
 )
 _NO_PART_OF_IT = frozenset({"latest", "preview", "exp", "experimental", "default"})
 

@@ -51,8 +51,8 @@ def decoded(coding: bytes, *pieces: bytes) -> int:
 
 def test_a_compressed_answer_is_decoded_up_to_a_ratio() -> None:
     bomb = gzip.compress(bytes(100 * MIB))
-    assert decoded(b"gzip", bomb) <= MIB + 50 * len(bomb)
-    assert decoded(b"gzip", *(bomb[at : at + 100] for at in range(0, len(bomb), 100))) <= MIB + 50 * len(bomb)
+    assert decoded(b"gzip", bomb) <= 16 * MIB + 50 * len(bomb)
+    assert decoded(b"gzip", *(bomb[at : at + 100] for at in range(0, len(bomb), 100))) <= 16 * MIB + 50 * len(bomb)
     assert not read(bomb, coding=b"gzip").metered
 
 

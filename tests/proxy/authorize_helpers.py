@@ -14,7 +14,7 @@ from meshproxy_cli.proxy.request.authorization import AuthorizedRequest, Authori
 from meshproxy_cli.store.records import Room
 
 OWN = {"resp_mine", "msgbatch_mine"}
-AUTHORISER = Authorizer(lambda caller, ident: ident in OWN and caller.room == "r", 2**20)
+AUTHORIZER = Authorizer(lambda caller, ident: ident in OWN and caller.room == "r", 2**20)
 RESPONSES, CHAT, MESSAGES = "/openai/v1/responses", "/openai/v1/chat/completions", "/anthropic/v1/messages"
 FORM = (
     b'--X\r\nContent-Disposition: form-data; name="model"\r\n\r\n%b\r\n'
@@ -50,7 +50,7 @@ def ask(
     fields: tuple[str, ...] = (),
 ) -> AuthorizedRequest:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return AUTHORISER.ask(who or caller(), route(path, method), where, head(path, method, fields), data)
+    return AUTHORIZER.authorize(who or caller(), route(path, method), where, head(path, method, fields), data)
 
 
 def refused(*arguments: Any, **options: Any) -> ProxyError:
@@ -61,4 +61,4 @@ def refused(*arguments: Any, **options: Any) -> ProxyError:
 
 def event(document: object, who: Caller, *, named: str = "", realtime: bool = False) -> Any:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return AUTHORISER.event(who, None, data, named=named, realtime=realtime)
+    return AUTHORIZER.event(who, None, data, named=named, realtime=realtime)

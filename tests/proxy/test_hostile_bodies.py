@@ -137,9 +137,9 @@ def test_what_takes_long_is_left_to_another_process(
     hurried = Authorizer(lambda *_: True, 64 * MIB, effort=ON_LOOP)
     path = BATCHES if b"requests" in body else "/openai/v1/responses"
     with pytest.raises(TooMuchForLoopError):
-        hurried.ask(caller(*models), route(path), room(), head(path, "POST", fields), body)
+        hurried.authorize(caller(*models), route(path), room(), head(path, "POST", fields), body)
     if not fields:
-        assert Authorizer(lambda *_: True, 64 * MIB).ask(caller(*models), route(path), room(), head(path), body)
+        assert Authorizer(lambda *_: True, 64 * MIB).authorize(caller(*models), route(path), room(), head(path), body)
 
 
 # Framing

@@ -83,7 +83,7 @@ def test_an_error_is_a_500_and_the_connection_goes_on(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Authorizer, "ask", broken)
+    monkeypatch.setattr(Authorizer, "authorize", broken)
     monkeypatch.setattr(unexpected, "_traced", {})
     before = unexpected.counts.total()
 

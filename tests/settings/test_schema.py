@@ -68,7 +68,7 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 def test_unknown_keys_are_named_with_the_nearest() -> None:
-    file = parse_settings("curent = 1\n[servers.team]\nurl = 'https://x'\nrom = 1\ncolour = 1\n", PATH)
+    file = parse_settings("curent = 1\n[servers.team]\nurl = 'https://x'\nrom = 1\ncolor = 1\n", PATH)
     assert [unknown_key(key) for key in file.unknown] == [
         "curent is unknown; did you mean current?",
         "servers.team.rom is unknown; did you mean room?",

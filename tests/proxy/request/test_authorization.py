@@ -8,7 +8,7 @@ import pytest
 
 from meshproxy_cli.proxy.core.errors import RefusedError
 from meshproxy_cli.proxy.request.authorization import AuthorizedRequest
-from proxy.authorize_helpers import AUTHORISER, CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
+from proxy.authorize_helpers import AUTHORIZER, CHAT, FORM, MESSAGES, RESPONSES, ask, caller, event, refused, room
 
 
 def test_a_model_and_a_stream_are_read_and_the_body_stays() -> None:
@@ -293,10 +293,10 @@ def test_events_that_are_refused(document: object, status: int) -> None:
 
 def test_lists_show_what_is_allowed() -> None:
     who, where = caller("openai/gpt*"), room(models=("openai/gpt-5.4",))
-    assert AUTHORISER.visible(who, where, "openai", "gpt-5.4")
-    assert AUTHORISER.visible(who, None, "openai", "gpt-6")
-    assert not AUTHORISER.visible(who, where, "openai", "gpt-6")
-    assert not AUTHORISER.visible(who, None, "openai", "o9")
+    assert AUTHORIZER.visible(who, where, "openai", "gpt-5.4")
+    assert AUTHORIZER.visible(who, None, "openai", "gpt-6")
+    assert not AUTHORIZER.visible(who, where, "openai", "gpt-6")
+    assert not AUTHORIZER.visible(who, None, "openai", "o9")
 
 
 @pytest.mark.parametrize("stream", [1, "true", 0, [], 1.0])

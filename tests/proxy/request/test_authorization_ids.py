@@ -29,7 +29,7 @@ def test_an_id_that_nobody_here_has_seen_is_told_apart_from_one_of_another_room(
     for ident, kind in (("resp_other", RefusedError), ("resp_unseen", UnknownIdError)):
         body = json.dumps({"model": "a", "previous_response_id": ident}).encode()
         with pytest.raises(RefusedError) as caught:
-            here.ask(caller(), route(RESPONSES), None, head(RESPONSES), body)
+            here.authorize(caller(), route(RESPONSES), None, head(RESPONSES), body)
         assert (type(caught.value), caught.value.refusal.status) == (kind, 404)
         with pytest.raises(RefusedError) as caught:
             here.event(caller(), None, body)

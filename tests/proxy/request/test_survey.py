@@ -369,7 +369,7 @@ def test_all_ids_that_nobody_here_has_seen_are_asked_for_at_once() -> None:
         with_model({"input": [{"type": "item_reference", "id": f"rs_{number}"} for number in range(300)]})
     )
     with pytest.raises(UnknownIdError) as caught:
-        here.ask(caller(), route(RESPONSES), None, head(RESPONSES), body.encode())
+        here.authorize(caller(), route(RESPONSES), None, head(RESPONSES), body.encode())
     assert caught.value.idents == tuple(f"rs_{number}" for number in range(100))
 
 

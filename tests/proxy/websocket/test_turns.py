@@ -39,7 +39,9 @@ class Scene:
         assert isinstance(route, ProviderRoute)
         caller = Caller("p", "r", "s", "ana", "k", "agent", None)
         ask = SimpleNamespace(model="of-the-url")
-        self.exchange: Any = SimpleNamespace(caller=caller, request_id="req", provider=None, route=route, ask=ask)
+        self.exchange: Any = SimpleNamespace(
+            caller=caller, request_id="req", provider=None, route=route, authorized=ask
+        )
         self.turns = Turns(self.gateway, self.exchange, self.forbidden.append)
 
     def _record(self, subject: Subject, entry: Entry, reading: Reading | None) -> None:
